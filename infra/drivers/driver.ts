@@ -1,0 +1,169 @@
+/**
+ * What every cloud driver does. One suite (`test/drivers/`) holds for all of them.
+ *
+ * Rules that the suite proves:
+ * - `create*` is get-or-create by deterministic name: called twice it makes one thing; called after a kill in its middle it finishes or starts anew, never a twin.
+ * - every effect has its undo registered on the line after it (`undo.ts`), so that a failed call leaves nothing behind.
+ * - an `id` is `<name>.<generation>`: ids are never used twice. `delete*` and `update*` with an id of an older generation touch nothing.
+ * - a `fence` lower than the highest one seen for its scope is refused (`StaleFence`), before any effect.
+ * - drivers keep no truth in memory: any number of instances, in any process, see the same things.
+ */
+import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../spec.ts";
+
+/** Who calls: the department (scope) and its current lease's fencing token; cancelled by `signal`. */
+export interface Call {
+  scope: string;
+  fence: number;
+  signal?: AbortSignal;
+}
+
+/** What this kernel and this user let the driver enforce. Shown to operations; never assumed. */
+export interface Capabilities {
+  /** cgroup version by which CPU and memory limits are enforced, or "absent" with the reason in `notes`. */
+  cpuLimit: "cgroup1" | "cgroup2" | "absent" | "engine";
+  memoryLimit: "cgroup1" | "cgroup2" | "absent" | "engine";
+  /** Whether a volume cannot outgrow its size (loop-mounted ext4, or the engine's own). */
+  volumeSizeEnforced: boolean;
+  /** Whether attaching shows the volume inside a running host without a restart. */
+  liveAttach: boolean;
+  /** Linux namespaces that hosts get of their own. */
+  namespaces: string[];
+  /** Plain sentences: what is absent here and why. */
+  notes: string[];
+}
+
+export type HostState = "running" | "stopped" | "crashed" | "unknown";
+
+export interface HostReading {
+  id: string;
+  name: string;
+  scope: string;
+  hostname: string;
+  pool: string;
+  state: HostState;
+  /** When it was last started, ms since epoch; absent when it does not run. */
+  startedAt?: number;
+  /** Host process id on this machine (embedded), for operations staff. */
+  pid?: number;
+  /** CPU time used since start, seconds. */
+  cpuSeconds?: number;
+  /** Memory in use now, bytes. */
+  memoryBytes?: number;
+  addresses: string[];
+}
+
+export interface VolumeReading {
+  id: string;
+  name: string;
+  scope: string;
+  pool: string;
+  sizeGib: number;
+  /** Bytes really used on the pool. */
+  usedBytes: number;
+  /** Name of the host that it is attached to, if any. */
+  attachedTo?: string;
+}
+
+/** One recovery point as the driver holds it. */
+export interface BackupReading {
+  id: string;
+  name: string;
+  scope: string;
+  volume: string;
+  pool: string;
+  /** Bytes stored in the backup pool. */
+  sizeBytes: number;
+  /** Lowercase hex SHA-256 of the stored data. */
+  sha256: string;
+  createdAt: number;
+}
+
+/** Everything observed in one bulk call, however many things there are. */
+export interface PoolReading {
+  at: number;
+  hosts: HostReading[];
+  volumes: VolumeReading[];
+  backups: BackupReading[];
+  /** Real use of the machine or cluster behind the pool, bytes; absent where unknown. */
+  disk?: { totalBytes: number; freeBytes: number };
+  memory?: { totalBytes: number; freeBytes: number };
+}
+
+export interface Made {
+  id: string;
+  /** True when the thing was there already and was taken over. */
+  adopted: boolean;
+}
+
+export interface Driver {
+  readonly kind: string;
+  capabilities(): Promise<Capabilities>;
+
+  createHost(spec: HostSpec, call: Call): Promise<Made>;
+  /** Brings limits, keys, ports, power to what the spec says; restarts only where it must. @throws NotFound */
+  updateHost(id: string, spec: HostSpec, call: Call): Promise<void>;
+  deleteHost(id: string, call: Call): Promise<void>;
+
+  createVolume(spec: VolumeSpec, call: Call): Promise<Made>;
+  /** Grows a volume. @throws NotFound @throws Unsupported when it would shrink */
+  updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void>;
+  /** @throws InUse while attached */
+  deleteVolume(id: string, call: Call): Promise<void>;
+
+  attach(spec: AttachmentSpec, call: Call): Promise<Made>;
+  detach(id: string, call: Call): Promise<void>;
+
+  putBackupPolicy(spec: BackupPolicySpec, call: Call): Promise<Made>;
+  deleteBackupPolicy(id: string, call: Call): Promise<void>;
+
+  /** A recovery point of a volume's content, named by the caller: called twice with one name it makes one. @throws NotFound */
+  backup(volume: string, name: string, pool: string, call: Call): Promise<BackupReading>;
+  /** Puts a recovery point's content back into a volume (made before by createVolume), byte for byte, all or nothing. @throws NotFound @throws Corrupt when the checksum does not hold */
+  restore(backup: string, volume: string, call: Call): Promise<{ bytes: number; sha256: string }>;
+  deleteBackup(name: string, call: Call): Promise<void>;
+
+  /** One thing by name, for read and refresh and for resolving interrupted operations. */
+  find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined>;
+  /** Names of everything that belongs to a scope (or all): how orphans and twins are counted. */
+  list(scope?: string): Promise<{ kind: "host" | "volume" | "attachment" | "backup-policy" | "backup"; id: string; name: string; scope: string }[]>;
+  /** The bulk reading. */
+  observe(): Promise<PoolReading>;
+  /** Runs a program inside a running host. @throws NotFound @throws NotRunning */
+  exec(host: string, argv: string[], options?: { stdin?: string; timeoutMs?: number }): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** Ends and removes everything of the given scopes (or all): for demos and tests, never called for departments' data. */
+  purge(scopes?: string[]): Promise<void>;
+}
+
+/** Base of the named errors; `code` goes into results and problem documents. */
+export class DriverError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+export class NotFound extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("not-found", message, options); }
+}
+export class InUse extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("in-use", message, options); }
+}
+export class Unsupported extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("unsupported", message, options); }
+}
+export class NoSpace extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("no-space", message, options); }
+}
+export class NotRunning extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("not-running", message, options); }
+}
+export class StaleFence extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("stale-fence", message, options); }
+}
+export class Corrupt extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("corrupt", message, options); }
+}
+export class UnknownImage extends DriverError {
+  constructor(message: string, options?: ErrorOptions) { super("unknown-image", message, options); }
+}

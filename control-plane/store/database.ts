@@ -1,0 +1,84 @@
+/**
+ * Opens the one database: PGlite in the data directory, or PostgreSQL by URL. Everything else sees only Kysely.
+ * PGlite survives a crash of the process; it does not promise to survive a loss of power (PostgreSQL does).
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { PGlite, types as pgliteTypes } from "@electric-sql/pglite";
+import { btree_gist } from "@electric-sql/pglite/contrib/btree_gist";
+import { Kysely, PGliteDialect, PostgresDialect } from "kysely";
+import { type Migration, Migrator } from "kysely/migration";
+import pg from "pg";
+import { lockDirectory } from "./lock.ts";
+import * as core from "./migrations/0001_core.ts";
+import * as state from "./migrations/0002_state.ts";
+import type { Database } from "./schema.ts";
+
+export type Db = Kysely<Database>;
+
+/** A database that has been opened; `close` ends it and gives its lock back. */
+export interface OpenDatabase {
+  db: Db;
+  engine: "pglite" | "postgres";
+  /** The PGlite instance, for pg-boss' `fromPglite`; undefined on PostgreSQL. */
+  pglite: PGlite | undefined;
+  url: string | undefined;
+  close(): Promise<void>;
+}
+
+const int8 = 20;
+const migrations: Record<string, Migration> = { "0001_core": core, "0002_state": state };
+
+/**
+ * @param options.url a PostgreSQL URL; without it PGlite is opened in `directory` ("memory" for tests).
+ * @throws DirectoryInUse when another living process holds the directory
+ */
+export async function openDatabase(options: { url?: string | undefined; directory: string; maxConnections?: number }): Promise<OpenDatabase> {
+  const opened = options.url ? openPostgres(options.url, options.maxConnections ?? 10) : await openPglite(options.directory);
+  try {
+    await migrate(opened.db);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+  return opened;
+}
+
+function openPostgres(url: string, max: number): OpenDatabase {
+  // bigint and count(*) as numbers on both engines: quantities and fen stay far below 2^53.
+  const parsers = new pg.TypeOverrides();
+  parsers.setTypeParser(int8, Number);
+  const pool = new pg.Pool({ connectionString: url, max, types: parsers });
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  return { db, engine: "postgres", pglite: undefined, url, close: () => db.destroy() };
+}
+
+async function openPglite(directory: string): Promise<OpenDatabase> {
+  const inMemory = directory === "memory";
+  const location = join(directory, "database");
+  if (!inMemory) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const lock = inMemory ? undefined : lockDirectory(location);
+  try {
+    const pglite = await PGlite.create({
+      ...(inMemory ? {} : { dataDir: location }),
+      extensions: { btree_gist },
+      parsers: { [pgliteTypes.INT8]: Number },
+    });
+    const db = new Kysely<Database>({ dialect: new PGliteDialect({ pglite }) });
+    const close = async () => {
+      await db.destroy();
+      if (!pglite.closed) await pglite.close();
+      lock?.release();
+    };
+    return { db, engine: "pglite", pglite, url: undefined, close };
+  } catch (error) {
+    lock?.release();
+    throw error;
+  }
+}
+
+async function migrate(db: Db): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error;
+}

@@ -1,0 +1,371 @@
+/**
+ * The tables as Kysely sees them. Times are `timestamptz` (Date), money is integer fen, JSON is jsonb.
+ * Write jsonb with `JSON.stringify` (PGlite and pg differ in what else they take).
+ * The Pulumi state service's tables are in `control-plane/state/schema.ts`; both make up `Database`.
+ */
+import type { ColumnType, Generated } from "kysely";
+import type { StateTables } from "../state/schema.ts";
+
+type Json<T> = ColumnType<T, string, string>;
+type Time = ColumnType<Date, Date, Date>;
+type MaybeTime = ColumnType<Date | null, Date | null | undefined, Date | null>;
+
+export type Dimension = "hosts" | "vcpu" | "memory_mib" | "storage_gib:performance" | "storage_gib:standard" | "storage_gib:capacity" | "backup_gib";
+
+export interface Departments {
+  id: string;
+  parent_id: string | null;
+  code: string;
+  name_zh: string;
+  name_en: string;
+  /** A label: province, city, county, township … */
+  level: string;
+  /** Line of work (条线), so that use can be summed across the tree. */
+  line: string | null;
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+/** Closure of the tree: one row for each department and each of its ancestors, itself (distance 0) included. */
+export interface DepartmentAncestors {
+  department_id: string;
+  ancestor_id: string;
+  distance: number;
+}
+
+export interface Projects {
+  id: string;
+  department_id: string;
+  code: string;
+  name: string;
+  fiscal_year: number;
+  budget_fen: number;
+  stage: "filed" | "reviewed" | "approved" | "accepted" | "operating" | "evaluated" | "closed";
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+export interface Applications {
+  id: string;
+  department_id: string;
+  project_id: string;
+  code: string;
+  name: string;
+  contact: string;
+  /** 等级保护 level, 1 to 4. */
+  protection_level: number;
+  filing_number: string | null;
+  zone: "extranet" | "internet";
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+export interface Pools {
+  id: string;
+  code: string;
+  name: string;
+  kind: "compute" | "storage" | "backup";
+  site: string;
+  tier: "performance" | "standard" | "capacity";
+  security_level: number;
+  zone: "extranet" | "internet";
+  /** vCPU sold per vCPU owned, hundredths (400 = 4.00). */
+  overcommit_percent: number;
+  driver: string;
+  endpoint: string;
+  state: "open" | "maintenance" | "closed";
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+/** Capacity of a pool per dimension and what placement has taken of it. taken <= capacity is a check constraint. */
+export interface PoolAccounts {
+  pool_id: string;
+  dimension: Dimension;
+  capacity: number;
+  taken: Generated<number>;
+}
+
+/** The quota account of a department and dimension: its own subtree's use. A null limit is no limit at this node (its ancestors govern). */
+export interface QuotaAccounts {
+  department_id: string;
+  dimension: Dimension;
+  limit_value: number | null;
+  reserved: Generated<number>;
+  used: Generated<number>;
+  revision: Generated<number>;
+}
+
+/** One charge: what a request's item reserves and then uses, counted at the department and each ancestor. Released exactly once. */
+export interface QuotaCharges {
+  id: string;
+  department_id: string;
+  /** Who holds it: the resource that it is for. */
+  resource_id: string;
+  request_id: string;
+  item_id: string;
+  dimension: Dimension;
+  quantity: number;
+  state: "reserved" | "used" | "released";
+  /** A reservation that is not applied by then is released by housekeeping. */
+  expires_at: MaybeTime;
+  created_at: Time;
+  settled_at: MaybeTime;
+}
+
+export type RequestState = "draft" | "submitted" | "planned" | "waiting" | "approved" | "applying" | "active" | "failed" | "rejected" | "withdrawn";
+
+export interface Requests {
+  id: string;
+  /** What people quote: 2026-000001. */
+  number: string;
+  department_id: string;
+  project_id: string;
+  application_id: string;
+  state: RequestState;
+  title: string;
+  reason: string;
+  requested_by: string;
+  decided_by: string | null;
+  decided_at: MaybeTime;
+  decision_reason: string | null;
+  /** The change plan (变更方案), see contract/requests.ts; null until it has been computed. */
+  plan: Json<unknown> | null;
+  plan_hash: string | null;
+  error: Json<unknown> | null;
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "retire";
+export type ResourceKind = "host" | "volume" | "attachment" | "backup-policy";
+
+export interface RequestItems {
+  id: string;
+  request_id: string;
+  position: number;
+  action: ItemAction;
+  kind: ResourceKind;
+  resource_id: string;
+  /** As asked for (contract/requests.ts, ItemSpec), references resolved. userData sealed. */
+  spec: Json<unknown>;
+  state: "pending" | "applying" | "active" | "failed" | "cancelled";
+  error: Json<{ code: string; message: string } | null> | null;
+}
+
+/** Every host, volume, attachment and backup policy, wanted and observed. */
+export interface Resources {
+  id: string;
+  kind: ResourceKind;
+  department_id: string;
+  project_id: string;
+  application_id: string;
+  pool_id: string | null;
+  /** What people call it; unique among the live ones of an application and kind. */
+  name: string;
+  /** proposed (only asked for) → wanted (approved) → live (applied and seen running) → retiring → gone; failed: was wanted, could not be made, its charge released. */
+  phase: "proposed" | "wanted" | "live" | "retiring" | "gone" | "failed";
+  /** The spec.ts object of this kind as wanted now. */
+  wanted: Json<unknown>;
+  /** The spec.ts object as last applied, null before. */
+  applied: Json<unknown> | null;
+  /** Last transition seen by the observer: running, stopped, crashed, missing, unknown, present. */
+  observed_state: string;
+  observed_at: MaybeTime;
+  physical_id: string | null;
+  /** The request that opened it. */
+  request_id: string;
+  opened_at: MaybeTime;
+  expires_at: MaybeTime;
+  retired_at: MaybeTime;
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+/** What a department's stack was last asked to be and has been made. Equal hashes: the engine isn't started. */
+export interface Estates {
+  department_id: string;
+  applied_hash: string | null;
+  applied_at: MaybeTime;
+  /** Fencing token: goes up by one with every operation that may change something. */
+  fence: Generated<number>;
+  /** The engine process of the operation that runs now, to be ended at a restart. */
+  engine_pid: number | null;
+  engine_started: string | null;
+  operation_id: string | null;
+}
+
+/** Interval [from, to) in which a resource held a quantity of a meter. The intervals of a resource and meter never overlap (exclusion constraint). */
+export interface Allocations {
+  id: string;
+  resource_id: string;
+  department_id: string;
+  project_id: string;
+  application_id: string;
+  meter: Dimension;
+  quantity: number;
+  from_at: Time;
+  to_at: MaybeTime;
+}
+
+/** Interval in which a host was in one state; open while to_at is null. */
+export interface UptimeIntervals {
+  id: string;
+  resource_id: string;
+  department_id: string;
+  state: "up" | "down" | "unknown" | "stopped" | "maintenance";
+  from_at: Time;
+  to_at: MaybeTime;
+}
+
+export interface Backups {
+  id: string;
+  department_id: string;
+  volume_id: string;
+  policy_id: string | null;
+  pool_id: string;
+  state: "pending" | "running" | "complete" | "failed" | "expired";
+  size_bytes: number | null;
+  sha256: string | null;
+  error: string | null;
+  requested_by: string;
+  started_at: MaybeTime;
+  completed_at: MaybeTime;
+  created_at: Time;
+}
+
+export interface Restores {
+  id: string;
+  department_id: string;
+  backup_id: string;
+  /** The volume whose content is replaced. */
+  volume_id: string;
+  state: "pending" | "running" | "complete" | "failed";
+  bytes: number | null;
+  error: string | null;
+  requested_by: string;
+  started_at: MaybeTime;
+  completed_at: MaybeTime;
+  created_at: Time;
+}
+
+/** When each backup policy is due next; kept so that a tick missed while down is caught up. */
+export interface DueTimes {
+  key: string;
+  due_at: Time;
+}
+
+export interface AuditEntries {
+  id: Generated<number>;
+  at: Time;
+  actor: string;
+  role: string;
+  /** Where from: address of the client, or "system". */
+  source: string;
+  /** request.submit, quota.set, backup.create … */
+  action: string;
+  subject_kind: string;
+  subject_id: string;
+  department_id: string | null;
+  result: "done" | "denied" | "failed";
+  before: Json<unknown> | null;
+  after: Json<unknown> | null;
+  correlation_id: string;
+}
+
+export type Role = "department" | "operations" | "auditor";
+
+export interface Tokens {
+  id: string;
+  name: string;
+  /** SHA-256 of the secret, hex. The secret itself is shown once and never stored. */
+  secret_hash: string;
+  role: Role;
+  /** For the role department: the node whose subtree it may see and act for. Null sees all. */
+  department_id: string | null;
+  expires_at: MaybeTime;
+  revoked_at: MaybeTime;
+  last_used_at: MaybeTime;
+  created_at: Time;
+}
+
+/** A browser's session: opened by a one-time link, acts as its token does. */
+export interface Sessions {
+  id: string;
+  secret_hash: string;
+  token_id: string;
+  /** Until the link is used: hash of its code. */
+  link_hash: string | null;
+  link_expires_at: MaybeTime;
+  expires_at: Time;
+  created_at: Time;
+}
+
+export interface IdempotencyKeys {
+  /** Principal and key. */
+  id: string;
+  method_path: string;
+  body_hash: string;
+  status: number | null;
+  headers: Json<Record<string, string>> | null;
+  body: string | null;
+  created_at: Time;
+}
+
+/** What happened, for live pages and timelines (SSE with Last-Event-ID). */
+export interface Events {
+  id: Generated<number>;
+  at: Time;
+  department_id: string | null;
+  request_id: string | null;
+  /** request.planned, step.done, host.running, backup.complete, quota.changed … */
+  type: string;
+  subject_id: string | null;
+  data: Json<unknown>;
+}
+
+export interface Catalogue {
+  /** image or flavour */
+  kind: "image" | "flavour";
+  code: string;
+  name: string;
+  spec: Json<unknown>;
+}
+
+export interface Settings {
+  key: string;
+  value: Json<unknown>;
+}
+
+export interface Database extends StateTables {
+  departments: Departments;
+  department_ancestors: DepartmentAncestors;
+  projects: Projects;
+  applications: Applications;
+  pools: Pools;
+  pool_accounts: PoolAccounts;
+  quota_accounts: QuotaAccounts;
+  quota_charges: QuotaCharges;
+  requests: Requests;
+  request_items: RequestItems;
+  resources: Resources;
+  estates: Estates;
+  allocations: Allocations;
+  uptime_intervals: UptimeIntervals;
+  backups: Backups;
+  restores: Restores;
+  due_times: DueTimes;
+  audit_entries: AuditEntries;
+  tokens: Tokens;
+  sessions: Sessions;
+  idempotency_keys: IdempotencyKeys;
+  events: Events;
+  catalogue: Catalogue;
+  settings: Settings;
+}

@@ -1,0 +1,52 @@
+/** Running a program of this project under its own Node, as if it had been started directly. */
+import { spawn } from 'node:child_process'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findRuntime } from './dependencies.mjs'
+import { projectRoot } from './paths.mjs'
+
+const FORWARDED = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH'])
+const tether = new URL('./tether.mjs', import.meta.url)
+/** A Ctrl-C reaches us from the terminal and once more from npm; two within this time are one. */
+const SAME_SIGNAL_MS = 400
+
+/**
+ * Runs `entry` to its end and answers its exit code; if a signal ended it, ends this process by the same one.
+ *
+ * The child has a session of its own, so that a terminal's Ctrl-C reaches it through us alone and exactly once. As it
+ * would therefore outlive us when we are killed, it is tethered: a pipe that closes with us makes it end itself.
+ *
+ * @param {string} entry path of the program, relative to the working directory
+ * @param {string[]} args
+ * @returns {Promise<number>}
+ */
+export function launch(entry, args) {
+  const binaries = path.join(projectRoot, 'node_modules/.bin')
+  const child = spawn(findRuntime(), ['--import', tether.href, path.resolve(entry), ...args], {
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    detached: true,
+    env: { ...process.env, PATH: `${binaries}${path.delimiter}${process.env.PATH ?? ''}`, ZHENGYUN_TETHER: '3' },
+  })
+  /** @type {Map<NodeJS.Signals, number>} */
+  const last = new Map()
+  for (const signal of FORWARDED) {
+    process.on(signal, () => {
+      const before = last.get(signal) ?? -Infinity
+      last.set(signal, performance.now())
+      if (performance.now() - before > SAME_SIGNAL_MS) child.kill(signal)
+    })
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', (code, signal) => {
+      for (const forwarded of FORWARDED) process.removeAllListeners(forwarded)
+      if (signal) process.kill(process.pid, signal)
+      else resolve(code ?? 1)
+    })
+  })
+}
+
+/** Whether the module is the program that was started, not one that is imported. @param {string} url */
+export function isProgram(url) {
+  return process.argv[1] !== undefined && path.resolve(process.argv[1]) === fileURLToPath(url)
+}

@@ -1,0 +1,71 @@
+/** Tokens, sign-in links and the audit. */
+import { defineCommand } from "citty";
+import type { z } from "zod";
+import type { AuditEntry, MadeToken, SignInLink, Token } from "../../contract/access.ts";
+import { json } from "../arguments.ts";
+import { clientFromEnvironment } from "../client.ts";
+import { localTime, showOne } from "../output.ts";
+import { listCommand } from "./list.ts";
+
+export const tokens = defineCommand({
+  meta: { name: "tokens", description: "API tokens" },
+  subCommands: {
+    list: listCommand<z.infer<typeof Token>>({
+      noun: "tokens", path: "/api/v1/tokens",
+      columns: [
+        { title: "name", value: (row) => row.name }, { title: "role", value: (row) => row.role }, { title: "department", value: (row) => row.department },
+        { title: "expires", value: (row) => localTime(row.expiresAt) }, { title: "revoked", value: (row) => localTime(row.revokedAt) }, { title: "id", value: (row) => row.id },
+      ],
+    }),
+    create: defineCommand({
+      meta: { name: "create", description: "Make a token; its secret is shown once" },
+      args: {
+        name: { type: "string", required: true, description: "What it is for" }, role: { type: "enum", options: ["department", "operations", "auditor"] as string[], required: true, description: "Role" },
+        department: { type: "string", description: "For the role department: the node whose subtree it acts for" }, expires: { type: "string", description: "RFC 3339" }, json,
+      },
+      async run({ args }) {
+        const made = await clientFromEnvironment().post<z.infer<typeof MadeToken>>("/api/v1/tokens", { name: args.name, role: args.role, department: args.department ?? null, expiresAt: args.expires ?? null });
+        showOne(made, args.json);
+      },
+    }),
+    revoke: defineCommand({
+      meta: { name: "revoke", description: "Revoke a token at once" },
+      args: { id: { type: "positional", required: true, description: "Id of the token" } },
+      run: async ({ args }) => clientFromEnvironment().delete(`/api/v1/tokens/${args.id}`),
+    }),
+  },
+});
+
+export const session = defineCommand({
+  meta: { name: "session", description: "The web console" },
+  subCommands: {
+    link: defineCommand({
+      meta: { name: "link", description: "A one-time sign-in link that acts as this token does" },
+      args: { json },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const link = await client.post<z.infer<typeof SignInLink>>("/api/v1/sessions/links", {});
+        if (args.json) return showOne({ ...link, url: client.url + link.path }, true);
+        console.log(`${client.url}${link.path}  (once, until ${localTime(link.expiresAt)})`);
+      },
+    }),
+    current: defineCommand({
+      meta: { name: "current", description: "Who am I" },
+      args: { json },
+      run: async ({ args }) => showOne(await clientFromEnvironment().get<Record<string, unknown>>("/api/v1/sessions/current"), args.json),
+    }),
+  },
+});
+
+export const audit = defineCommand({
+  meta: { name: "audit", description: "Audit entries (审计记录)" },
+  subCommands: {
+    list: listCommand<z.infer<typeof AuditEntry>>({
+      noun: "audit entries", path: "/api/v1/audit", filters: { department: "Id or code of a department", subject: "Id of a thing", from: "RFC 3339", to: "RFC 3339" },
+      columns: [
+        { title: "at", value: (row) => localTime(row.at) }, { title: "actor", value: (row) => row.actor }, { title: "role", value: (row) => row.role }, { title: "action", value: (row) => row.action },
+        { title: "subject", value: (row) => row.subject }, { title: "result", value: (row) => row.result },
+      ],
+    }),
+  },
+});

@@ -27,15 +27,8 @@ export function launch(entry, args) {
     detached: true,
     env: { ...process.env, PATH: `${binaries}${path.delimiter}${process.env.PATH ?? ''}`, ZHENGYUN_TETHER: '3' },
   })
-  /** @type {Map<NodeJS.Signals, number>} */
-  const last = new Map()
-  for (const signal of FORWARDED) {
-    process.on(signal, () => {
-      const before = last.get(signal) ?? -Infinity
-      last.set(signal, performance.now())
-      if (performance.now() - before > SAME_SIGNAL_MS) child.kill(signal)
-    })
-  }
+  const isNew = distinctSignals(SAME_SIGNAL_MS)
+  for (const signal of FORWARDED) process.on(signal, () => isNew(signal, performance.now()) && child.kill(signal))
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('exit', (code, signal) => {
@@ -44,6 +37,23 @@ export function launch(entry, args) {
       else resolve(code ?? 1)
     })
   })
+}
+
+/**
+ * Tells a signal from its echo: the same one again within `window` ms of the one before.
+ *
+ * @param {number} window
+ * @returns {(signal: string, at: number) => boolean}
+ */
+export function distinctSignals(window) {
+  /** @type {Map<string, number>} */
+  const last = new Map()
+  return (signal, at) => {
+    const before = last.get(signal) ?? -Infinity
+    if (at - before <= window) return false
+    last.set(signal, at)
+    return true
+  }
 }
 
 /** Whether the module is the program that was started, not one that is imported. @param {string} url */

@@ -1,0 +1,12 @@
+/** The Pulumi state service: what the jobs and the composition root may use of it. */
+export { departmentStack, type StackName } from "./stack-name.ts";
+export type { Deployment, JournalEntry, PendingOperation, Resource, VersionedDeployment } from "./deployment.ts";
+export { replay } from "./journal.ts";
+export { integrityFault } from "./integrity.ts";
+export { type Keys, loadKeys, MasterKeyError } from "./keys.ts";
+export { type OperationTokens, operationTokens, type OperationScope } from "./tokens.ts";
+export { ensureStack, listStacks, removeStack, StackNotEmpty, StackNotFound } from "./stacks.ts";
+export { currentDeployment, exportDeployment } from "./snapshots.ts";
+export { history, runningUpdate, type UpdateRecord } from "./updates.ts";
+export { cancelUpdate, settleAll, settleUpdate, type Settled } from "./settle.ts";
+export { startStateService, type StateService, type StateServiceOptions } from "./service.ts";

@@ -1,0 +1,23 @@
+import { z } from "zod";
+import { AttachmentSpec, ResourceName } from "../spec.ts";
+import type { Definition } from "./definition.ts";
+
+const inputs = AttachmentSpec.extend({
+  pool: ResourceName.describe("The host's pool, whose driver attaches."),
+  hostId: z.string().min(1).describe("The host's id with its generation: a new host is attached anew."),
+  volumeId: z.string().min(1).describe("The volume's id with its generation."),
+});
+
+export const attachment: Definition<z.infer<typeof inputs>> = {
+  kind: "attachment",
+  description: "A volume shown inside a host at a path.",
+  inputs,
+  outputs: z.object({}),
+  secrets: [],
+  replaceOn: ["name", "pool", "host", "volume", "path", "hostId", "volumeId"],
+  pool: (attached) => attached.pool,
+  made: () => ({}),
+  create: (driver, { name, host, volume, path }, call) => driver.attach({ name, host, volume, path }, call),
+  delete: (driver, id, call) => driver.detach(id, call),
+  read: (listing, id) => (listing.has(id) ? {} : undefined),
+};

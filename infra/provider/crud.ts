@@ -1,0 +1,119 @@
+/** What the provider does, in plain values; `server.ts` puts it on the wire. */
+import { isDeepStrictEqual } from "node:util";
+import type { z } from "zod";
+import { DriverError, NotFound, type Driver } from "../drivers/driver.ts";
+import type { Definition } from "./definition.ts";
+import { currentOf } from "./diff.ts";
+import type { Scope } from "./scopes.ts";
+import type { Properties } from "./wire.ts";
+
+/** A thing that is there but is not what was asked for: recorded in state as it is, so that it can't be orphaned. */
+export class PartlyMade extends DriverError {
+  readonly id: string;
+  readonly properties: Properties;
+  constructor(code: string, message: string, id: string, properties: Properties, options?: ErrorOptions) {
+    super(code, message, options);
+    this.id = id;
+    this.properties = properties;
+  }
+}
+
+const complaint = (error: z.ZodError) =>
+  error.issues.map((issue) => [issue.path.join("."), issue.message].filter(Boolean).join(": ")).join("; ");
+
+/**
+ * Inputs with their defaults. Wrong ones come back as they are: Pulumi gives up a whole department when a check fails,
+ * so they are refused where only the one resource fails, in create and update.
+ */
+export function checked(definition: Definition, inputs: Properties): Properties {
+  const result = definition.inputs.safeParse(inputs);
+  return result.success ? (result.data as Properties) : inputs;
+}
+
+/** @throws DriverError invalid-inputs, saying which property and why */
+function valid(definition: Definition, inputs: Properties) {
+  const result = definition.inputs.safeParse(inputs);
+  if (!result.success) throw new DriverError("invalid-inputs", complaint(result.error));
+  return result.data as { name: string } & Properties;
+}
+
+function refuse(definition: Definition, before: Properties, after: Properties) {
+  const reason = definition.refuses?.(before, after as never);
+  if (reason) throw new DriverError("unsupported", reason);
+}
+
+/** Outputs: all inputs but the secret ones, and what is read-only. */
+function outputsOf(definition: Definition, inputs: Properties): Properties {
+  const shown = Object.entries(inputs).filter(([key]) => !definition.secrets.includes(key));
+  return { ...Object.fromEntries(shown), ...definition.made(inputs as never) };
+}
+
+export async function create(definition: Definition, scope: Scope, properties: Properties, preview: boolean) {
+  const inputs = valid(definition, properties);
+  if (preview) return { id: "", properties: outputsOf(definition, inputs) };
+  const driver = await scope.driver(definition.pool(inputs));
+  const made = await definition.create(driver, inputs, scope.call);
+  if (made.adopted) await takeOver(definition, scope, driver, made.id, inputs);
+  return { id: made.id, properties: outputsOf(definition, inputs) };
+}
+
+/** Brings what an interrupted operation left behind to what is wanted now; where that takes a replacement, says what is there. */
+async function takeOver(definition: Definition, scope: Scope, driver: Driver, id: string, inputs: { name: string } & Properties) {
+  const found = await driver.find(definition.kind, inputs.name);
+  const before = (found?.spec ?? {}) as Properties;
+  const there = outputsOf(definition, { ...inputs, ...before });
+  const differs = definition.replaceOn.filter((key) => key in before && !definition.secrets.includes(key) && !isDeepStrictEqual(before[key], inputs[key]));
+  if (differs.length > 0) {
+    throw new PartlyMade("conflict", `${differs.join(", ")}: an interrupted operation left ${inputs.name} with other values; it is replaced by the next attempt`, id, there);
+  }
+  try {
+    refuse(definition, before, inputs);
+    await definition.update?.(driver, id, inputs, scope.call);
+  } catch (error) {
+    const { code, message } = named(error);
+    throw new PartlyMade(code, message, id, there, { cause: error });
+  }
+}
+
+export interface Update {
+  id: string;
+  outputs: Properties;
+  oldInputs: Properties;
+  inputs: Properties;
+  preview: boolean;
+}
+
+export async function update(definition: Definition, scope: Scope, change: Update) {
+  const inputs = valid(definition, change.inputs);
+  refuse(definition, currentOf(definition, change.outputs, change.oldInputs), inputs);
+  if (!change.preview) {
+    const driver = await scope.driver(definition.pool(inputs));
+    await definition.update?.(driver, change.id, inputs, scope.call);
+  }
+  return { properties: outputsOf(definition, inputs) };
+}
+
+/** Deletes that generation; one that is gone already is no error. */
+export async function remove(definition: Definition, scope: Scope, id: string, inputs: Properties) {
+  const driver = await scope.driver(definition.pool(inputs as never));
+  try {
+    await definition.delete(driver, id, scope.call);
+  } catch (error) {
+    if (!(error instanceof NotFound)) throw error;
+  }
+}
+
+/** What is there now; undefined when it is gone. */
+export async function read(definition: Definition, scope: Scope, id: string, outputs: Properties, oldInputs: Properties) {
+  const current = currentOf(definition, outputs, oldInputs);
+  const listing = await scope.listing(definition.pool(current as never));
+  const seen = definition.read(listing, id, current);
+  if (!seen) return undefined;
+  return { inputs: { ...oldInputs, ...seen.inputs }, properties: { ...outputs, ...seen.inputs, ...seen.outputs } };
+}
+
+/** Any error as a code and a message for people. */
+export function named(error: unknown): { code: string; message: string } {
+  if (error instanceof DriverError) return { code: error.code, message: error.message };
+  return { code: "internal", message: error instanceof Error ? error.message : String(error) };
+}

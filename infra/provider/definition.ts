@@ -1,0 +1,29 @@
+import type { z } from "zod";
+import type { Call, Driver, Made } from "../drivers/driver.ts";
+import type { SpecKind } from "../spec.ts";
+import type { Listing } from "./listing.ts";
+
+/** One resource type of the provider: what it takes, what replaces it, and how a driver makes it. */
+export interface Definition<I extends { name: string } = any> {
+  kind: SpecKind;
+  description: string;
+  inputs: z.ZodObject<any, any>;
+  /** Read-only properties beside the inputs. */
+  outputs: z.ZodObject<any, any>;
+  /** Inputs that are encrypted in state and are no outputs. */
+  secrets: readonly string[];
+  /** Inputs that a resource has for life: another value deletes it and makes it anew. */
+  replaceOn: readonly string[];
+  /** The pool whose driver has the resource. */
+  pool(inputs: I): string;
+  /** Why the change cannot be made in place, or undefined. `before` may lack what an earlier state did not have. */
+  refuses?(before: Partial<I>, after: I): string | undefined;
+  /** Outputs of a thing that was just made or changed to these inputs. */
+  made(inputs: I): Record<string, unknown>;
+  create(driver: Driver, inputs: I, call: Call): Promise<Made>;
+  /** Absent when every change replaces. */
+  update?(driver: Driver, id: string, inputs: I, call: Call): Promise<void>;
+  delete(driver: Driver, id: string, call: Call): Promise<void>;
+  /** What a bulk listing says of it: inputs that drifted and current outputs; undefined when it is gone. */
+  read(listing: Listing, id: string, inputs: Partial<I>): { inputs?: Partial<I>; outputs?: Record<string, unknown> } | undefined;
+}

@@ -1,0 +1,24 @@
+import type { Driver, HostReading, PoolReading, VolumeReading } from "../drivers/driver.ts";
+
+/** What a driver has of one department, from two bulk calls: answers any number of reads. */
+export interface Listing {
+  /** Whether this very generation is there. */
+  has(id: string): boolean;
+  host(id: string): HostReading | undefined;
+  volume(id: string): VolumeReading | undefined;
+}
+
+/** Reads a driver once for a whole refresh. */
+export async function readListing(driver: Driver, scope: string): Promise<Listing> {
+  const [things, reading] = await Promise.all([driver.list(scope), driver.observe()]);
+  const ids = new Set(things.map((thing) => thing.id));
+  const byId = <T extends { id: string }>(list: T[]) => new Map(list.map((item) => [item.id, item]));
+  const { hosts, volumes }: PoolReading = reading;
+  const hostsById = byId(hosts);
+  const volumesById = byId(volumes);
+  return {
+    has: (id) => ids.has(id),
+    host: (id) => hostsById.get(id),
+    volume: (id) => volumesById.get(id),
+  };
+}

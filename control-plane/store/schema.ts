@@ -255,6 +255,19 @@ export interface Restores {
   created_at: Time;
 }
 
+/** A look at a department's Pulumi stack by the engine, asked for by a person. Changes nothing. */
+export interface StackOperations {
+  id: string;
+  department_id: string;
+  kind: "preview";
+  state: "pending" | "running" | "complete" | "failed";
+  steps: Json<unknown>;
+  error: string | null;
+  requested_by: string;
+  created_at: Time;
+  completed_at: MaybeTime;
+}
+
 /** When each backup policy is due next; kept so that a tick missed while down is caught up. */
 export interface DueTimes {
   key: string;
@@ -360,6 +373,7 @@ export interface Database extends StateTables {
   uptime_intervals: UptimeIntervals;
   backups: Backups;
   restores: Restores;
+  stack_operations: StackOperations;
   due_times: DueTimes;
   audit_entries: AuditEntries;
   tokens: Tokens;

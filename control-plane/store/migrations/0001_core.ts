@@ -88,6 +88,9 @@ const statements = [
     id text primary key, department_id text not null references departments(id), backup_id text not null references backups(id), volume_id text not null,
     state text not null, bytes bigint, error text, requested_by text not null,
     started_at timestamptz, completed_at timestamptz, created_at timestamptz not null)`,
+  `create table stack_operations (
+    id text primary key, department_id text not null references departments(id), kind text not null, state text not null, steps jsonb not null, error text,
+    requested_by text not null, created_at timestamptz not null, completed_at timestamptz)`,
   `create table due_times (key text primary key, due_at timestamptz not null)`,
   `create table audit_entries (
     id bigint generated always as identity primary key, at timestamptz not null, actor text not null, role text not null, source text not null,

@@ -49,6 +49,8 @@ function openPostgres(url: string, max: number): OpenDatabase {
   const parsers = new pg.TypeOverrides();
   parsers.setTypeParser(int8, Number);
   const pool = new pg.Pool({ connectionString: url, max, types: parsers });
+  // A restart of PostgreSQL breaks idle connections, each an "error" event that would end the process; the pool replaces them by itself.
+  pool.on("error", () => {});
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return { db, engine: "postgres", pglite: undefined, url, close: () => db.destroy() };
 }

@@ -1,0 +1,62 @@
+/**
+ * A provider of "things" for the state service's tests: a thing is a file in the directory that argument 2 names, so that
+ * a test can count what really exists. Creating is get-or-create by name. Prints its port and serves until it is ended.
+ *
+ * Inputs: name, value (a change updates), kind (a change replaces), secret, delayMs (how long each effect takes), fail (a message).
+ */
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import * as provider from "@pulumi/pulumi/provider/index.js";
+
+const directory = process.argv[2]!;
+
+interface Inputs {
+  name: string;
+  value: string;
+  kind?: string;
+  secret?: string;
+  delayMs?: number;
+  fail?: string;
+}
+
+/** `name.kind`: a replacement by another kind is another thing. */
+const idOf = ({ name, kind = "plain" }: Inputs) => `${name}.${kind}`;
+const fileOf = (id: string) => join(directory, id);
+
+/** The SDK hands secrets over wrapped in some calls and bare in others. */
+const bare = (secret: unknown) => (typeof secret === "object" && secret !== null && "value" in secret ? secret.value : secret);
+
+async function effect({ delayMs = 0, fail }: Inputs): Promise<void> {
+  await wait(delayMs);
+  if (fail) throw new Error(fail);
+}
+
+const things: provider.Provider = {
+  version: "1.0.0",
+  schema: JSON.stringify({ name: "things", version: "1.0.0", resources: { "things:index:Thing": {} } }),
+  getSchema: async () => things.schema!,
+  check: async (_urn, _olds, news: Inputs) => ({ inputs: news }),
+  diff: async (_id, _urn, olds: Inputs, news: Inputs) => ({
+    changes: olds.value !== news.value || olds.kind !== news.kind || bare(olds.secret) !== bare(news.secret),
+    replaces: olds.kind === news.kind ? [] : ["kind"],
+    deleteBeforeReplace: news.kind === "before",
+  }),
+  create: async (_urn, inputs: Inputs) => {
+    await effect(inputs);
+    writeFileSync(fileOf(idOf(inputs)), inputs.value);
+    return { id: idOf(inputs), outs: inputs };
+  },
+  read: async (id, _urn, props) => (existsSync(fileOf(id)) ? { id, props: { ...props, value: readFileSync(fileOf(id), "utf8") } } : { id: "", props: {} }),
+  update: async (id, _urn, _olds, news: Inputs) => {
+    await effect(news);
+    writeFileSync(fileOf(id), news.value);
+    return { outs: news };
+  },
+  delete: async (id, _urn, props: Inputs) => {
+    await wait(props.delayMs ?? 0);
+    rmSync(fileOf(id), { force: true });
+  },
+};
+
+void provider.main(things, []);

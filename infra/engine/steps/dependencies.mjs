@@ -70,10 +70,16 @@ export function matchesLock(wanted, installed) {
 
 /** @param {((status: string) => void) | undefined} onStatus */
 async function install(onStatus) {
-  onStatus?.('npm ci')
+  let fetched = 0
   // Development packages are named because NODE_ENV=production would leave out what builds the console.
-  const installed = await runNpm(['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund'], { cwd: projectRoot, onLine: (line) => onStatus?.(line) })
-  if (installed.code !== 0) throw new Error(`npm ci failed:\n${installed.output.split('\n').slice(-12).join('\n')}`)
+  const args = ['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=http']
+  const installed = await runNpm(args, {
+    cwd: projectRoot,
+    onLine: (line) => /^npm http /.test(line) && onStatus?.(`npm ci, ${++fetched} packages fetched`),
+  })
+  if (installed.code === 0) return
+  const words = installed.output.split('\n').filter((line) => /^npm (error|warn)/.test(line) && line.trim() !== 'npm error')
+  throw new Error(`npm ci failed${installed.signal ? `, ended by ${installed.signal}` : ''}:\n${words.slice(0, 15).join('\n')}`)
 }
 
 /** @param {string} name @returns {{ [place: string]: Locked } | undefined} */

@@ -9,6 +9,7 @@ const FORWARDED = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT
 const tether = new URL('./tether.mjs', import.meta.url)
 /** A Ctrl-C reaches us from the terminal and once more from npm; two within this time are one. */
 const SAME_SIGNAL_MS = 400
+const PARENT_CHECK_MS = 1_000
 
 /**
  * Runs `entry` to its end and answers its exit code; if a signal ended it, ends this process by the same one.
@@ -27,6 +28,7 @@ export function launch(entry, args) {
     detached: true,
     env: { ...process.env, PATH: `${binaries}${path.delimiter}${process.env.PATH ?? ''}`, ZHENGYUN_TETHER: '3' },
   })
+  endWithNpm(child)
   const isNew = distinctSignals(SAME_SIGNAL_MS)
   for (const signal of FORWARDED) process.on(signal, () => isNew(signal, performance.now()) && child.kill(signal))
   return new Promise((resolve, reject) => {
@@ -37,6 +39,21 @@ export function launch(entry, args) {
       else resolve(code ?? 1)
     })
   })
+}
+
+/**
+ * Ends the program when npm, which started us, was killed: nobody would be left to end it, and it has a data directory.
+ *
+ * @param {import('node:child_process').ChildProcess} child
+ */
+function endWithNpm(child) {
+  if (process.env.npm_lifecycle_event === undefined) return
+  const parent = process.ppid
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    child.kill('SIGTERM')
+  }, PARENT_CHECK_MS).unref()
 }
 
 /**

@@ -115,7 +115,7 @@ function isAlive(owner) {
 }
 
 /**
- * Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), or '' where there is none.
+ * Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), or '' where none runs; a zombie doesn't.
  *
  * @param {number} pid
  */
@@ -123,7 +123,8 @@ export function startTime(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The second field, the command, is in brackets and may hold spaces and brackets itself.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? '' : (fields[19] ?? '')
   } catch {
     return ''
   }

@@ -1,55 +1,14 @@
 /** Real runs of the Pulumi CLI against a state service, with inline programs of things. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, fork, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { ComponentResource, CustomResource, secret } from "@pulumi/pulumi";
-import type { PulumiFn } from "@pulumi/pulumi/automation/index.js";
 import type { StackName } from "../../../../control-plane/state/index.ts";
 import { findEngine } from "../../../../infra/engine/engine.ts";
-import { serveProgram } from "../../../../infra/program-host.ts";
+import type { Thing } from "./program.ts";
 
-/** What a program wants; see things.ts. */
-export interface Thing {
-  name: string;
-  value?: string;
-  kind?: string;
-  secret?: string;
-  delayMs?: number;
-  fail?: string;
-  /** Names of things before it. */
-  after?: string[];
-  protect?: boolean;
-  aliases?: string[];
-  /** Puts it under a component of this name. */
-  group?: string;
-}
-
-class Group extends ComponentResource {
-  constructor(name: string) {
-    super("things:index:Group", name);
-  }
-}
-
-/** A program of things; those that are named by others come first. */
-export function program(things: Thing[]): PulumiFn {
-  return async () => {
-    const made = new Map<string, CustomResource>();
-    const groups = new Map<string, Group>();
-    for (const { after = [], protect, aliases, group, ...inputs } of things) {
-      if (group && !groups.has(group)) groups.set(group, new Group(group));
-      const properties = { value: "1", ...inputs, ...(inputs.secret && { secret: secret(inputs.secret) }) };
-      const options = {
-        dependsOn: after.map((name) => made.get(name)!),
-        ...(protect && { protect }),
-        ...(aliases && { aliases: aliases.map((name) => ({ name })) }),
-        ...(group && { parent: groups.get(group)! }),
-      };
-      made.set(inputs.name, new CustomResource("things:index:Thing", inputs.name, properties, options));
-    }
-  };
-}
+export type { Thing } from "./program.ts";
 
 export interface Run {
   code: number | null;
@@ -77,8 +36,9 @@ export async function bench(): Promise<Bench> {
   const root = mkdtempSync(join(tmpdir(), "zy-state-"));
   const truth = join(root, "things");
   mkdirSync(truth);
-  const provider = spawn(process.execPath, [join(import.meta.dirname, "things.ts"), truth], { stdio: ["ignore", "pipe", "inherit"] });
-  const { value: port } = await createInterface({ input: provider.stdout })[Symbol.asyncIterator]().next();
+  const worker = fork(join(import.meta.dirname, "things.ts"), [truth], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const said = async () => (await once(worker, "message"))[0] as string;
+  const port = await said();
   const engine = await findEngine();
   if (!engine) throw new Error("the Pulumi engine isn't there: npm run setup");
   let runs = 0;
@@ -89,8 +49,8 @@ export async function bench(): Promise<Bench> {
       const directory = join(root, `run-${++runs}`);
       mkdirSync(directory);
       writeFileSync(join(directory, "Pulumi.yaml"), `name: ${stack.project}\nruntime: nodejs\n`);
-      const host = things && (await serveProgram(program(things), () => {}));
-      const serving = host ? ["--exec-kind", "auto.inline", "--client", host.address] : [];
+      if (things) worker.send(things);
+      const serving = things ? ["--exec-kind", "auto.inline", "--client", await said()] : [];
       const child = spawn(join(engine.root, "bin", "pulumi"), [...arguments_, "--non-interactive", "--color", "never", "--stack", `${stack.organization}/${stack.project}/${stack.stack}`, ...serving], {
         cwd: directory,
         stdio: ["ignore", "pipe", "pipe"],
@@ -111,15 +71,12 @@ export async function bench(): Promise<Bench> {
       for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
       const done = new Promise<Run>((resolve, reject) => {
         child.on("error", reject);
-        child.on("close", (code, signal) => {
-          host?.close();
-          resolve({ code, signal, output });
-        });
+        child.on("close", (code, signal) => resolve({ code, signal, output }));
       });
       return { child, done };
     },
     close: async () => {
-      provider.kill();
+      worker.kill();
       rmSync(root, { recursive: true, force: true });
     },
   };

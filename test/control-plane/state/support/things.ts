@@ -1,6 +1,7 @@
 /**
  * A provider of "things" for the state service's tests: a thing is a file in the directory that argument 2 names, so that
- * a test can count what really exists. Creating is get-or-create by name. Prints its port and serves until it is ended.
+ * a test can count what really exists. Creating is get-or-create by name. The programs of things run here too, as in the
+ * engine worker, so that an engine killed in the middle of one doesn't upset the test. Tells its parent its port first, then each program's address.
  *
  * Inputs: name, value (a change updates), kind (a change replaces), secret, delayMs (how long each effect takes), fail (a message).
  */
@@ -8,6 +9,8 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import * as provider from "@pulumi/pulumi/provider/index.js";
+import { serveProgram } from "../../../../infra/program-host.ts";
+import { program, type Thing } from "./program.ts";
 
 const directory = process.argv[2]!;
 
@@ -59,4 +62,10 @@ const things: provider.Provider = {
   },
 };
 
+/** The port that `main` prints goes to the parent; its messages are programs to be served. */
+process.stdout.write = (text) => process.send!(String(text).trim());
 void provider.main(things, []);
+process.on("message", async (wanted: Thing[]) => process.send!((await serveProgram(program(wanted), () => {})).address));
+process.on("disconnect", () => process.exit());
+// When the engine is killed in the middle, the SDK's calls to it fail with nobody waiting for them.
+process.on("unhandledRejection", () => {});

@@ -16,11 +16,22 @@ const ACTIONS: Record<string, Step["action"]> = {
 /** Inputs that only tie resources together; people did not ask for them. */
 const INTERNAL = new Set(["hostId", "volumeId", "volumePool"]);
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+/** Marks a secret in Pulumi's JSON. */
+const SIGNATURE = "4dabf18193072939515e22adb298388d";
+
+/** A value as people may see it: secrets hidden at any depth, what a preview cannot know left out. */
+function visible(value: unknown): unknown {
+  if (value === UNKNOWN) return undefined;
+  if (Array.isArray(value)) return value.map(visible);
+  if (value === null || typeof value !== "object") return value;
+  if (SIGNATURE in value) return "[secret]";
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, visible(child)]));
+}
 
 function valueAt(properties: Record<string, unknown> | undefined, path: string): unknown {
   const value = path.split(".").reduce<unknown>((node, key) =>
     node !== null && typeof node === "object" ? (node as Record<string, unknown>)[key] : undefined, properties);
-  return value === UNKNOWN ? undefined : value;
+  return visible(value);
 }
 
 function changesOf(metadata: StepEventMetadata): Step["changes"] {

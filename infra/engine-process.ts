@@ -58,12 +58,15 @@ function environment(run: EngineRun, home: string): NodeJS.ProcessEnv {
     PULUMI_DISABLE_REGISTRY_RESOLVE: "true",
     PULUMI_JOURNALING_BATCH_PERIOD: "10",
     PULUMI_SUPPRESS_NEO_LINK: "true",
+    // A short process: less collecting costs some tens of MB and saved an eighth of its CPU time at 1,000 resources.
+    GOGC: "400",
   };
 }
 
 /**
  * Starts a watcher that kills the engine when this process is gone, however it goes: it waits on a pipe that only we
- * hold. (PR_SET_PDEATHSIG would need a helper; without the watcher an engine was seen to write state for seconds.)
+ * hold. By itself an engine was seen to end some 20 ms after its worker, but only because its next call fails, and
+ * not before it has written its own view of the failure; a killed one leaves what was under way marked as such.
  */
 function tether(pid: number): () => void {
   const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -KILL "$1"', "engine-tether", String(pid)], { stdio: ["pipe", "ignore", "ignore"], env: {} });

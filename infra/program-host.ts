@@ -3,6 +3,9 @@ import * as grpc from "@grpc/grpc-js";
 import nothing from "google-protobuf/google/protobuf/empty_pb.js";
 import type { EngineEvent } from "@pulumi/pulumi/automation/events.js";
 import type { PulumiFn } from "@pulumi/pulumi/automation/index.js";
+import engine from "@pulumi/pulumi/proto/engine_grpc_pb.js";
+import engines from "@pulumi/pulumi/proto/engine_pb.js";
+import type { LogRequest } from "@pulumi/pulumi/proto/engine_pb.js";
 import events from "@pulumi/pulumi/proto/events_grpc_pb.js";
 import type { EventRequest } from "@pulumi/pulumi/proto/events_pb.js";
 import language from "@pulumi/pulumi/proto/language_grpc_pb.js";
@@ -14,8 +17,24 @@ import * as settings from "@pulumi/pulumi/runtime/settings.js";
 import * as root from "@pulumi/pulumi/runtime/stack.js";
 import * as state from "@pulumi/pulumi/runtime/state.js";
 
-/** Gives a run its own copy of the SDK's settings, so that programs of several departments run side by side. Not in the SDK's types. */
-const { withLocalStorage } = state as unknown as { withLocalStorage<T>(run: () => Promise<T>): Promise<T> };
+/** Each run has its own copy of the SDK's settings, so that programs of several departments run side by side. Not in the SDK's types. */
+const { withLocalStorage, getStore } = state as unknown as {
+  withLocalStorage<T>(run: () => Promise<T>): Promise<T>;
+  getStore(): { settings: { engine?: grpc.Client } };
+};
+
+/**
+ * A client of the engine that keeps the SDK's debug messages to itself: there are several a resource, each a call, one
+ * after the other over all runs (one slow engine would hold up all the others), and the engine throws them away.
+ */
+function quietEngine(address: string): grpc.Client {
+  const client = new engine.EngineClient(address, grpc.credentials.createInsecure(), LIMITS);
+  const log = client.log.bind(client) as (request: LogRequest, done: grpc.requestCallback<unknown>) => grpc.ClientUnaryCall;
+  return Object.assign(client, {
+    log: (request: LogRequest, done: grpc.requestCallback<unknown>) =>
+      request.getSeverity() === engines.LogSeverity.DEBUG ? done(null, new nothing.Empty()) : log(request, done),
+  });
+}
 
 const LIMITS = { "grpc.max_receive_message_length": 400 * 1024 * 1024, "grpc.max_send_message_length": 400 * 1024 * 1024 };
 
@@ -32,6 +51,7 @@ export interface ProgramHost {
 async function run(program: PulumiFn, request: RunRequest): Promise<string | undefined> {
   return withLocalStorage(async () => {
     settings.resetOptions(request.getProject(), request.getStack(), request.getParallel(), request.getArgsList()[0] ?? "", request.getMonitorAddress(), request.getDryrun(), request.getOrganization());
+    getStore().settings.engine = quietEngine(request.getArgsList()[0] ?? "");
     config.setAllConfig({}, []);
     try {
       await root.runInPulumiStack(program);

@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { AttachmentSpec, ResourceName } from "../spec.ts";
+import { AttachmentSpec } from "../spec.ts";
 import type { Definition } from "./definition.ts";
 
 const inputs = AttachmentSpec.extend({
-  pool: ResourceName.describe("The host's pool, whose driver attaches."),
-  hostId: z.string().min(1).describe("The host's id with its generation: a new host is attached anew."),
-  volumeId: z.string().min(1).describe("The volume's id with its generation."),
+  pool: z.string().describe("The host's pool, whose driver attaches."),
+  hostId: z.string().min(1, "the host is not among the department's hosts").describe("The host's id with its generation: a new host is attached anew."),
+  volumeId: z.string().min(1, "the volume is not among the department's volumes").describe("The volume's id with its generation."),
 });
 
 export const attachment: Definition<z.infer<typeof inputs>> = {

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { BackupPolicySpec, ResourceName } from "../spec.ts";
+import { BackupPolicySpec } from "../spec.ts";
 import type { Definition } from "./definition.ts";
 
 const inputs = BackupPolicySpec.extend({
-  volumePool: ResourceName.describe("The volume's pool, whose driver keeps the policy."),
-  volumeId: z.string().min(1).describe("The volume's id with its generation."),
+  volumePool: z.string().describe("The volume's pool, whose driver keeps the policy."),
+  volumeId: z.string().min(1, "the volume is not among the department's volumes").describe("The volume's id with its generation."),
 });
 type Inputs = z.infer<typeof inputs>;
 

@@ -1,6 +1,6 @@
 /** Pulumi's package schema, generated from the resource definitions; `schema.json` is its committed copy. */
 import { z } from "zod";
-import { PACKAGE, TYPES, VERSION } from "../naming.ts";
+import { PACKAGE, VERSION } from "../naming.ts";
 import type { Definition } from "./definition.ts";
 import { DEFINITIONS } from "./definitions.ts";
 
@@ -59,5 +59,5 @@ export function generateSchema() {
   };
 }
 
-/** All type tokens that the schema must have. */
-export const TOKENS: readonly string[] = Object.values(TYPES);
+/** The text of `schema.json`. */
+export const schemaText = () => `${JSON.stringify(generateSchema(), null, 2)}\n`;

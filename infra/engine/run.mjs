@@ -1,18 +1,18 @@
 /**
  * `node infra/engine/run.mjs ENTRY [argument …]`: sets up what is missing, then runs ENTRY under the project's Node.
  */
-import { launch } from './steps/launch.mjs'
-import { setUp } from './setup.mjs'
+import { launch } from "./steps/launch.mjs";
+import { setUp } from "./setup.mjs";
 
-const [entry, ...args] = process.argv.slice(2)
+const [entry, ...args] = process.argv.slice(2);
 if (entry === undefined) {
-  console.error('usage: node infra/engine/run.mjs ENTRY [argument ...]')
-  process.exit(2)
+  console.error("usage: node infra/engine/run.mjs ENTRY [argument ...]");
+  process.exit(2);
 }
 try {
-  await setUp()
+  await setUp();
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  process.exit(1)
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
 }
-process.exitCode = await launch(entry, args)
+process.exitCode = await launch(entry, args);

@@ -1,12 +1,12 @@
 /**
  * Running other programs: output by line, time-outs, and none left behind when the set-up is interrupted.
  */
-import { spawn } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
-import path from 'node:path'
+import { spawn } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import path from "node:path";
 
 /** Children of this process that still run. @type {Set<import('node:child_process').ChildProcess>} */
-const running = new Set()
+const running = new Set();
 
 /**
  * What a program did. `output` holds stdout and stderr as they came (at most the last 200 lines of each).
@@ -25,50 +25,62 @@ const running = new Set()
  */
 export function runCommand(program, args, { cwd, env, timeout, onLine } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    running.add(child)
+    const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    running.add(child);
     /** @type {string[]} */
-    const lines = []
+    const lines = [];
     /** @type {string[]} */
-    const stdoutLines = []
-    let timedOut = false
-    const timer = timeout === undefined ? undefined : setTimeout(() => ((timedOut = true), child.kill('SIGKILL')), timeout)
+    const stdoutLines = [];
+    let timedOut = false;
+    const timer = timeout === undefined ? undefined : setTimeout(() => ((timedOut = true), child.kill("SIGKILL")), timeout);
 
-    /** @param {import('node:stream').Readable} stream @param {string[][]} sinks */
-    const read = (stream, ...sinks) => {
-      let rest = ''
-      /** @param {string} line */
-      const emit = (line) => {
-        for (const sink of sinks) if (sink.push(line) > 200) sink.shift()
-        onLine?.(line)
-      }
-      stream.setEncoding('utf8')
-      stream.on('data', (/** @type {string} */ chunk) => {
-        const parts = (rest + chunk).split('\n')
-        rest = parts.pop() ?? ''
-        parts.forEach(emit)
-      })
-      stream.on('end', () => rest && emit(rest))
-    }
-    read(child.stdout, lines, stdoutLines)
-    read(child.stderr, lines)
+    /** @param {string} line */
+    const take = (line) => {
+      keep(lines, line);
+      onLine?.(line);
+    };
+    readLines(child.stdout, (line) => {
+      keep(stdoutLines, line);
+      take(line);
+    });
+    readLines(child.stderr, take);
 
-    child.on('error', (error) => {
-      running.delete(child)
-      clearTimeout(timer)
-      reject(error)
-    })
-    child.on('close', (code, signal) => {
-      running.delete(child)
-      clearTimeout(timer)
-      resolve({ code, signal, stdout: stdoutLines.join('\n'), output: lines.join('\n'), timedOut })
-    })
-  })
+    child.on("error", (error) => {
+      running.delete(child);
+      clearTimeout(timer);
+      reject(error);
+    });
+    child.on("close", (code, signal) => {
+      running.delete(child);
+      clearTimeout(timer);
+      resolve({ code, signal, stdout: stdoutLines.join("\n"), output: lines.join("\n"), timedOut });
+    });
+  });
+}
+
+/**
+ * @param {import('node:stream').Readable} stream
+ * @param {(line: string) => void} take
+ */
+function readLines(stream, take) {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (/** @type {string} */ chunk) => {
+    const parts = (rest + chunk).split("\n");
+    rest = parts.pop() ?? "";
+    parts.forEach(take);
+  });
+  stream.on("end", () => rest && take(rest));
+}
+
+/** @param {string[]} lines @param {string} line */
+function keep(lines, line) {
+  if (lines.push(line) > 200) lines.shift();
 }
 
 /** Ends what `runCommand` still runs; for the end of an interrupted set-up. */
 export function endCommands() {
-  for (const child of running) child.kill('SIGTERM')
+  for (const child of running) child.kill("SIGTERM");
 }
 
 /**
@@ -78,19 +90,19 @@ export function endCommands() {
  * @param {NodeJS.ProcessEnv} [env]
  */
 export function onPath(name, env = process.env) {
-  return (env.PATH ?? '')
+  return (env.PATH ?? "")
     .split(path.delimiter)
-    .filter((directory) => directory !== '')
+    .filter((directory) => directory !== "")
     .map((directory) => path.resolve(directory, name))
-    .find(isExecutable)
+    .find(isExecutable);
 }
 
 /** @param {string} file */
 export function isExecutable(file) {
   try {
-    accessSync(file, constants.X_OK)
-    return statSync(file).isFile()
+    accessSync(file, constants.X_OK);
+    return statSync(file).isFile();
   } catch {
-    return false
+    return false;
   }
 }

@@ -1,15 +1,15 @@
 /** Running a program of this project under its own Node, as if it had been started directly. */
-import { spawn } from 'node:child_process'
-import path from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { findRuntime } from './dependencies.mjs'
-import { projectRoot } from './paths.mjs'
+import { spawn } from "node:child_process";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { findRuntime } from "./dependencies.mjs";
+import { projectRoot } from "./paths.mjs";
 
-const FORWARDED = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH'])
-const tether = new URL('./tether.mjs', import.meta.url)
+const FORWARDED = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR2", "SIGWINCH"]);
+const tether = new URL("./tether.mjs", import.meta.url);
 /** A Ctrl-C reaches us from the terminal and once more from npm; two within this time are one. */
-const SAME_SIGNAL_MS = 400
-const PARENT_CHECK_MS = 1_000
+const SAME_SIGNAL_MS = 400;
+const PARENT_CHECK_MS = 1_000;
 
 /**
  * Runs `entry` to its end and answers its exit code; if a signal ended it, ends this process by the same one.
@@ -22,23 +22,23 @@ const PARENT_CHECK_MS = 1_000
  * @returns {Promise<number>}
  */
 export function launch(entry, args) {
-  const binaries = path.join(projectRoot, 'node_modules/.bin')
-  const child = spawn(findRuntime(), ['--import', tether.href, path.resolve(entry), ...args], {
-    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+  const binaries = path.join(projectRoot, "node_modules/.bin");
+  const child = spawn(findRuntime(), ["--import", tether.href, path.resolve(entry), ...args], {
+    stdio: ["inherit", "inherit", "inherit", "pipe"],
     detached: true,
-    env: { ...process.env, PATH: `${binaries}${path.delimiter}${process.env.PATH ?? ''}`, ZHENGYUN_TETHER: '3' },
-  })
-  endWithNpm(child)
-  const isNew = distinctSignals(SAME_SIGNAL_MS)
-  for (const signal of FORWARDED) process.on(signal, () => isNew(signal, performance.now()) && child.kill(signal))
+    env: { ...process.env, PATH: `${binaries}${path.delimiter}${process.env.PATH ?? ""}`, ZHENGYUN_TETHER: "3" },
+  });
+  endWithNpm(child);
+  const isNew = distinctSignals(SAME_SIGNAL_MS);
+  for (const signal of FORWARDED) process.on(signal, () => isNew(signal, performance.now()) && child.kill(signal));
   return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('exit', (code, signal) => {
-      for (const forwarded of FORWARDED) process.removeAllListeners(forwarded)
-      if (signal) process.kill(process.pid, signal)
-      else resolve(code ?? 1)
-    })
-  })
+    child.on("error", reject);
+    child.on("exit", (code, signal) => {
+      for (const forwarded of FORWARDED) process.removeAllListeners(forwarded);
+      if (signal) process.kill(process.pid, signal);
+      else resolve(code ?? 1);
+    });
+  });
 }
 
 /**
@@ -47,13 +47,13 @@ export function launch(entry, args) {
  * @param {import('node:child_process').ChildProcess} child
  */
 function endWithNpm(child) {
-  if (process.env.npm_lifecycle_event === undefined) return
-  const parent = process.ppid
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
   const watch = setInterval(() => {
-    if (process.ppid === parent) return
-    clearInterval(watch)
-    child.kill('SIGTERM')
-  }, PARENT_CHECK_MS).unref()
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    child.kill("SIGTERM");
+  }, PARENT_CHECK_MS).unref();
 }
 
 /**
@@ -64,16 +64,16 @@ function endWithNpm(child) {
  */
 export function distinctSignals(window) {
   /** @type {Map<string, number>} */
-  const last = new Map()
+  const last = new Map();
   return (signal, at) => {
-    const before = last.get(signal) ?? -Infinity
-    if (at - before <= window) return false
-    last.set(signal, at)
-    return true
-  }
+    const before = last.get(signal) ?? -Infinity;
+    if (at - before <= window) return false;
+    last.set(signal, at);
+    return true;
+  };
 }
 
 /** Whether the module is the program that was started, not one that is imported. @param {string} url */
 export function isProgram(url) {
-  return process.argv[1] !== undefined && path.resolve(process.argv[1]) === fileURLToPath(url)
+  return process.argv[1] !== undefined && path.resolve(process.argv[1]) === fileURLToPath(url);
 }

@@ -2,17 +2,17 @@
  * A lock between processes: a file that names its owner by PID and start time, so that the lock of a killed process is
  * noticed even when its PID is in use again.
  */
-import { randomUUID } from 'node:crypto'
-import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
-import path from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
+import { randomUUID } from "node:crypto";
+import { linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 
-const RETRY_MS = 100
+const RETRY_MS = 100;
 /** A claim to break a dead owner's lock takes microseconds; one this old was left by a process that died in between. */
-const STALE_CLAIM_MS = 5_000
+const STALE_CLAIM_MS = 5_000;
 
 /** Locks this process holds, for `releaseLocks`. @type {Set<string>} */
-const held = new Set()
+const held = new Set();
 
 /**
  * Runs `work` while no other process holds the lock `file`; waits as long as a living owner has it.
@@ -24,35 +24,35 @@ const held = new Set()
  * @returns {Promise<T>}
  */
 export async function withLock(file, work, { onWait } = {}) {
-  mkdirSync(path.dirname(file), { recursive: true })
-  let told = false
+  mkdirSync(path.dirname(file), { recursive: true });
+  let told = false;
   while (!tryLock(file)) {
-    const owner = ownerOf(file)
+    const owner = ownerOf(file);
     if (owner && !isAlive(owner)) {
-      breakLock(file, owner)
+      breakLock(file, owner);
     } else if (owner && !told) {
-      told = true
-      onWait?.(owner.pid)
+      told = true;
+      onWait?.(owner.pid);
     }
-    await wait(RETRY_MS)
+    await wait(RETRY_MS);
   }
-  held.add(file)
+  held.add(file);
   try {
-    return await work()
+    return await work();
   } finally {
-    release(file)
+    release(file);
   }
 }
 
 /** Gives back every lock of this process; for the end of an interrupted set-up. */
 export function releaseLocks() {
-  for (const file of held) release(file)
+  for (const file of held) release(file);
 }
 
 /** @param {string} file */
 function release(file) {
-  held.delete(file)
-  unlinkQuietly(file)
+  held.delete(file);
+  unlinkQuietly(file);
 }
 
 /**
@@ -61,16 +61,16 @@ function release(file) {
  * @param {string} file
  */
 function tryLock(file) {
-  const draft = `${file}.${randomUUID()}`
-  writeFileSync(draft, JSON.stringify({ pid: process.pid, start: startTime(process.pid) }))
+  const draft = `${file}.${randomUUID()}`;
+  writeFileSync(draft, JSON.stringify({ pid: process.pid, start: startTime(process.pid) }));
   try {
-    linkSync(draft, file)
-    return true
+    linkSync(draft, file);
+    return true;
   } catch (error) {
-    if (isCode(error, 'EEXIST')) return false
-    throw error
+    if (isCode(error, "EEXIST")) return false;
+    throw error;
   } finally {
-    unlinkSync(draft)
+    unlinkSync(draft);
   }
 }
 
@@ -82,17 +82,17 @@ function tryLock(file) {
  * @param {Owner} dead
  */
 function breakLock(file, dead) {
-  const claim = `${file}.dead-${dead.pid}-${dead.start}`
+  const claim = `${file}.dead-${dead.pid}-${dead.start}`;
   try {
-    linkSync(file, claim)
+    linkSync(file, claim);
   } catch (error) {
-    const claimed = isCode(error, 'EEXIST') ? statSync(claim, { throwIfNoEntry: false }) : undefined
-    if (claimed && Date.now() - claimed.ctimeMs > STALE_CLAIM_MS) unlinkQuietly(claim)
-    return
+    const claimed = isCode(error, "EEXIST") ? statSync(claim, { throwIfNoEntry: false }) : undefined;
+    if (claimed && Date.now() - claimed.ctimeMs > STALE_CLAIM_MS) unlinkQuietly(claim);
+    return;
   }
-  const owner = ownerOf(claim)
-  if (owner?.pid === dead.pid && owner.start === dead.start) unlinkQuietly(file)
-  unlinkQuietly(claim)
+  const owner = ownerOf(claim);
+  if (owner?.pid === dead.pid && owner.start === dead.start) unlinkQuietly(file);
+  unlinkQuietly(claim);
 }
 
 /** @typedef {{ pid: number, start: string }} Owner */
@@ -103,15 +103,15 @@ function breakLock(file, dead) {
  */
 function ownerOf(file) {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'))
+    return JSON.parse(readFileSync(file, "utf8"));
   } catch {
-    return undefined
+    return undefined;
   }
 }
 
 /** @param {Owner} owner */
 function isAlive(owner) {
-  return startTime(owner.pid) === owner.start
+  return startTime(owner.pid) === owner.start;
 }
 
 /**
@@ -121,25 +121,25 @@ function isAlive(owner) {
  */
 export function startTime(pid) {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The second field, the command, is in brackets and may hold spaces and brackets itself.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return fields[0] === 'Z' ? '' : (fields[19] ?? '')
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? "" : (fields[19] ?? "");
   } catch {
-    return ''
+    return "";
   }
 }
 
 /** @param {string} file */
 function unlinkQuietly(file) {
   try {
-    unlinkSync(file)
+    unlinkSync(file);
   } catch (error) {
-    if (!isCode(error, 'ENOENT')) throw error
+    if (!isCode(error, "ENOENT")) throw error;
   }
 }
 
 /** @param {unknown} error @param {string} code */
 function isCode(error, code) {
-  return error instanceof Error && 'code' in error && error.code === code
+  return error instanceof Error && "code" in error && error.code === code;
 }

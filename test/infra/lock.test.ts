@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import type { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { startTime, withLock } from "../../infra/engine/steps/lock.mjs";
 import { projectRoot } from "../../infra/engine/steps/paths.mjs";
@@ -69,8 +70,12 @@ describe("withLock", () => {
 
 describe("startTime", () => {
   it("is nothing for a process that has ended but was not yet waited for", async () => {
-    const parent = spawn("/bin/sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] });
-    const [pid] = await once(parent.stdout, "data");
+    // `sleep` takes the shell's place and never waits for the child; only then the child is let end.
+    const parent = spawn("/bin/sh", ["-c", "cat <&3 >/dev/null & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
+    const [pid] = await once(parent.stdout!, "data");
+    await vi.waitUntil(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8") === "sleep\n");
+    expect(startTime(Number(pid))).not.toBe("");
+    (parent.stdio[3] as Writable).end();
     await vi.waitUntil(() => startTime(Number(pid)) === "");
     expect(readFileSync(`/proc/${Number(pid)}/stat`, "utf8")).toContain(") Z ");
     parent.kill();

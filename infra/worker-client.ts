@@ -14,6 +14,8 @@ export interface EngineOptions {
   slots?: number;
   /** Default 1 s; a worker that is silent for 30 times as long is ended and started anew. */
   heartbeatMs?: number;
+  /** URL of the module that loads drivers; default `drivers/load.ts`. */
+  drivers?: string;
   /** What operations staff should know: restarts and why. */
   onNote?: (note: string) => void;
 }
@@ -74,7 +76,7 @@ class WorkerClient implements Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     const slots = options.slots ?? Number(process.env["ZHENGYUN_ENGINE_SLOTS"] ?? 2);
-    this.#settings = { engineRoot: options.engineRoot, directory: options.directory, slots, heartbeatMs: options.heartbeatMs ?? 1_000 };
+    this.#settings = { engineRoot: options.engineRoot, directory: options.directory, slots, heartbeatMs: options.heartbeatMs ?? 1_000, drivers: options.drivers ?? new URL("drivers/load.ts", import.meta.url).href };
   }
 
   async start(): Promise<void> {

@@ -4,9 +4,8 @@
  */
 import path from "node:path";
 import { mkdir, rm } from "node:fs/promises";
-import { loadDriver } from "./drivers/load.ts";
 import type { Operation } from "./operations.ts";
-import { Scopes } from "./provider/scopes.ts";
+import { Scopes, type LoadDriver } from "./provider/scopes.ts";
 import { serveProvider } from "./provider/server.ts";
 import { scrubber, secretsOf } from "./scrub.ts";
 import { Slots } from "./slots.ts";
@@ -17,7 +16,8 @@ import { ToWorker, WorkerOptions, type FromWorker } from "./worker-messages.ts";
 const FAREWELL_MS = 5_000;
 
 const options = WorkerOptions.parse(JSON.parse(process.argv[2] ?? "{}"));
-const scopes = new Scopes((pool) => loadDriver(pool));
+const { loadDriver } = (await import(options.drivers)) as { loadDriver: LoadDriver };
+const scopes = new Scopes(loadDriver);
 const provider = await serveProvider(scopes);
 const slots = new Slots(options.slots);
 const operations = new Map<string, AbortController>();

@@ -46,13 +46,27 @@ export class Scope {
   }
 }
 
+/** Several pools may have one driver: loaded once, however many ask at the same time. A failed load is tried again. */
+function once(load: LoadDriver): LoadDriver {
+  const drivers = new Map<string, Promise<Driver>>();
+  return (pool) => {
+    const key = JSON.stringify([pool.driver, pool.endpoint]);
+    let driver = drivers.get(key);
+    if (!driver) {
+      drivers.set(key, (driver = load(pool)));
+      driver.catch(() => drivers.delete(key));
+    }
+    return driver;
+  };
+}
+
 /** The operations that run now, by stack: how one provider serves many engines. */
 export class Scopes {
   readonly #open = new Map<string, Scope>();
   readonly #load: LoadDriver;
 
   constructor(load: LoadDriver) {
-    this.#load = load;
+    this.#load = once(load);
   }
 
   /** Lets the provider act for a stack until the returned function is called. */

@@ -81,7 +81,10 @@ class WorkerClient implements Engine {
 
   async start(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#spawn(resolve, reject);
+    this.#spawn(resolve, (error) => {
+      this.#closing = true;
+      reject(error);
+    });
     await promise;
   }
 
@@ -152,7 +155,11 @@ class WorkerClient implements Engine {
       this.#ready = false;
       this.#failures = Date.now() - born > HEALTHY_MS ? 0 : this.#failures + 1;
       this.#mourn(how);
-      if (!was) onFailure(new EngineUnusable(`the engine worker did not start (${how})${stderr ? `: ${stderr.trim()}` : ""}`));
+      if (!was) {
+        const error = new EngineUnusable(`the engine worker did not start (${how})${stderr ? `: ${stderr.trim()}` : ""}`);
+        for (const flight of this.#flights.values()) this.#take(flight.operation.id)?.reject(error);
+        onFailure(error);
+      }
       if (!this.#closing) this.#again(how);
     });
   }

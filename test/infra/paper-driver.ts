@@ -3,7 +3,7 @@
  * keeps no truth in memory, so that any process sees the same things and a kill leaves what was written.
  *
  * An image says how a host behaves: `nope` is unknown, `slow` takes until `<endpoint>/release` is there (or the call is
- * cancelled), `fatal` kills the process right after the host was made, once.
+ * cancelled), `endless` for ever, `fatal` kills the process right after the host was made, once.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -70,7 +70,7 @@ export class Paper {
 
 async function boot(paper: Paper, spec: HostSpec, call: Call) {
   if (spec.image === "nope") throw new UnknownImage(`image ${spec.image} is not known here`);
-  while (spec.image === "slow" && !paper.released()) {
+  while (spec.image === "endless" || (spec.image === "slow" && !paper.released())) {
     call.signal?.throwIfAborted();
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

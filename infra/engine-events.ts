@@ -5,12 +5,21 @@ import type { Outcome, Progress, Step } from "./operations.ts";
 import type { SpecKind } from "./spec.ts";
 
 type Failure = Outcome["failures"][number];
-type Report = Progress extends infer P ? P extends Progress ? Omit<P, "operation" | "at"> : never : never;
+type Report = Progress extends infer P ? (P extends Progress ? Omit<P, "operation" | "at"> : never) : never;
 
 const ACTIONS: Record<string, Step["action"]> = {
-  same: "same", create: "create", update: "update", delete: "delete", read: "read", refresh: "refresh",
-  replace: "replace", "create-replacement": "replace", "delete-replaced": "replace", "discard-replaced": "replace",
-  discard: "delete", "read-replacement": "replace",
+  same: "same",
+  create: "create",
+  update: "update",
+  delete: "delete",
+  read: "read",
+  refresh: "refresh",
+  replace: "replace",
+  "create-replacement": "replace",
+  "delete-replaced": "replace",
+  "discard-replaced": "replace",
+  discard: "delete",
+  "read-replacement": "replace",
 };
 
 /** Inputs that only tie resources together; people did not ask for them. */
@@ -29,16 +38,19 @@ function visible(value: unknown): unknown {
 }
 
 function valueAt(properties: Record<string, unknown> | undefined, path: string): unknown {
-  const value = path.split(".").reduce<unknown>((node, key) =>
-    node !== null && typeof node === "object" ? (node as Record<string, unknown>)[key] : undefined, properties);
+  const value = path
+    .split(".")
+    .reduce<unknown>((node, key) => (node !== null && typeof node === "object" ? (node as Record<string, unknown>)[key] : undefined), properties);
   return visible(value);
 }
 
 function changesOf(metadata: StepEventMetadata): Step["changes"] {
-  return Object.entries(metadata.detailedDiff ?? {}).filter(([path]) => !INTERNAL.has(path)).map(([path, { inputDiff }]) => {
-    const old = inputDiff ? metadata.old?.inputs : { ...metadata.old?.inputs, ...metadata.old?.outputs };
-    return { path, before: valueAt(old, path), after: valueAt(metadata.new?.inputs, path) };
-  });
+  return Object.entries(metadata.detailedDiff ?? {})
+    .filter(([path]) => !INTERNAL.has(path))
+    .map(([path, { inputDiff }]) => {
+      const old = inputDiff ? metadata.old?.inputs : { ...metadata.old?.inputs, ...metadata.old?.outputs };
+      return { path, before: valueAt(old, path), after: valueAt(metadata.new?.inputs, path) };
+    });
 }
 
 /** `[code] message`, as the provider writes it, anywhere in the engine's own sentence. */
@@ -61,11 +73,19 @@ export class EngineLog {
     this.#report = report;
   }
 
-  get steps(): Step[] { return [...this.#steps.values()]; }
-  get failures(): Failure[] { return [...this.#failures.values()]; }
+  get steps(): Step[] {
+    return [...this.#steps.values()];
+  }
+  get failures(): Failure[] {
+    return [...this.#failures.values()];
+  }
   /** Errors outside any one resource. */
-  get complaints(): string[] { return this.#complaints; }
-  get cancelled(): boolean { return this.#cancelled; }
+  get complaints(): string[] {
+    return this.#complaints;
+  }
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
 
   /** Notes a failure that the engine did not report itself. */
   fail(failure: Failure) {

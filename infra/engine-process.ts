@@ -90,16 +90,32 @@ export async function runEngine(run: EngineRun): Promise<EngineExit> {
 
 function spawnEngine(run: EngineRun, home: string, work: string): Promise<EngineExit> {
   const { organization, project, stack } = run.state;
-  const child = spawn(path.join(run.engineRoot, "bin", "pulumi"), [
-    ...ARGUMENTS[run.kind],
-    "--non-interactive", "--color", "never", "--parallel", String(run.parallel),
-    "--stack", `${organization}/${project}/${stack}`,
-    "--exec-kind", "auto.inline", "--client", run.hostAddress, "--event-log", `tcp://${run.hostAddress}`,
-  ], { cwd: work, env: environment(run, home), stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(
+    path.join(run.engineRoot, "bin", "pulumi"),
+    [
+      ...ARGUMENTS[run.kind],
+      "--non-interactive",
+      "--color",
+      "never",
+      "--parallel",
+      String(run.parallel),
+      "--stack",
+      `${organization}/${project}/${stack}`,
+      "--exec-kind",
+      "auto.inline",
+      "--client",
+      run.hostAddress,
+      "--event-log",
+      `tcp://${run.hostAddress}`,
+    ],
+    { cwd: work, env: environment(run, home), stdio: ["ignore", "pipe", "pipe"] },
+  );
 
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => { output = (output + text).slice(-TAIL); });
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output = (output + text).slice(-TAIL);
+    });
   }
   return new Promise((resolve, reject) => {
     child.on("error", (error) => reject(new Error(`the Pulumi engine did not start: ${error.message}`, { cause: error })));

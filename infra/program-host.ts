@@ -50,7 +50,15 @@ export interface ProgramHost {
  */
 async function run(program: PulumiFn, request: RunRequest): Promise<string | undefined> {
   return withLocalStorage(async () => {
-    settings.resetOptions(request.getProject(), request.getStack(), request.getParallel(), request.getArgsList()[0] ?? "", request.getMonitorAddress(), request.getDryrun(), request.getOrganization());
+    settings.resetOptions(
+      request.getProject(),
+      request.getStack(),
+      request.getParallel(),
+      request.getArgsList()[0] ?? "",
+      request.getMonitorAddress(),
+      request.getDryrun(),
+      request.getOrganization(),
+    );
     getStore().settings.engine = quietEngine(request.getArgsList()[0] ?? "");
     config.setAllConfig({}, []);
     try {
@@ -79,11 +87,14 @@ export async function serveProgram(program: PulumiFn, onEvent: (event: EngineEve
       callback(null, info);
     },
     run: (call: grpc.ServerUnaryCall<RunRequest, unknown>, callback: grpc.sendUnaryData<unknown>) => {
-      run(program, call.request).then((message) => {
-        const response = new messages.RunResponse();
-        if (message !== undefined) response.setError(message);
-        callback(null, response);
-      }, (error: Error) => callback({ code: grpc.status.UNKNOWN, message: error.message }));
+      run(program, call.request).then(
+        (message) => {
+          const response = new messages.RunResponse();
+          if (message !== undefined) response.setError(message);
+          callback(null, response);
+        },
+        (error: Error) => callback({ code: grpc.status.UNKNOWN, message: error.message }),
+      );
     },
   });
   server.addService(events.EventsService, {

@@ -3,12 +3,14 @@ import type { Operation } from "./operations.ts";
 
 /** What must never be seen: the token of the state service, and users' secret inputs, whole and line by line. */
 export function secretsOf(operation: Operation): string[] {
-  const inputs = operation.spec.hosts.flatMap((host) => host.userData === undefined ? [] : [host.userData, ...host.userData.split(/\r?\n/)]);
-  return [operation.state.token, ...inputs]
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    // Shorter pieces are ordinary words; replacing them would tell more than it hides.
-    .filter((secret) => secret.trim().length >= 6)
-    .sort((a, b) => b.length - a.length);
+  const inputs = operation.spec.hosts.flatMap((host) => (host.userData === undefined ? [] : [host.userData, ...host.userData.split(/\r?\n/)]));
+  return (
+    [operation.state.token, ...inputs]
+      .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+      // Shorter pieces are ordinary words; replacing them would tell more than it hides.
+      .filter((secret) => secret.trim().length >= 6)
+      .sort((a, b) => b.length - a.length)
+  );
 }
 
 /** A function that cleans one text. */

@@ -15,7 +15,9 @@ export class Slots {
     this.#free = Array.from({ length: count }, (_, slot) => slot);
   }
 
-  get waiting(): number { return this.#waiting.length; }
+  get waiting(): number {
+    return this.#waiting.length;
+  }
 
   /** Runs the task in a slot of its own, as soon as there is one and no other task of the same key runs. */
   run<T>(key: string, task: (slot: number) => Promise<T>): Promise<T> {

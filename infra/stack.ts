@@ -76,6 +76,9 @@ function explain(exit: EngineExit, log: EngineLog, clean: (text: string) => stri
   if (log.complaints.length > 0) return log.complaints.join("\n");
   if (log.failures.length > 0 && exit.code !== undefined) return undefined;
   const ending = exit.signal ? `the engine was ended by ${exit.signal}` : `the engine ended with code ${exit.code}`;
-  const said = clean(exit.output).split("\n").filter((line) => /^\s*(error|fatal|panic):/i.test(line)).join("\n");
+  const said = clean(exit.output)
+    .split("\n")
+    .filter((line) => /^\s*(error|fatal|panic):/i.test(line))
+    .join("\n");
   return said || ending;
 }

@@ -5,7 +5,7 @@
 import path from "node:path";
 import { mkdir, rm } from "node:fs/promises";
 import type { Operation } from "./operations.ts";
-import { Scopes, type LoadDriver } from "./provider/scopes.ts";
+import { Scopes } from "./provider/scopes.ts";
 import { serveProvider } from "./provider/server.ts";
 import { scrubber, secretsOf } from "./scrub.ts";
 import { Slots } from "./slots.ts";
@@ -16,13 +16,15 @@ import { ToWorker, WorkerOptions, type FromWorker } from "./worker-messages.ts";
 const FAREWELL_MS = 5_000;
 
 const options = WorkerOptions.parse(JSON.parse(process.argv[2] ?? "{}"));
-const { loadDriver } = (await import(options.drivers)) as { loadDriver: LoadDriver };
-const scopes = new Scopes(loadDriver);
+const { loadDriver } = (await import(options.drivers)) as typeof import("./drivers/load.ts");
+const scopes = new Scopes(async ({ driver, endpoint }) => loadDriver(driver, endpoint));
 const provider = await serveProvider(scopes);
 const slots = new Slots(options.slots);
 const operations = new Map<string, AbortController>();
 
-const say = (message: FromWorker) => { if (process.connected) process.send?.(message); };
+const say = (message: FromWorker) => {
+  if (process.connected) process.send?.(message);
+};
 
 async function perform(operation: Operation, slot: number, abort: AbortController) {
   const { department } = operation.spec;
@@ -31,7 +33,10 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
     const slotDir = path.join(options.directory, `slot-${slot}`);
     await mkdir(slotDir, { recursive: true, mode: 0o700 });
     return await runOperation(operation, {
-      engineRoot: options.engineRoot, slotDir, providerPort: provider.port, signal: abort.signal,
+      engineRoot: options.engineRoot,
+      slotDir,
+      providerPort: provider.port,
+      signal: abort.signal,
       onProgress: (progress) => say({ type: "progress", progress }),
     });
   } finally {
@@ -44,7 +49,8 @@ async function run(operation: Operation) {
   operations.set(operation.id, abort);
   try {
     const outcome = await slots.run(operation.spec.department, async (slot) => {
-      if (abort.signal.aborted) return { operation: operation.id, result: "cancelled" as const, steps: [], failures: [], message: "cancelled before it began", durationMs: 0 };
+      if (abort.signal.aborted)
+        return { operation: operation.id, result: "cancelled" as const, steps: [], failures: [], message: "cancelled before it began", durationMs: 0 };
       return perform(operation, slot, abort);
     });
     say({ type: "outcome", outcome });
@@ -64,12 +70,15 @@ process.on("message", (raw) => {
 // The SDK leaves some of a run's failed calls unhandled; the engine reports each of them itself, so none may end the other runs.
 process.on("unhandledRejection", () => {});
 
+function leaveWhenIdle() {
+  if (operations.size === 0) process.exit(0);
+}
+
 process.on("disconnect", () => {
   for (const abort of operations.values()) abort.abort();
   setTimeout(() => process.exit(1), FAREWELL_MS).unref();
-  const leave = () => { if (operations.size === 0) process.exit(0); };
-  setInterval(leave, 20);
-  leave();
+  setInterval(leaveWhenIdle, 20);
+  leaveWhenIdle();
 });
 // Ctrl-C reaches the whole group: only the control plane decides when the worker ends, by closing the channel.
 process.on("SIGINT", () => {});
@@ -80,3 +89,5 @@ await rm(options.directory, { recursive: true, force: true });
 await mkdir(options.directory, { recursive: true, mode: 0o700 });
 setInterval(() => say({ type: "heartbeat", at: Date.now(), running: [...operations.keys()], waiting: slots.waiting }), options.heartbeatMs);
 say({ type: "ready", providerPort: provider.port });
+// The control plane may have gone while this started, before anybody listened.
+if (!process.connected) process.exit(0);

@@ -1,3 +1,4 @@
+/* eslint-disable no-new -- a Pulumi resource registers itself */
 import { ComponentResource, secret } from "@pulumi/pulumi";
 import { ESTATE_TYPE } from "../naming.ts";
 import { Attachment } from "../resources/attachment.ts";
@@ -15,12 +16,13 @@ export class DepartmentEstate extends ComponentResource {
     super(ESTATE_TYPE, spec.department, {});
     const options = { parent: this };
 
-    const hosts = new Map(spec.hosts.map((host) => {
-      const userData = host.userData === undefined ? {} : { userData: secret(host.userData) };
-      return [host.name, { pool: host.pool, resource: new Host(host.name, { ...host, ...userData }, options) }];
-    }));
-    const volumes = new Map(spec.volumes.map((volume) =>
-      [volume.name, { pool: volume.pool, resource: new Volume(volume.name, volume, options) }]));
+    const hosts = new Map(
+      spec.hosts.map((host) => {
+        const userData = host.userData === undefined ? {} : { userData: secret(host.userData) };
+        return [host.name, { pool: host.pool, resource: new Host(host.name, { ...host, ...userData }, options) }];
+      }),
+    );
+    const volumes = new Map(spec.volumes.map((volume) => [volume.name, { pool: volume.pool, resource: new Volume(volume.name, volume, options) }]));
 
     // A reference to something outside the estate becomes an empty id: the provider refuses that one resource by name,
     // where an exception here would fail the whole department.

@@ -18,8 +18,7 @@ export class PartlyMade extends DriverError {
   }
 }
 
-const complaint = (error: z.ZodError) =>
-  error.issues.map((issue) => [issue.path.join("."), issue.message].filter(Boolean).join(": ")).join("; ");
+const complaint = (error: z.ZodError) => error.issues.map((issue) => [issue.path.join("."), issue.message].filter(Boolean).join(": ")).join("; ");
 
 /**
  * Inputs with their defaults. Wrong ones come back as they are: Pulumi gives up a whole department when a check fails,
@@ -64,7 +63,12 @@ async function takeOver(definition: Definition, scope: Scope, driver: Driver, id
   const there = outputsOf(definition, { ...inputs, ...before });
   const differs = definition.replaceOn.filter((key) => key in before && !definition.secrets.includes(key) && !isDeepStrictEqual(before[key], inputs[key]));
   if (differs.length > 0) {
-    throw new PartlyMade("conflict", `${differs.join(", ")}: an interrupted operation left ${inputs.name} with other values; it is replaced by the next attempt`, id, there);
+    throw new PartlyMade(
+      "conflict",
+      `${differs.join(", ")}: an interrupted operation left ${inputs.name} with other values; it is replaced by the next attempt`,
+      id,
+      there,
+    );
   }
   try {
     refuse(definition, before, inputs);

@@ -3,13 +3,17 @@ import type { Call, Driver, Made } from "../drivers/driver.ts";
 import type { SpecKind } from "../spec.ts";
 import type { Listing } from "./listing.ts";
 
+/** Any zod object: which one is known only to the resource's own file. */
+type Shape = z.ZodObject<z.ZodRawShape>;
+
 /** One resource type of the provider: what it takes, what replaces it, and how a driver makes it. */
+// eslint-disable-next-line typescript/no-explicit-any -- a table of all types must let each have inputs of its own
 export interface Definition<I extends { name: string } = any> {
   kind: SpecKind;
   description: string;
-  inputs: z.ZodObject<any, any>;
+  inputs: Shape;
   /** Read-only properties beside the inputs. */
-  outputs: z.ZodObject<any, any>;
+  outputs: Shape;
   /** Inputs that are encrypted in state and are no outputs. */
   secrets: readonly string[];
   /** Inputs that a resource has for life: another value deletes it and makes it anew. */

@@ -15,8 +15,7 @@ const isEmpty = (value: unknown) => value === undefined || value === null;
 function compare(path: string, before: unknown, after: unknown, replace: boolean): Difference[] {
   if (isEmpty(before) && isEmpty(after)) return [];
   if (isObject(before) && isObject(after)) {
-    return [...new Set([...Object.keys(before), ...Object.keys(after)])].sort()
-      .flatMap((key) => compare(`${path}.${key}`, before[key], after[key], replace));
+    return [...new Set([...Object.keys(before), ...Object.keys(after)])].sort().flatMap((key) => compare(`${path}.${key}`, before[key], after[key], replace));
   }
   if (!isUnknown(after) && isDeepStrictEqual(before, after)) return [];
   return [{ path, kind: isEmpty(before) ? "add" : isEmpty(after) ? "delete" : "update", replace }];
@@ -28,12 +27,12 @@ function compare(path: string, before: unknown, after: unknown, replace: boolean
  */
 export function differences(definition: Definition, outputs: Properties, oldInputs: Properties, inputs: Properties): Difference[] {
   const before = currentOf(definition, outputs, oldInputs);
-  return Object.keys(definition.inputs.shape)
-    .flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
+  return Object.keys(definition.inputs.shape).flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
 }
 
 /** The inputs that describe what is there now. */
 export function currentOf(definition: Definition, outputs: Properties, oldInputs: Properties): Properties {
-  return Object.fromEntries(Object.keys(definition.inputs.shape).map((key) =>
-    [key, key in outputs && !definition.secrets.includes(key) ? outputs[key] : oldInputs[key]]));
+  return Object.fromEntries(
+    Object.keys(definition.inputs.shape).map((key) => [key, key in outputs && !definition.secrets.includes(key) ? outputs[key] : oldInputs[key]]),
+  );
 }

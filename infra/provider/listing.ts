@@ -8,11 +8,14 @@ export interface Listing {
   volume(id: string): VolumeReading | undefined;
 }
 
+function byId<T extends { id: string }>(list: T[]): Map<string, T> {
+  return new Map(list.map((item) => [item.id, item]));
+}
+
 /** Reads a driver once for a whole refresh. */
 export async function readListing(driver: Driver, scope: string): Promise<Listing> {
   const [things, reading] = await Promise.all([driver.list(scope), driver.observe()]);
   const ids = new Set(things.map((thing) => thing.id));
-  const byId = <T extends { id: string }>(list: T[]) => new Map(list.map((item) => [item.id, item]));
   const { hosts, volumes }: PoolReading = reading;
   const hostsById = byId(hosts);
   const volumesById = byId(volumes);

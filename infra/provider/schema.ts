@@ -30,13 +30,19 @@ function property(name: string, node: Node, types: Record<string, unknown>): Rec
 }
 
 function properties(node: Node, types: Record<string, unknown>, secrets: readonly string[] = []) {
-  return Object.fromEntries(Object.entries(node.properties ?? {}).map(([name, child]) =>
-    [name, { ...property(name, child, types), ...(secrets.includes(name) ? { secret: true } : {}) }]));
+  return Object.fromEntries(
+    Object.entries(node.properties ?? {}).map(([name, child]) => [
+      name,
+      { ...property(name, child, types), ...(secrets.includes(name) ? { secret: true } : {}) },
+    ]),
+  );
 }
 
 function resource(definition: Definition, types: Record<string, unknown>) {
   const asked = z.toJSONSchema(definition.inputs, { io: "input" }) as Node;
-  const given = z.toJSONSchema(definition.inputs.omit(Object.fromEntries(definition.secrets.map((key) => [key, true]))).extend(definition.outputs.shape), { io: "output" }) as Node;
+  const given = z.toJSONSchema(definition.inputs.omit(Object.fromEntries(definition.secrets.map((key) => [key, true]))).extend(definition.outputs.shape), {
+    io: "output",
+  }) as Node;
   return {
     description: definition.description,
     inputProperties: properties(asked, types, definition.secrets),

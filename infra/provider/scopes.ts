@@ -33,7 +33,11 @@ export class Scope {
   /** @throws DriverError unknown-pool */
   driver(pool: string): Promise<Driver> {
     const endpoint = this.#pools.get(pool);
-    if (!endpoint) throw new DriverError("unknown-pool", `pool: no resource pool ${pool || "(none)"} is known here; it may have been removed, or the resource refers to something outside its department`);
+    if (!endpoint)
+      throw new DriverError(
+        "unknown-pool",
+        `pool: no resource pool ${pool || "(none)"} is known here; it may have been removed, or the resource refers to something outside its department`,
+      );
     return this.#load(endpoint);
   }
 

@@ -55,7 +55,10 @@ function failure(error: unknown): grpc.ServiceError {
 function unary<Request, Answer>(handle: (request: Request) => Promise<Answer> | Answer): grpc.handleUnaryCall<Request, Answer> {
   return (call, callback) => {
     const answer = async () => handle(call.request);
-    answer().then((message) => callback(null, message), (error) => callback(failure(error)));
+    answer().then(
+      (message) => callback(null, message),
+      (error) => callback(failure(error)),
+    );
   };
 }
 

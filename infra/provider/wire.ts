@@ -14,7 +14,11 @@ function unwrap(value: unknown): unknown {
   if (value === null || typeof value !== "object") return value;
   const object = value as Properties;
   if (object[SIGNATURE] === SECRET) return unwrap(object["value"]);
-  return Object.fromEntries(Object.entries(object).filter(([, v]) => v !== null).map(([key, v]) => [key, unwrap(v)]));
+  return Object.fromEntries(
+    Object.entries(object)
+      .filter(([, v]) => v !== null)
+      .map(([key, v]) => [key, unwrap(v)]),
+  );
 }
 
 /** Plain values of a property struct; nulls (Pulumi's absent) are dropped. */
@@ -25,8 +29,9 @@ export function fromWire(struct: Struct | undefined): Properties {
 /** A property struct of plain values; those named in `secrets` are marked, so that the engine encrypts them in state. */
 export function toWire(properties: Properties, secrets: readonly string[] = []): Struct {
   const entries = Object.entries(properties).filter(([, value]) => value !== undefined);
-  return structs.Struct.fromJavaScript(Object.fromEntries(entries.map(([key, value]) =>
-    [key, secrets.includes(key) ? { [SIGNATURE]: SECRET, value } : value])) as Record<string, JavaScriptValue>);
+  return structs.Struct.fromJavaScript(
+    Object.fromEntries(entries.map(([key, value]) => [key, secrets.includes(key) ? { [SIGNATURE]: SECRET, value } : value])) as Record<string, JavaScriptValue>,
+  );
 }
 
 /** Whether a preview does not know this value, or some part of it. */

@@ -8,13 +8,14 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { InUse, NotFound, StaleFence, UnknownImage, type Call, type Driver, type Made } from "../../infra/drivers/driver.ts";
-import type { HostSpec, PoolEndpoint, SpecKind } from "../../infra/spec.ts";
+import type { HostSpec, SpecKind } from "../../infra/spec.ts";
 
 export interface Thing {
   kind: SpecKind;
   id: string;
   name: string;
   scope: string;
+  // eslint-disable-next-line typescript/no-explicit-any -- four kinds of spec, which tests look into
   spec: any;
   /** Written by tests to let a host crash. */
   state?: string;
@@ -27,10 +28,14 @@ export class Paper {
     mkdirSync(path.join(root, "things"), { recursive: true });
   }
 
-  #file(kind: string, name: string) { return path.join(this.#root, "things", `${kind} ${name}.json`); }
+  #file(kind: string, name: string) {
+    return path.join(this.#root, "things", `${kind} ${name}.json`);
+  }
 
   all(): Thing[] {
-    return readdirSync(path.join(this.#root, "things")).filter((file) => file.endsWith(".json")).sort()
+    return readdirSync(path.join(this.#root, "things"))
+      .filter((file) => file.endsWith(".json"))
+      .sort()
       .map((file) => JSON.parse(readFileSync(path.join(this.#root, "things", file), "utf8")) as Thing);
   }
   find(kind: string, name: string): Thing | undefined {
@@ -42,15 +47,23 @@ export class Paper {
     writeFileSync(`${file}.${process.pid}`, JSON.stringify(thing));
     renameSync(`${file}.${process.pid}`, file);
   }
-  remove(thing: Thing) { rmSync(this.#file(thing.kind, thing.name)); }
+  remove(thing: Thing) {
+    rmSync(this.#file(thing.kind, thing.name));
+  }
   /** What was asked of it, one line a call, so that tests can count. */
   diary(): string[] {
     const file = path.join(this.#root, "diary");
     return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
   }
-  note(line: string) { writeFileSync(path.join(this.#root, "diary"), `${line}\n`, { flag: "a" }); }
-  released() { return existsSync(path.join(this.#root, "release")); }
-  release() { writeFileSync(path.join(this.#root, "release"), ""); }
+  note(line: string) {
+    writeFileSync(path.join(this.#root, "diary"), `${line}\n`, { flag: "a" });
+  }
+  released() {
+    return existsSync(path.join(this.#root, "release"));
+  }
+  release() {
+    writeFileSync(path.join(this.#root, "release"), "");
+  }
   /** True the first time only. */
   once(what: string): boolean {
     try {
@@ -76,7 +89,11 @@ async function boot(paper: Paper, spec: HostSpec, call: Call) {
   }
 }
 
-export async function loadDriver({ endpoint }: PoolEndpoint): Promise<Driver> {
+const never = () => {
+  throw new Error("not on paper");
+};
+
+export function loadDriver(_name: string, endpoint: string): Driver {
   const paper = new Paper(endpoint);
   const make = async (kind: SpecKind, spec: { name: string }, call: Call): Promise<Made> => {
     paper.guard(call);
@@ -104,7 +121,6 @@ export async function loadDriver({ endpoint }: PoolEndpoint): Promise<Driver> {
     paper.note(`delete ${thing.kind} ${thing.name}`);
     paper.remove(thing);
   };
-  const never = () => { throw new Error("not on paper"); };
   return {
     kind: "paper",
     capabilities: never,
@@ -114,27 +130,48 @@ export async function loadDriver({ endpoint }: PoolEndpoint): Promise<Driver> {
       if (spec.image === "fatal" && paper.once("fatal")) process.kill(process.pid, "SIGKILL");
       return made;
     },
-    updateHost: change, deleteHost: remove,
-    createVolume: (spec, call) => make("volume", spec, call), updateVolume: change, deleteVolume: remove,
-    attach: (spec, call) => make("attachment", spec, call), detach: remove,
+    updateHost: change,
+    deleteHost: remove,
+    createVolume: (spec, call) => make("volume", spec, call),
+    updateVolume: change,
+    deleteVolume: remove,
+    attach: (spec, call) => make("attachment", spec, call),
+    detach: remove,
     putBackupPolicy: async (spec, call) => {
       const made = await make("backup-policy", spec, call);
       await change(made.id, spec, call);
       return made;
     },
     deleteBackupPolicy: remove,
-    backup: never, restore: never, deleteBackup: never, exec: never, purge: never,
+    backup: never,
+    restore: never,
+    deleteBackup: never,
+    exec: never,
+    purge: never,
     find: async (kind, name) => paper.find(kind, name),
     list: async (scope) => {
       paper.note("list");
       return paper.all().filter((thing) => scope === undefined || thing.scope === scope);
     },
     observe: async () => ({
-      at: Date.now(), backups: [],
-      hosts: paper.all().filter(({ kind }) => kind === "host").map(({ id, name, scope, spec, state }) =>
-        ({ id, name, scope, hostname: spec.hostname, pool: spec.pool, state: (state ?? spec.power) as "running", addresses: [] })),
-      volumes: paper.all().filter(({ kind }) => kind === "volume").map(({ id, name, scope, spec }) =>
-        ({ id, name, scope, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes: 0 })),
+      at: Date.now(),
+      backups: [],
+      hosts: paper
+        .all()
+        .filter(({ kind }) => kind === "host")
+        .map(({ id, name, scope, spec, state }) => ({
+          id,
+          name,
+          scope,
+          hostname: spec.hostname,
+          pool: spec.pool,
+          state: (state ?? spec.power) as "running",
+          addresses: [],
+        })),
+      volumes: paper
+        .all()
+        .filter(({ kind }) => kind === "volume")
+        .map(({ id, name, scope, spec }) => ({ id, name, scope, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes: 0 })),
     }),
   };
 }

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import * as pulumi from "@pulumi/pulumi";
 import { describe, expect, it } from "vitest";
 import { TYPES, parseUrn, urnOf } from "../../infra/naming.ts";
@@ -12,17 +12,26 @@ const name = fc.stringMatching(/^[a-z]{3}_[0-9a-z]{26}$/);
 describe("names", () => {
   it("give every resource of every department a URN of its own", () => {
     const address = fc.tuple(name, kind, name);
-    fc.assert(fc.property(address, address, ([stack, ...one], [otherStack, ...other]) => {
-      const same = stack === otherStack && one.join() === other.join();
-      expect(urnOf("department", stack, ...one) === urnOf("department", otherStack, ...other)).toBe(same);
-    }));
+    fc.assert(
+      fc.property(address, address, ([stack, ...one], [otherStack, ...other]) => {
+        const same = stack === otherStack && one.join() === other.join();
+        expect(urnOf("department", stack, ...one) === urnOf("department", otherStack, ...other)).toBe(same);
+      }),
+    );
   });
 
   it("are read back from a URN", () => {
-    fc.assert(fc.property(name, kind, name, (stack, itsKind, itsName) => {
-      expect(parseUrn(urnOf("department", stack, itsKind, itsName)))
-        .toEqual({ project: "department", stack, kind: itsKind, type: TYPES[itsKind], name: itsName });
-    }));
+    fc.assert(
+      fc.property(name, kind, name, (stack, itsKind, itsName) => {
+        expect(parseUrn(urnOf("department", stack, itsKind, itsName))).toEqual({
+          project: "department",
+          stack,
+          kind: itsKind,
+          type: TYPES[itsKind],
+          name: itsName,
+        });
+      }),
+    );
   });
 
   it("have no kind where Pulumi's own resources are meant", () => {
@@ -54,15 +63,20 @@ async function registrations(spec: DepartmentSpec): Promise<Registration[]> {
 }
 
 const full = estate({
-  hosts: [host(2), host(1, { userData: "#!/bin/sh" })], volumes: [volume(2), volume(1)],
-  attachments: [attachment(1, 1, 1)], backupPolicies: [policy(1, 2)],
+  hosts: [host(2), host(1, { userData: "#!/bin/sh" })],
+  volumes: [volume(2), volume(1)],
+  attachments: [attachment(1, 1, 1)],
+  backupPolicies: [policy(1, 2)],
 });
 
 describe("a department's program", () => {
   it("registers every host, volume, attachment and policy under its own name", async () => {
     const names = (await registrations(full)).map((registration) => `${registration.type} ${registration.name}`);
-    expect(names).toEqual(Object.entries({ attachments: "attachment", hosts: "host", backupPolicies: "backup-policy", volumes: "volume" })
-      .flatMap(([list, its]) => (full[list as "hosts"]).map((item) => `${TYPES[its as SpecKind]} ${item.name}`).sort()));
+    expect(names).toEqual(
+      Object.entries({ attachments: "attachment", hosts: "host", backupPolicies: "backup-policy", volumes: "volume" }).flatMap(([list, its]) =>
+        full[list as "hosts"].map((item) => `${TYPES[its as SpecKind]} ${item.name}`).sort(),
+      ),
+    );
   });
 
   it("is the same whatever the order of its lists", async () => {

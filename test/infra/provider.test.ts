@@ -41,9 +41,12 @@ describe("the package schema", () => {
   });
 });
 
+function between(before: object, after: object) {
+  return differences(host, { ...before }, { ...before }, { ...after });
+}
+
 describe("differences", () => {
   const now = make.host(1);
-  const between = (before: object, after: object) => differences(host, { ...before }, { ...before }, { ...after });
 
   it("are none between equal inputs, whatever is absent or undefined", () => {
     expect(between(now, { ...make.host(1), userData: undefined })).toEqual([]);
@@ -80,7 +83,9 @@ describe("differences", () => {
 
 describe("what cannot be made in place", () => {
   it("is refused with what to do about it", () => {
-    expect(volume.refuses?.({ sizeGib: 10 }, make.volume(1, { sizeGib: 5 }))).toBe("sizeGib: a volume cannot shrink from 10 to 5 GiB; ask for 10 GiB or more, or for a new volume");
+    expect(volume.refuses?.({ sizeGib: 10 }, make.volume(1, { sizeGib: 5 }))).toBe(
+      "sizeGib: a volume cannot shrink from 10 to 5 GiB; ask for 10 GiB or more, or for a new volume",
+    );
     expect(volume.refuses?.({ sizeGib: 5 }, make.volume(1, { sizeGib: 5 }))).toBeUndefined();
     expect(host.refuses?.({ flavour: { vcpu: 1, memoryMib: 64, diskGib: 9 } }, make.host(1))).toMatch(/cannot shrink from 9 to 1 GiB/);
   });

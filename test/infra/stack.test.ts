@@ -3,7 +3,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Outcome } from "../../infra/operations.ts";
 import { loadDriver } from "./paper-driver.ts";
-import { attachment, estate, host, id, policy, pool, volume } from "./estate.ts";
+import { attachment, estate, host, id, policy, volume } from "./estate.ts";
 import { filesWith, openStacks, openWorld, type World } from "./world.ts";
 
 let world: World;
@@ -31,12 +31,23 @@ function department() {
   };
 }
 const plan = (outcome: Outcome) => outcome.steps.map((step) => `${step.action} ${step.name}`).sort();
-const names = (dep: string) => world.paper.all().filter((thing) => thing.scope === dep).map((thing) => thing.name).sort();
+const names = (dep: string) =>
+  world.paper
+    .all()
+    .filter((thing) => thing.scope === dep)
+    .map((thing) => thing.name)
+    .sort();
 
 describe("a department's stack", () => {
   it("is previewed, made, found unchanged and destroyed", async () => {
     const d = department();
-    const spec = estate({ department: d.department, hosts: [d.host(1), d.host(2), d.host(3)], volumes: [d.volume(1)], attachments: [d.attachment(1, 1, 1)], backupPolicies: [d.policy(1, 1)] });
+    const spec = estate({
+      department: d.department,
+      hosts: [d.host(1), d.host(2), d.host(3)],
+      volumes: [d.volume(1)],
+      attachments: [d.attachment(1, 1, 1)],
+      backupPolicies: [d.policy(1, 1)],
+    });
     const all = [...spec.hosts, ...spec.volumes, ...spec.attachments, ...spec.backupPolicies].map((item) => item.name).sort();
 
     const preview = await stacks.run("preview", spec);
@@ -59,7 +70,12 @@ describe("a department's stack", () => {
   it("does not let one bad host fail its neighbours, and says what was not attempted because of it", async () => {
     const d = department();
     const bad = d.host(2, { image: "nope" });
-    const spec = estate({ department: d.department, hosts: [d.host(1), bad], volumes: [d.volume(1)], attachments: [d.attachment(1, 2, 1), d.attachment(2, 1, 1)] });
+    const spec = estate({
+      department: d.department,
+      hosts: [d.host(1), bad],
+      volumes: [d.volume(1)],
+      attachments: [d.attachment(1, 2, 1), d.attachment(2, 1, 1)],
+    });
     const up = await stacks.run("up", spec);
     expect(up.result).toBe("failed");
     expect(up.failures).toEqual([
@@ -75,14 +91,31 @@ describe("a department's stack", () => {
 
   it("changes in place what can be, replaces what cannot, and shows from what to what", async () => {
     const d = department();
-    const before = estate({ department: d.department, hosts: [d.host(1), d.host(2)], volumes: [d.volume(1)], attachments: [d.attachment(1, 2, 1)], backupPolicies: [d.policy(1, 1)] });
+    const before = estate({
+      department: d.department,
+      hosts: [d.host(1), d.host(2)],
+      volumes: [d.volume(1)],
+      attachments: [d.attachment(1, 2, 1)],
+      backupPolicies: [d.policy(1, 1)],
+    });
     await stacks.run("up", before);
     const first = world.paper.find("host", d.host(1).name)!.id;
-    const after = { ...before, hosts: [d.host(1, { flavour: { vcpu: 4, memoryMib: 64, diskGib: 1 }, power: "stopped" }), d.host(2, { image: "newer" })], volumes: [d.volume(1, { sizeGib: 3 })], backupPolicies: [d.policy(1, 1, { keep: 9 })] };
+    const after = {
+      ...before,
+      hosts: [d.host(1, { flavour: { vcpu: 4, memoryMib: 64, diskGib: 1 }, power: "stopped" }), d.host(2, { image: "newer" })],
+      volumes: [d.volume(1, { sizeGib: 3 })],
+      backupPolicies: [d.policy(1, 1, { keep: 9 })],
+    };
 
     const preview = await stacks.run("preview", after);
     expect(Object.fromEntries(preview.steps.map((step) => [step.name, [step.action, step.changes]]))).toEqual({
-      [d.host(1).name]: ["update", [{ path: "flavour.vcpu", before: 1, after: 4 }, { path: "power", before: "running", after: "stopped" }]],
+      [d.host(1).name]: [
+        "update",
+        [
+          { path: "flavour.vcpu", before: 1, after: 4 },
+          { path: "power", before: "running", after: "stopped" },
+        ],
+      ],
       [d.host(2).name]: ["replace", [{ path: "image", before: "base", after: "newer" }]],
       [d.volume(1).name]: ["update", [{ path: "sizeGib", before: 1, after: 3 }]],
       [d.attachment(1, 2, 1).name]: ["replace", []],
@@ -98,29 +131,54 @@ describe("a department's stack", () => {
 
   it("replaces a volume with all that hangs on it, in the right order", async () => {
     const d = department();
-    const before = estate({ department: d.department, hosts: [d.host(1)], volumes: [d.volume(1)], attachments: [d.attachment(1, 1, 1)], backupPolicies: [d.policy(1, 1)] });
+    const before = estate({
+      department: d.department,
+      hosts: [d.host(1)],
+      volumes: [d.volume(1)],
+      attachments: [d.attachment(1, 1, 1)],
+      backupPolicies: [d.policy(1, 1)],
+    });
     await stacks.run("up", before);
     const up = await stacks.run("up", { ...before, volumes: [d.volume(1, { tier: "capacity" })] });
     expect(up).toMatchObject({ result: "succeeded" });
-    expect(plan(up)).toEqual([`replace ${d.attachment(1, 1, 1).name}`, `replace ${d.policy(1, 1).name}`, `replace ${d.volume(1).name}`, `same ${d.host(1).name}`].sort());
-    expect(stacks.heard.filter((progress) => progress.operation === up.operation && "step" in progress && progress.step.name === d.volume(1).name)
-      .map((progress) => progress.type)).toEqual(["step-started", "step-done"]);
+    expect(plan(up)).toEqual(
+      [`replace ${d.attachment(1, 1, 1).name}`, `replace ${d.policy(1, 1).name}`, `replace ${d.volume(1).name}`, `same ${d.host(1).name}`].sort(),
+    );
+    expect(
+      stacks.heard
+        .filter((progress) => progress.operation === up.operation && "step" in progress && progress.step.name === d.volume(1).name)
+        .map((progress) => progress.type),
+    ).toEqual(["step-started", "step-done"]);
   }, 60_000);
 
   it.each([
     ["shrinks a volume", (d: ReturnType<typeof department>) => ({ volumes: [d.volume(1, { sizeGib: 1 })] }), "unsupported", /cannot shrink from 2 to 1 GiB/],
     ["asks for nonsense", (d: ReturnType<typeof department>) => ({ volumes: [d.volume(1, { sizeGib: -1 })] }), "invalid-inputs", /sizeGib: Too small/],
-    ["attaches another department's volume", (d: ReturnType<typeof department>) => ({ attachments: [d.attachment(1, 1, 7)] }), "invalid-inputs", /the volume is not among the department's volumes/],
-    ["names a pool that is not there", (d: ReturnType<typeof department>) => ({ volumes: [d.volume(1, { sizeGib: 2 }), d.volume(2, { pool: id("pol", 9) })] }), "unknown-pool", /no resource pool pol_0+9 is known here/],
-  ])("fails only the resource that %s", async (_, change, code, message) => {
-    const d = department();
-    const before = estate({ department: d.department, hosts: [d.host(1)], volumes: [d.volume(1, { sizeGib: 2 })] });
-    await stacks.run("up", before);
-    const up = await stacks.run("up", { ...before, hosts: [d.host(1), d.host(5)], ...change(d) });
-    expect(up.failures).toEqual([expect.objectContaining({ code, message: expect.stringMatching(message) })]);
-    expect(names(d.department)).toContain(d.host(5).name);
-    expect(world.paper.find("volume", d.volume(1).name)).toMatchObject({ spec: { sizeGib: 2 } });
-  }, 60_000);
+    [
+      "attaches another department's volume",
+      (d: ReturnType<typeof department>) => ({ attachments: [d.attachment(1, 1, 7)] }),
+      "invalid-inputs",
+      /the volume is not among the department's volumes/,
+    ],
+    [
+      "names a pool that is not there",
+      (d: ReturnType<typeof department>) => ({ volumes: [d.volume(1, { sizeGib: 2 }), d.volume(2, { pool: id("pol", 9) })] }),
+      "unknown-pool",
+      /no resource pool pol_0+9 is known here/,
+    ],
+  ])(
+    "fails only the resource that %s",
+    async (_, change, code, message) => {
+      const d = department();
+      const before = estate({ department: d.department, hosts: [d.host(1)], volumes: [d.volume(1, { sizeGib: 2 })] });
+      await stacks.run("up", before);
+      const up = await stacks.run("up", { ...before, hosts: [d.host(1), d.host(5)], ...change(d) });
+      expect(up.failures).toEqual([expect.objectContaining({ code, message: expect.stringMatching(message) })]);
+      expect(names(d.department)).toContain(d.host(5).name);
+      expect(world.paper.find("volume", d.volume(1).name)).toMatchObject({ spec: { sizeGib: 2 } });
+    },
+    60_000,
+  );
 });
 
 describe("a refresh", () => {
@@ -149,7 +207,7 @@ describe("a refresh", () => {
 describe("what an interrupted operation left", () => {
   it("is taken over where it is what is wanted, and brought up to date", async () => {
     const d = department();
-    const driver = await loadDriver({ pool, driver: "paper", endpoint: path.join(world.directory, "cloud") });
+    const driver = loadDriver("paper", path.join(world.directory, "cloud"));
     const left = await driver.createVolume(d.volume(1), { scope: d.department, fence: 0 });
     expect(await stacks.run("up", estate({ department: d.department, volumes: [d.volume(1, { sizeGib: 4 })] }))).toMatchObject({ result: "succeeded" });
     expect(world.paper.find("volume", d.volume(1).name)).toMatchObject({ id: left.id, spec: { sizeGib: 4 } });
@@ -157,7 +215,7 @@ describe("what an interrupted operation left", () => {
 
   it("is recorded as it is where it must be replaced, so that it can neither be orphaned nor lost", async () => {
     const d = department();
-    const driver = await loadDriver({ pool, driver: "paper", endpoint: path.join(world.directory, "cloud") });
+    const driver = loadDriver("paper", path.join(world.directory, "cloud"));
     await driver.createHost(d.host(1, { image: "older" }), { scope: d.department, fence: 0 });
     const spec = estate({ department: d.department, hosts: [d.host(1)] });
     const first = await stacks.run("up", spec);
@@ -185,7 +243,9 @@ describe("an operation", () => {
     const abort = new AbortController();
     const outcome = await stacks.run("up", spec, {
       signal: abort.signal,
-      onProgress: (progress) => { if (progress.type === "step-done" && progress.step.name === d.host(1).name) abort.abort(); },
+      onProgress: (progress) => {
+        if (progress.type === "step-done" && progress.step.name === d.host(1).name) abort.abort();
+      },
     });
     expect(outcome.result).toBe("cancelled");
     expect(names(d.department)).toEqual([d.host(1).name]);
@@ -196,7 +256,10 @@ describe("an operation", () => {
     const d = department();
     const operation = await world.operation("up", estate({ department: d.department }));
     const { runOperation } = await import("../../infra/stack.ts");
-    const outcome = await runOperation({ ...operation, state: { ...operation.state, token: "wrong-token-of-nobody" } }, { engineRoot: world.engine.root, slotDir: path.join(world.directory, "slot-alone"), providerPort: 1 });
+    const outcome = await runOperation(
+      { ...operation, state: { ...operation.state, token: "wrong-token-of-nobody" } },
+      { engineRoot: world.engine.root, slotDir: path.join(world.directory, "slot-alone"), providerPort: 1 },
+    );
     expect(outcome.result).toBe("failed");
     expect(outcome.message).toMatch(/./);
     expect(outcome.message).not.toContain("wrong-token-of-nobody");
@@ -217,7 +280,13 @@ describe("a secret", () => {
     const d = department();
     const userData = `#!/bin/sh\necho ${secret}`;
     const spec = (more = {}) => estate({ department: d.department, hosts: [d.host(1, { userData, ...more }), d.host(2, { userData, image: "nope" })] });
-    const said = [await stacks.run("preview", spec()), await stacks.run("up", spec()), await stacks.run("up", spec({ power: "stopped" })), await stacks.run("preview", spec({ userData: "other-secret-entirely" })), await stacks.run("refresh", spec())];
+    const said = [
+      await stacks.run("preview", spec()),
+      await stacks.run("up", spec()),
+      await stacks.run("up", spec({ power: "stopped" })),
+      await stacks.run("preview", spec({ userData: "other-secret-entirely" })),
+      await stacks.run("refresh", spec()),
+    ];
     // The driver did get it.
     expect(world.paper.find("host", d.host(1).name)?.spec.userData).toBe(userData);
     expect(said[3]!.steps.find((step) => step.action === "replace")?.changes).toContainEqual({ path: "userData", before: "[secret]", after: "[secret]" });

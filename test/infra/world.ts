@@ -46,19 +46,29 @@ export async function openWorld() {
 
 /** Runs operations in this very process, as one slot of the worker does. */
 export async function openStacks(world: World) {
-  const scopes = new Scopes(loadDriver);
+  const scopes = new Scopes(async ({ driver, endpoint }) => loadDriver(driver, endpoint));
   const provider = await serveProvider(scopes);
   const heard: Progress[] = [];
 
-  async function run(kind: OperationKind, spec: DepartmentSpec, options: { fence?: number; signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {}): Promise<Outcome> {
+  async function run(
+    kind: OperationKind,
+    spec: DepartmentSpec,
+    options: { fence?: number; signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
+  ): Promise<Outcome> {
     const operation = await world.operation(kind, spec, options.fence);
     const slotDir = await mkdtemp(path.join(world.directory, "slot-"));
     const signal = options.signal ?? new AbortController().signal;
     const close = scopes.open({ ...operation.state, department: spec.department, fence: operation.fence, pools: operation.pools, signal });
     try {
       return await runOperation(operation, {
-        engineRoot: world.engine.root, slotDir, providerPort: provider.port, signal,
-        onProgress: (progress) => { heard.push(progress); options.onProgress?.(progress); },
+        engineRoot: world.engine.root,
+        slotDir,
+        providerPort: provider.port,
+        signal,
+        onProgress: (progress) => {
+          heard.push(progress);
+          options.onProgress?.(progress);
+        },
       });
     } finally {
       close();

@@ -1,0 +1,166 @@
+/**
+ * The embedded driver: one machine, no daemon. Its truth is the file system below the endpoint and the kernel's processes;
+ * any number of instances in any process see the same.
+ */
+import { mkdirSync, statfsSync } from "node:fs";
+import { freemem, totalmem } from "node:os";
+import { basename } from "node:path";
+import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
+import { type BackupReading, type Call, type Capabilities, type Driver, type Made, NotFound, NotRunning, type PoolReading, type VolumeReading } from "../driver.ts";
+import { Backups } from "./backups.ts";
+import { type Cgroups, findCgroups } from "./cgroups.ts";
+import { checkFence } from "./fences.ts";
+import { removeTree, usedBytesOf } from "./files.ts";
+import { runInside } from "./guest.ts";
+import { Hosts } from "./hosts.ts";
+import { withLock } from "./lock.ts";
+import { kinds, nameOf, type Paths, pathsOf } from "./paths.ts";
+import { Records, Volumes } from "./volumes.ts";
+
+const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export class EmbeddedDriver implements Driver {
+  readonly kind = "embedded";
+  readonly #paths: Paths;
+  readonly #cgroups: Cgroups;
+  readonly #hosts: Hosts;
+  readonly #volumes: Volumes;
+  readonly #policies: Records<"backup-policy">;
+  readonly #backups: Backups;
+  readonly #root = process.getuid?.() === 0;
+
+  constructor(endpoint: string) {
+    mkdirSync(endpoint, { recursive: true, mode: 0o700 });
+    this.#paths = pathsOf(endpoint);
+    this.#cgroups = findCgroups(this.#paths.key);
+    this.#volumes = new Volumes(this.#paths, this.#root);
+    this.#hosts = new Hosts(this.#paths, this.#cgroups, (host) => this.#volumes.of(host));
+    this.#volumes.serve(this.#hosts);
+    this.#policies = new Records(this.#paths, "backup-policy");
+    this.#backups = new Backups(this.#paths, this.#volumes);
+  }
+
+  async capabilities(): Promise<Capabilities> {
+    const { version, reason } = this.#cgroups;
+    const notes = [
+      ...(version === "absent" ? [`CPU and memory limits are not enforced: ${reason}.`] : []),
+      "Volume sizes are recorded and charged, but not enforced: volumes are directories of one file system.",
+      ...(this.#root ? [] : ["Attaching restarts the host: without root the kernel doesn't let us mount into a running one."]),
+      "User ids inside hosts are those of this machine: no isolation fit for hostile tenants.",
+    ];
+    return { cpuLimit: version, memoryLimit: version, volumeSizeEnforced: false, liveAttach: this.#root, namespaces: ["user", "pid", "mount", "net", "uts", "ipc"], notes };
+  }
+
+  createHost(spec: HostSpec, call: Call): Promise<Made> {
+    return this.#change(spec.name, call, () => this.#hosts.create(spec, call));
+  }
+  updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, () => this.#hosts.update(id, spec));
+  }
+  deleteHost(id: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, async () => {
+      if (this.#hosts.get(nameOf(id))?.id !== id) return;
+      for (const one of this.#volumes.attachments.all()) if (one.spec.host === nameOf(id)) await this.#volumes.detach(one.id);
+      await this.#hosts.delete(id);
+    });
+  }
+
+  createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
+    return this.#change(spec.name, call, () => this.#volumes.create(spec, call));
+  }
+  updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, async () => this.#volumes.update(id, spec));
+  }
+  deleteVolume(id: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, async () => this.#volumes.delete(id));
+  }
+
+  attach(spec: AttachmentSpec, call: Call): Promise<Made> {
+    // The host is what must not be started, stopped or deleted meanwhile.
+    return this.#change(spec.host, call, () => this.#volumes.attach(spec, call));
+  }
+  detach(id: string, call: Call): Promise<void> {
+    const host = this.#volumes.attachments.get(nameOf(id))?.spec.host ?? nameOf(id);
+    return this.#change(host, call, () => this.#volumes.detach(id));
+  }
+
+  putBackupPolicy(spec: BackupPolicySpec, call: Call): Promise<Made> {
+    return this.#change(spec.name, call, async () => {
+      if (!this.#volumes.records.get(spec.volume)) throw new NotFound(`There is no volume ${spec.volume}.`);
+      return this.#policies.put(spec, call.scope);
+    });
+  }
+  deleteBackupPolicy(id: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, async () => void this.#policies.remove(id));
+  }
+
+  backup(volume: string, name: string, pool: string, call: Call): Promise<BackupReading> {
+    return this.#change(volume, call, () => this.#backups.make(volume, name, pool, call));
+  }
+  restore(backup: string, volume: string, call: Call): Promise<{ bytes: number; sha256: string }> {
+    return this.#change(volume, call, () => this.#backups.restore(backup, volume));
+  }
+  deleteBackup(name: string, call: Call): Promise<void> {
+    return this.#change(name, call, async () => this.#backups.remove(name));
+  }
+
+  async find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined> {
+    const found = kind === "host" ? this.#hosts.get(name) : this.#records(kind).get(name);
+    return found && { id: found.id, spec: found.spec };
+  }
+
+  async list(scope?: string): ReturnType<Driver["list"]> {
+    const all = [
+      ...this.#hosts.all().map(({ id, spec, scope: of }) => ({ kind: "host" as const, id, name: spec.name, scope: of })),
+      ...(["volume", "attachment", "backup-policy"] as const).flatMap((kind) => this.#records(kind).all().map(({ id, spec, scope: of }) => ({ kind, id, name: spec.name, scope: of }))),
+      ...this.#backups.all().map(({ id, name, scope: of }) => ({ kind: "backup" as const, id, name, scope: of })),
+    ];
+    return scope === undefined ? all : all.filter((one) => one.scope === scope);
+  }
+
+  async observe(): Promise<PoolReading> {
+    const at = Date.now();
+    const hosts = [];
+    for (const [index, record] of this.#hosts.all().entries()) {
+      hosts.push(this.#hosts.reading(record));
+      // Many hosts must not hold up the requests of people.
+      if (index % 100 === 99) await pause();
+    }
+    const attached = new Map(this.#volumes.attachments.all().map((one) => [one.spec.volume, one.spec.host]));
+    const volumes: VolumeReading[] = [];
+    for (const { id, scope, spec } of this.#volumes.records.all()) {
+      const host = attached.get(spec.name);
+      const usedBytes = await usedBytesOf(this.#volumes.data(spec.name));
+      volumes.push({ id, scope, name: spec.name, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes, ...(host ? { attachedTo: host } : {}) });
+    }
+    const disk = statfsSync(this.#paths.endpoint);
+    return {
+      at, hosts, volumes, backups: this.#backups.all(),
+      disk: { totalBytes: disk.blocks * disk.bsize, freeBytes: disk.bavail * disk.bsize }, memory: { totalBytes: totalmem(), freeBytes: freemem() },
+    };
+  }
+
+  async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {
+    const record = this.#hosts.get(host);
+    if (!record) throw new NotFound(`There is no host ${host}.`);
+    const running = this.#hosts.running(record, { search: true });
+    if (!running) throw new NotRunning(`Host ${record.spec.hostname} does not run.`);
+    return runInside(running.pid, argv, options);
+  }
+
+  async purge(scopes?: string[]): Promise<void> {
+    const ours = (scope: string) => scopes === undefined || scopes.includes(scope);
+    await Promise.all(this.#hosts.all().filter((one) => ours(one.scope)).map((one) => this.#hosts.delete(one.id)));
+    for (const one of await this.list()) if (ours(one.scope)) removeTree(this.#paths.of(one.kind, one.name));
+    if (scopes === undefined) for (const kind of kinds) removeTree(this.#paths.kind(kind));
+  }
+
+  #records(kind: "volume" | "attachment" | "backup-policy") {
+    return kind === "volume" ? this.#volumes.records : kind === "attachment" ? this.#volumes.attachments : this.#policies;
+  }
+
+  async #change<T>(name: string, call: Call, work: () => Promise<T>): Promise<T> {
+    await checkFence(this.#paths.endpoint, call);
+    return withLock(this.#paths.locks, basename(name), work);
+  }
+}

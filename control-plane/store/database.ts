@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { PGlite, types as pgliteTypes } from "@electric-sql/pglite";
 import { btree_gist } from "@electric-sql/pglite/contrib/btree_gist";
-import { Kysely, PGliteDialect, PostgresDialect } from "kysely";
+import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import pg from "pg";
 import { lockDirectory } from "./lock.ts";
@@ -15,6 +15,8 @@ import * as state from "./migrations/0002_state.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
+/** A transaction. Inside one only it may be awaited, never the outer `Db`: PGlite has one connection. */
+export type Tx = Transaction<Database>;
 
 /** A database that has been opened; `close` ends it and gives its lock back. */
 export interface OpenDatabase {

@@ -1,0 +1,54 @@
+/** What the routes are given, and what every request's context carries. */
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import type { Logger } from "pino";
+import type { Act } from "../store/act.ts";
+import type { Db, Tx } from "../store/database.ts";
+import type { Role } from "../store/schema.ts";
+
+/** Puts work on the queue within the transaction that makes it necessary (jobs/queue.ts). */
+export interface Queue {
+  plan(tx: Tx, requestId: string): Promise<void>;
+  apply(tx: Tx, departmentId: string): Promise<void>;
+  backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
+  restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
+}
+
+/** What the API tells the metrics. */
+export interface ApiMetrics {
+  /** @param route the pattern, such as /api/v1/hosts/:id, never the address asked for */
+  request(method: string, route: string, status: number, seconds: number): void;
+}
+
+export interface AppDeps {
+  db: Db;
+  queue: Queue;
+  now: () => Date;
+  log: Logger;
+  metrics?: ApiMetrics;
+  ready: () => Promise<{ ok: boolean; checks: Record<string, string> }>;
+  /** Seals a secret (userData) for the store; `context` binds it to what it is for. */
+  seal(context: string, text: string): string;
+  /** The built console; without it only a page that says how to build it. */
+  consoleDirectory?: string;
+  /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
+  defaultEndpoint: string;
+}
+
+/** Who asks. */
+export interface Principal {
+  tokenId: string;
+  name: string;
+  role: Role;
+  /** The node whose subtree it may see; null: everything. */
+  departmentId: string | null;
+  /** When the token or the session ends; null: never. */
+  expiresAt: Date | null;
+}
+
+export interface ApiEnv {
+  Variables: { principal: Principal; act: Act; correlationId: string };
+}
+
+export type App = OpenAPIHono<ApiEnv>;
+export type ApiContext = Context<ApiEnv>;

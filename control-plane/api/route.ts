@@ -1,0 +1,67 @@
+/** A route with its rule of access: the rule is enforced before the handler runs, and stands in the OpenAPI document as `x-access`. */
+import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
+import { Problem } from "../contract/problems.ts";
+import { Refusal } from "../domain/refusal.ts";
+import type { Role } from "../store/schema.ts";
+import type { ApiEnv } from "./deps.ts";
+
+/** Who may call a route. `subtree`: what it shows or changes is limited to the principal's departments; `all`: not by department; `public`: without credentials. */
+export interface Access {
+  roles: Role[];
+  scope: "subtree" | "all" | "public";
+}
+
+export const everyone: Role[] = ["department", "operations", "auditor"];
+
+/** Answers are checked by the contract's types where handlers build them, and by the fuzz test; any Response may be returned. */
+type Route<R extends RouteConfig> = Omit<R, "responses" | "middleware"> & {
+  responses: Record<number, { description: string }>;
+  middleware: MiddlewareHandler<ApiEnv>[];
+  getRoutingPath(): string;
+};
+
+const problem = { description: "A problem document (RFC 9457)", content: { "application/problem+json": { schema: Problem } } };
+const idempotencyKey = z.object({
+  "idempotency-key": z.string().min(1).max(200).meta({ description: "Any text of your own; a repeated request with it is answered as the first was" }),
+});
+const ifMatch = z.object({ "if-match": z.string().min(1).max(100).meta({ description: "ETag of what you saw; without it 428" }) });
+
+interface Extra {
+  access: Access;
+  /** Takes If-Match. Left out: PUT and PATCH do. */
+  conditional?: boolean;
+}
+
+/** Adds access, the headers that the method needs, and problems as the answer to everything else. */
+export function defineRoute<P extends string, R extends Omit<RouteConfig, "path"> & { path: P }>(options: R & Extra): Route<R> {
+  const { access, conditional = options.method === "put" || options.method === "patch", ...config } = options;
+  const open = access.scope === "public";
+  const headers = z.object({ ...(config.method === "post" && !open ? idempotencyKey.shape : {}), ...(conditional ? ifMatch.shape : {}) });
+  return createRoute({
+    ...config,
+    request: { ...config.request, ...(Object.keys(headers.shape).length > 0 ? { headers } : {}) },
+    responses: { ...config.responses, default: problem },
+    security: open ? [] : [{ bearer: [] }, { session: [] }],
+    middleware: [authorise(access)],
+    "x-access": access,
+  } as RouteConfig) as unknown as Route<R>;
+}
+
+function authorise(access: Access): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    if (access.scope !== "public") {
+      const principal = c.get("principal");
+      if (!principal) throw new Refusal("unauthenticated", "This needs a bearer token or a session.", { remedy: "Send `Authorization: Bearer <token>`, or sign in by a one-time link." });
+      if (!access.roles.includes(principal.role)) {
+        throw new Refusal("forbidden", `The role "${principal.role}" may not do this; ${access.roles.join(" and ") || "nobody"} may.`);
+      }
+    }
+    await next();
+  };
+}
+
+/** A JSON body of a request. */
+export const jsonBody = <T extends z.ZodType>(schema: T) => ({ content: { "application/json": { schema } }, required: true as const });
+/** A JSON answer. */
+export const jsonAnswer = <T extends z.ZodType>(schema: T, description = "Done") => ({ description, content: { "application/json": { schema } } });

@@ -1,0 +1,137 @@
+/** Quota accounts (配额): reserved at submission, used at apply, released exactly once; counted at the department and each ancestor. */
+import { sql, type Selectable } from "kysely";
+import { type Dimension, dimensions } from "../contract/common.ts";
+import { type Quantity, sumByDimension } from "../domain/resources.ts";
+import { Refusal } from "../domain/refusal.ts";
+import type { Act } from "./act.ts";
+import { appendAudit } from "./audit.ts";
+import type { Db, Tx } from "./database.ts";
+import { newId } from "./ids.ts";
+import type { QuotaAccounts } from "./schema.ts";
+
+export type QuotaRow = Selectable<QuotaAccounts>;
+
+/** What an item reserves for a resource. */
+export interface Charge extends Quantity {
+  resourceId: string;
+  itemId: string;
+}
+
+/** A row for each dimension, without a limit. Called when departments are made. */
+export async function ensureAccounts(tx: Tx, departmentIds: readonly string[]): Promise<void> {
+  if (departmentIds.length === 0) return;
+  await sql`insert into quota_accounts (department_id, dimension) select d, m from unnest(${sql.val(departmentIds)}::text[]) d, unnest(${sql.val(dimensions)}::text[]) m on conflict do nothing`.execute(tx);
+}
+
+interface Account {
+  department_id: string;
+  dimension: Dimension;
+  limit_value: number | null;
+  reserved: number;
+  used: number;
+  distance: number;
+  name_zh: string;
+}
+
+/** Locks the accounts of a department and its ancestors, always in one order, so that no two transactions wait for each other. */
+async function lockChain(tx: Tx, departmentId: string, of: readonly Dimension[]): Promise<Account[]> {
+  const { rows } = await sql<Account>`
+    select q.department_id, q.dimension, q.limit_value, q.reserved, q.used, a.distance, d.name_zh
+    from department_ancestors a join quota_accounts q on q.department_id = a.ancestor_id join departments d on d.id = q.department_id
+    where a.department_id = ${departmentId} and q.dimension = any(${sql.val(of)}::text[])
+    order by q.department_id, q.dimension for update of q`.execute(tx);
+  return rows;
+}
+
+/**
+ * Reserves what a request's items ask for, all or nothing.
+ * @throws Refusal quota-exceeded: which limits, whose, how much is left, who can raise them
+ */
+export async function reserve(tx: Tx, act: Act, ask: { departmentId: string; requestId: string; charges: readonly Charge[]; expiresAt: Date }): Promise<void> {
+  const sums = sumByDimension(ask.charges);
+  if (sums.length === 0) return;
+  const accounts = await lockChain(tx, ask.departmentId, sums.map((sum) => sum.dimension));
+  refuseIfShort(accounts, sums);
+  // The guard stands in the statement that charges: whatever the lock above is worth, no account can pass its limit.
+  const { numAffectedRows } = await sql`
+    update quota_accounts q set reserved = q.reserved + w.quantity
+    from unnest(${sql.val(sums.map((sum) => sum.dimension))}::text[], ${sql.val(sums.map((sum) => sum.quantity))}::bigint[]) as w(dimension, quantity), department_ancestors a
+    where a.department_id = ${ask.departmentId} and q.department_id = a.ancestor_id and q.dimension = w.dimension
+      and (q.limit_value is null or q.reserved + q.used + w.quantity <= q.limit_value)`.execute(tx);
+  if (Number(numAffectedRows ?? 0) !== accounts.length) throw new Refusal("quota-exceeded", "The quota was taken by somebody else at the same moment.", { remedy: "Try again." });
+  await tx.insertInto("quota_charges").values(
+    ask.charges.map((charge) => ({
+      id: newId("chg", act.now), department_id: ask.departmentId, resource_id: charge.resourceId, request_id: ask.requestId, item_id: charge.itemId,
+      dimension: charge.dimension, quantity: charge.quantity, state: "reserved" as const, expires_at: ask.expiresAt, created_at: act.now,
+    })),
+  ).execute();
+}
+
+function refuseIfShort(accounts: readonly Account[], sums: readonly Quantity[]): void {
+  const limits = sums.flatMap(({ dimension, quantity }) => {
+    const chain = accounts.filter((account) => account.dimension === dimension).toSorted((a, b) => a.distance - b.distance);
+    if (!chain.some((account) => account.limit_value !== null)) {
+      const own = chain[0];
+      return own ? [{ department: own.department_id, departmentName: own.name_zh, dimension, limit: 0, reserved: own.reserved, used: own.used, left: 0, asked: quantity, raisedBy: "operations" }] : [];
+    }
+    return chain
+      .filter((account) => account.limit_value !== null && account.reserved + account.used + quantity > account.limit_value)
+      .map((account) => ({
+        department: account.department_id, departmentName: account.name_zh, dimension, limit: account.limit_value ?? 0, reserved: account.reserved, used: account.used,
+        left: Math.max(0, (account.limit_value ?? 0) - account.reserved - account.used), asked: quantity,
+        raisedBy: chain.find((above) => above.distance === account.distance + 1)?.name_zh ?? "operations",
+      }));
+  });
+  if (limits.length === 0) return;
+  const text = limits.map((one) => `${one.departmentName}: ${one.dimension} has ${one.left} left of ${one.limit}, ${one.asked} asked`).join("; ");
+  throw new Refusal("quota-exceeded", text, { limits, remedy: "Ask for less, or ask operations to raise the limit." });
+}
+
+/** Reserved charges of these items become used. Done already: nothing happens. */
+export async function settleCharges(tx: Tx, act: Act, itemIds: readonly string[], to: "used" | "released"): Promise<void> {
+  if (itemIds.length === 0) return;
+  await moveCharges(tx, act, sql`item_id = any(${sql.val(itemIds)}::text[]) and state = 'reserved'`, to);
+}
+
+/** Everything that a resource still holds is given back. */
+export async function releaseResources(tx: Tx, act: Act, resourceIds: readonly string[]): Promise<void> {
+  if (resourceIds.length === 0) return;
+  await moveCharges(tx, act, sql`resource_id = any(${sql.val(resourceIds)}::text[]) and state <> 'released'`, "released");
+}
+
+async function moveCharges(tx: Tx, act: Act, which: ReturnType<typeof sql>, to: "used" | "released"): Promise<void> {
+  const affected = await sql<{ department_id: string; dimension: Dimension }>`select distinct department_id, dimension from quota_charges where ${which}`.execute(tx);
+  for (const departmentId of [...new Set(affected.rows.map((row) => row.department_id))].toSorted()) {
+    await lockChain(tx, departmentId, [...new Set(affected.rows.filter((row) => row.department_id === departmentId).map((row) => row.dimension))]);
+  }
+  // The charges' own state decides: what was moved by somebody else is not counted twice.
+  await sql`
+    with before as (select id, state as was from quota_charges where ${which} for update),
+    moved as (update quota_charges c set state = ${to}, settled_at = ${act.now} from before b where c.id = b.id returning c.department_id, c.dimension, c.quantity, b.was),
+    sums as (
+      select a.ancestor_id, m.dimension, sum(case when m.was = 'reserved' then m.quantity else 0 end) as reserved, sum(case when m.was = 'used' then m.quantity else 0 end) as used
+      from moved m join department_ancestors a on a.department_id = m.department_id group by 1, 2)
+    update quota_accounts q set reserved = q.reserved - s.reserved, used = q.used - s.used ${to === "used" ? sql`+ s.reserved` : sql``}
+    from sums s where q.department_id = s.ancestor_id and q.dimension = s.dimension`.execute(tx);
+}
+
+/** @throws Refusal not-found, precondition-failed, or rule-broken for a limit below what is held */
+export async function setLimit(tx: Tx, act: Act, departmentId: string, dimension: Dimension, limit: number | null, ifMatch?: number): Promise<QuotaRow> {
+  const before = await tx.selectFrom("quota_accounts").selectAll().where("department_id", "=", departmentId).where("dimension", "=", dimension).forUpdate().executeTakeFirst();
+  if (!before) throw new Refusal("not-found", `There is no quota account ${dimension} of ${departmentId}.`);
+  if (ifMatch !== undefined && before.revision !== ifMatch) throw new Refusal("precondition-failed", `The account has revision ${before.revision}, not ${ifMatch}.`, { remedy: "Read it again." });
+  if (before.limit_value === limit) return before;
+  const held = before.reserved + before.used;
+  if (limit !== null && limit < held) throw new Refusal("rule-broken", `${held} of ${dimension} are reserved or used; the limit cannot be ${limit}.`, { remedy: "Retire resources first." });
+  const after = await tx.updateTable("quota_accounts").set({ limit_value: limit, revision: before.revision + 1 })
+    .where("department_id", "=", departmentId).where("dimension", "=", dimension).returningAll().executeTakeFirstOrThrow();
+  await appendAudit(tx, act, { action: "quota.set", subjectKind: "quota", subjectId: `${departmentId}/${dimension}`, departmentId, before: { limit: before.limit_value }, after: { limit } });
+  return after;
+}
+
+/** Accounts of these departments (all: undefined), in one order. */
+export async function listQuotas(db: Db, departmentIds?: readonly string[]): Promise<QuotaRow[]> {
+  let query = db.selectFrom("quota_accounts").selectAll().orderBy("department_id").orderBy("dimension");
+  if (departmentIds) query = query.where("department_id", "in", [...departmentIds]);
+  return query.execute();
+}

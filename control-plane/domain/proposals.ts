@@ -1,0 +1,169 @@
+/** From the items of a request to proposed resources: references resolved, places chosen, charges counted. Pure. */
+import type { Item } from "../contract/requests.ts";
+import type { Application } from "../contract/applications.ts";
+import type { AttachmentSpec, BackupPolicySpec, Flavour, HostSpec, SpecKind, VolumeSpec } from "../../infra/spec.ts";
+import { place, type Placed, type PoolView, type Wish } from "./placement.ts";
+import { Refusal } from "./refusal.ts";
+import { type AnySpec, metersOf, type Quantity } from "./resources.ts";
+
+/** A resource of the application as it is held now. */
+export interface Held {
+  id: string;
+  kind: SpecKind;
+  name: string;
+  phase: string;
+  poolId: string | null;
+  wanted: AnySpec;
+}
+
+export interface Context {
+  application: Pick<Application, "id" | "protectionLevel" | "zone">;
+  flavours: ReadonlyMap<string, Flavour>;
+  images: ReadonlySet<string>;
+  pools: readonly PoolView[];
+  held: readonly Held[];
+  newId(kind: SpecKind): string;
+}
+
+export interface Proposal {
+  position: number;
+  action: Item["action"];
+  kind: SpecKind;
+  resourceId: string;
+  name: string;
+  /** What the resource is wanted to be; for `retire` what it is. */
+  wanted: AnySpec;
+  poolId: string | null;
+  placement: string | null;
+  /** What it adds to the quota; negative where it gives back after the apply. */
+  charge: Quantity[];
+  expiresAt: string | null;
+}
+
+export interface Proposals {
+  items: Proposal[];
+  /** What has no room in any pool now; the request then waits for capacity. */
+  shortages: string[];
+}
+
+/** @throws Refusal invalid-body with a pointer to each item that cannot be */
+export function propose(items: readonly Item[], context: Context): Proposals {
+  const errors: { pointer: string; detail: string }[] = [];
+  const shortages: string[] = [];
+  const proposals: Proposal[] = [];
+  const pools = context.pools.map((pool) => ({ ...pool, free: { ...pool.free } }));
+  const retiring = new Set(items.flatMap((item) => (item.action === "retire" ? [item.id] : [])));
+  const names = new Set(context.held.filter((one) => !retiring.has(one.id)).map((one) => `${one.kind} ${one.name}`));
+
+  const fail = (position: number, field: string, detail: string) => void errors.push({ pointer: `/items/${position}${field}`, detail });
+  const poolOf = (id: string | null) => pools.find((pool) => pool.id === id);
+  const find = (kind: SpecKind, reference: string) =>
+    proposals.find((one) => one.kind === kind && one.action === "create" && one.name === reference) ??
+    context.held.find((one) => one.kind === kind && (one.id === reference || one.name === reference) && (one.phase === "live" || one.phase === "wanted"));
+  const idOf = (found: Proposal | Held) => ("resourceId" in found ? found.resourceId : found.id);
+
+  const put = (position: number, wish: Omit<Wish, "securityLevel" | "zone">): Extract<Placed, { pool: PoolView }> | undefined => {
+    const placed = place({ ...wish, securityLevel: context.application.protectionLevel, zone: context.application.zone }, pools);
+    if (placed.pool) {
+      for (const { dimension, quantity } of wish.needs) placed.pool.free[dimension] = (placed.pool.free[dimension] ?? 0) - quantity;
+      return placed as Extract<Placed, { pool: PoolView }>;
+    }
+    if (placed.shortage) shortages.push(placed.reason);
+    else fail(position, "/spec", `No pool may take this: ${placed.reason}`);
+    return undefined;
+  };
+  const unplaced = (kind: PoolView["kind"]) => pools.find((pool) => pool.kind === kind)?.id ?? context.newId("host");
+
+  for (const [position, item] of items.entries()) {
+    if (item.action === "create") {
+      const resourceId = context.newId(item.kind);
+      const proposal = { position, action: item.action, kind: item.kind, resourceId, placement: null, poolId: null as string | null, expiresAt: null as string | null };
+      if (item.kind === "host") {
+        const flavour = context.flavours.get(item.spec.flavour);
+        if (!flavour) fail(position, "/spec/flavour", `There is no flavour ${item.spec.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
+        if (!context.images.has(item.spec.image)) fail(position, "/spec/image", `There is no image ${item.spec.image}; there are ${[...context.images].join(", ")}.`);
+        if (!flavour) continue;
+        const { flavour: _code, pool, expiresAt, name, ...rest } = item.spec;
+        const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, power: "running", application: context.application.id };
+        const charge = metersOf("host", wanted);
+        const placed = put(position, { kind: "compute", pool, needs: charge });
+        wanted.pool = placed?.pool.id ?? unplaced("compute");
+        proposals.push({ ...proposal, name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge, expiresAt: expiresAt ?? null });
+      } else if (item.kind === "volume") {
+        const wanted: VolumeSpec = { name: resourceId, pool: "", tier: item.spec.tier, sizeGib: item.spec.sizeGib, application: context.application.id };
+        const charge = metersOf("volume", wanted);
+        const placed = put(position, { kind: "storage", tier: item.spec.tier, pool: item.spec.pool, needs: charge });
+        wanted.pool = placed?.pool.id ?? unplaced("storage");
+        proposals.push({ ...proposal, name: item.spec.name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge, expiresAt: item.spec.expiresAt ?? null });
+      } else if (item.kind === "attachment") {
+        const host = find("host", item.spec.host);
+        const volume = find("volume", item.spec.volume);
+        if (!host) fail(position, "/spec/host", `There is no host ${item.spec.host} in this application or earlier in this request.`);
+        if (!volume) fail(position, "/spec/volume", `There is no volume ${item.spec.volume} in this application or earlier in this request.`);
+        if (!host || !volume) continue;
+        const [here, there] = [poolOf(host.poolId), poolOf(volume.poolId)];
+        if (here && there && (here.driver !== there.driver || here.endpoint !== there.endpoint)) fail(position, "/spec", `The volume's pool ${there.code} cannot be reached from the host's pool ${here.code}.`);
+        const taken = [...context.held, ...proposals].find((one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).volume === idOf(volume) && !retiring.has("id" in one ? one.id : ""));
+        if (taken) fail(position, "/spec/volume", "The volume is attached already.");
+        const wanted: AttachmentSpec = { name: resourceId, host: idOf(host), volume: idOf(volume), path: item.spec.path };
+        proposals.push({ ...proposal, name: `${host.name}-${volume.name}`, wanted, charge: [] });
+      } else {
+        const volume = find("volume", item.spec.volume);
+        if (!volume) {
+          fail(position, "/spec/volume", `There is no volume ${item.spec.volume} in this application or earlier in this request.`);
+          continue;
+        }
+        const wanted: BackupPolicySpec = { name: resourceId, volume: idOf(volume), pool: "", schedule: item.spec.schedule, timezone: item.spec.timezone, keep: item.spec.keep };
+        const charge = metersOf("backup-policy", wanted, (volume.wanted as VolumeSpec).sizeGib);
+        const placed = put(position, { kind: "backup", pool: item.spec.pool, needs: charge });
+        wanted.pool = placed?.pool.id ?? unplaced("backup");
+        proposals.push({ ...proposal, name: item.spec.name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge });
+      }
+      const last = proposals.at(-1);
+      if (last?.position === position) {
+        if (names.has(`${last.kind} ${last.name}`)) fail(position, "/spec/name", `The application has a ${last.kind} ${last.name} already.`);
+        names.add(`${last.kind} ${last.name}`);
+      }
+      continue;
+    }
+
+    const held = context.held.find((one) => one.id === item.id && one.kind === item.kind);
+    if (!held || held.phase !== "live") {
+      fail(position, "/id", held ? `${held.name} is ${held.phase}, not live.` : `This application has no ${item.kind} ${item.id}.`);
+      continue;
+    }
+    const change = { position, action: item.action, kind: held.kind, resourceId: held.id, name: held.name, poolId: held.poolId, placement: null, expiresAt: null as string | null };
+    if (item.action === "retire") {
+      const users = context.held.filter((one) => (one.wanted as AttachmentSpec).volume === held.id && one.kind !== "volume" && !retiring.has(one.id));
+      if (held.kind === "volume" && users.length > 0) fail(position, "/id", `${held.name} is still used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}: retire these too.`);
+      const attachments = held.kind === "host" ? context.held.filter((one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).host === held.id && !retiring.has(one.id)) : [];
+      if (attachments.length > 0) fail(position, "/id", `${held.name} still has ${attachments.map((one) => `attachment ${one.name} (${one.id})`).join(", ")}: retire these too.`);
+      proposals.push({ ...change, wanted: held.wanted, charge: [] });
+    } else if (item.action === "extend") {
+      proposals.push({ ...change, wanted: held.wanted, charge: [], expiresAt: item.spec.expiresAt });
+    } else if (item.action === "start" || item.action === "stop") {
+      proposals.push({ ...change, wanted: { ...(held.wanted as HostSpec), power: item.action === "start" ? "running" : "stopped" }, charge: [] });
+    } else {
+      const before = metersOf(held.kind, held.wanted);
+      let wanted: AnySpec;
+      if (item.kind === "host") {
+        const flavour = context.flavours.get(item.spec.flavour);
+        if (!flavour) {
+          fail(position, "/spec/flavour", `There is no flavour ${item.spec.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
+          continue;
+        }
+        wanted = { ...(held.wanted as HostSpec), flavour };
+      } else {
+        if (item.spec.sizeGib < (held.wanted as VolumeSpec).sizeGib) fail(position, "/spec/sizeGib", `A volume cannot shrink: ${held.name} has ${(held.wanted as VolumeSpec).sizeGib} GiB.`);
+        wanted = { ...(held.wanted as VolumeSpec), sizeGib: item.spec.sizeGib };
+      }
+      const charge = metersOf(held.kind, wanted).map(({ dimension, quantity }) => ({ dimension, quantity: quantity - (before.find((one) => one.dimension === dimension)?.quantity ?? 0) })).filter((one) => one.quantity !== 0);
+      const pool = poolOf(held.poolId);
+      const short = charge.find(({ dimension, quantity }) => quantity > 0 && pool && (pool.free[dimension] ?? 0) < quantity);
+      if (short) shortages.push(`${pool?.code}: ${short.dimension} has ${pool?.free[short.dimension] ?? 0} left, ${short.quantity} needed`);
+      proposals.push({ ...change, wanted, charge });
+    }
+  }
+  if (errors.length > 0) throw new Refusal("invalid-body", errors[0]!.detail, { errors });
+  return { items: proposals, shortages };
+}

@@ -1,0 +1,81 @@
+/** Reads what proposals are made from, and writes proposed resources, their charges and their capacity. */
+import { sql } from "kysely";
+import type { Item } from "../contract/requests.ts";
+import type { PoolView } from "../domain/placement.ts";
+import { type Context, type Held, type Proposals, propose } from "../domain/proposals.ts";
+import { Refusal } from "../domain/refusal.ts";
+import { type AnySpec, metersOf } from "../domain/resources.ts";
+import type { Flavour, HostSpec, SpecKind } from "../../infra/spec.ts";
+import type { Act } from "./act.ts";
+import type { Db, Tx } from "./database.ts";
+import { newId } from "./ids.ts";
+import type { Applications, Dimension, Projects } from "./schema.ts";
+import type { Selectable } from "kysely";
+
+const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy": "bkp" } as const;
+
+/** Pools with what is free in each. */
+export async function readPools(db: Db): Promise<PoolView[]> {
+  const { rows } = await sql<{ id: string; code: string; kind: PoolView["kind"]; tier: PoolView["tier"]; security_level: number; zone: PoolView["zone"]; driver: string; endpoint: string; state: PoolView["state"]; accounts: { dimension: Dimension; capacity: number; taken: number }[] }>`
+    select p.id, p.code, p.kind, p.tier, p.security_level, p.zone, p.driver, p.endpoint, p.state,
+      coalesce((select json_agg(json_build_object('dimension', a.dimension, 'capacity', a.capacity, 'taken', a.taken)) from pool_accounts a where a.pool_id = p.id), '[]') as accounts
+    from pools p order by p.code`.execute(db);
+  return rows.map(({ security_level, accounts, ...row }) => ({
+    ...row, securityLevel: security_level,
+    free: Object.fromEntries(accounts.map((one) => [one.dimension, one.capacity - one.taken])),
+    capacity: Object.fromEntries(accounts.map((one) => [one.dimension, one.capacity])),
+  }));
+}
+
+/** Resources of an application that are not gone. */
+export async function readHeld(db: Db, applicationId: string): Promise<Held[]> {
+  const rows = await db.selectFrom("resources").select(["id", "kind", "name", "phase", "pool_id", "wanted"]).where("application_id", "=", applicationId).where("phase", "in", ["proposed", "wanted", "live", "retiring"]).execute();
+  return rows.map((row) => ({ id: row.id, kind: row.kind, name: row.name, phase: row.phase, poolId: row.pool_id, wanted: row.wanted as AnySpec }));
+}
+
+/** @throws Refusal invalid-body */
+export async function proposeFor(db: Db, act: Act, application: Selectable<Applications>, items: readonly Item[]): Promise<Proposals> {
+  const catalogue = await db.selectFrom("catalogue").selectAll().execute();
+  const context: Context = {
+    application: { id: application.id, protectionLevel: application.protection_level, zone: application.zone },
+    flavours: new Map(catalogue.filter((entry) => entry.kind === "flavour").map((entry) => [entry.code, entry.spec as Flavour])),
+    images: new Set(catalogue.filter((entry) => entry.kind === "image").map((entry) => entry.code)),
+    pools: await readPools(db), held: await readHeld(db, application.id), newId: (kind: SpecKind) => newId(prefixes[kind], act.now),
+  };
+  return propose(items, context);
+}
+
+/** Takes pool capacity (or gives it back, negative). @throws Refusal conflict when somebody else took it meanwhile */
+export async function takeCapacity(tx: Tx, takes: readonly { poolId: string | null; dimension: Dimension; quantity: number }[]): Promise<void> {
+  const sums = new Map<string, { poolId: string; dimension: Dimension; quantity: number }>();
+  for (const { poolId, dimension, quantity } of takes) {
+    if (poolId === null || quantity === 0) continue;
+    const key = `${poolId} ${dimension}`;
+    sums.set(key, { poolId, dimension, quantity: (sums.get(key)?.quantity ?? 0) + quantity });
+  }
+  const wanted = [...sums.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
+  if (wanted.length === 0) return;
+  await sql`select 1 from pool_accounts where (pool_id, dimension) in (select * from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[])) order by pool_id, dimension for update`.execute(tx);
+  const { numAffectedRows } = await sql`
+    update pool_accounts p set taken = p.taken + w.quantity
+    from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[], ${sql.val(wanted.map((one) => one.quantity))}::bigint[]) as w(pool_id, dimension, quantity)
+    where p.pool_id = w.pool_id and p.dimension = w.dimension and (w.quantity < 0 or p.taken + w.quantity <= p.capacity)`.execute(tx);
+  if (Number(numAffectedRows ?? 0) !== wanted.length) throw new Refusal("conflict", "The pool's capacity was taken by somebody else at the same moment.", { remedy: "Try again." });
+}
+
+/** What a resource takes of its pool. */
+export function capacityOf(resource: { kind: SpecKind; pool_id: string | null; wanted: unknown }, volumeGib = 0): { poolId: string | null; dimension: Dimension; quantity: number }[] {
+  return metersOf(resource.kind, resource.wanted as AnySpec, volumeGib).map((one) => ({ ...one, poolId: resource.pool_id }));
+}
+
+/** userData is a secret: it is sealed before it reaches a table, and never shown. */
+export function sealed(wanted: AnySpec, kind: SpecKind, seal: (context: string, text: string) => string): AnySpec {
+  const { userData, ...rest } = wanted as HostSpec;
+  return kind === "host" && userData !== undefined ? { ...rest, userData: seal(wanted.name, userData) } : wanted;
+}
+
+/** @throws Refusal project-not-approved */
+export function requireApproved(project: Selectable<Projects>): void {
+  if (project.stage === "approved" || project.stage === "operating") return;
+  throw new Refusal("project-not-approved", `Project ${project.code} (${project.name}) is ${project.stage}.`, { remedy: "Resources are provisioned only under an approved or operating project of the annual plan." });
+}

@@ -175,7 +175,7 @@ export interface Resources {
   /** The spec.ts object as last applied, null before. */
   applied: Json<unknown> | null;
   /** Last transition seen by the observer: running, stopped, crashed, missing, unknown, present. */
-  observed_state: string;
+  observed_state: Generated<string>;
   observed_at: MaybeTime;
   physical_id: string | null;
   /** The request that opened it. */

@@ -1,0 +1,67 @@
+/** What the observer saw: only transitions are written. */
+import { sql } from "kysely";
+import type { HostSpec } from "../../infra/spec.ts";
+import type { Act } from "./act.ts";
+import type { Db, Tx } from "./database.ts";
+import { appendEvent } from "./events.ts";
+import { finishRequests } from "./estates.ts";
+import { turnUptime, type UptimeState } from "./uptime.ts";
+
+/** State of a thing by name (its resource id), as a driver reported it. A name that a readable endpoint didn't report is missing. */
+export interface Seen {
+  name: string;
+  state: string;
+  physicalId?: string;
+}
+export interface Transition {
+  id: string;
+  department_id: string;
+  kind: "host" | "volume";
+  name: string;
+  from: string;
+  to: string;
+  power: "running" | "stopped";
+  physicalId: string | null;
+}
+
+/** Compares a reading of some pools with what was seen last. One select, no writes: the usual case ends here. */
+export async function transitionsOf(db: Db, poolIds: readonly string[], seen: readonly Seen[] | "unreadable"): Promise<Transition[]> {
+  if (poolIds.length === 0) return [];
+  const known = await db.selectFrom("resources").select(["id", "department_id", "kind", "name", "observed_state", "wanted"]).where("kind", "in", ["host", "volume"]).where("phase", "in", ["live", "retiring"]).where("pool_id", "in", [...poolIds]).execute();
+  const states = seen === "unreadable" ? undefined : new Map(seen.map((one) => [one.name, one]));
+  return known.flatMap((row) => {
+    const now = states ? states.get(row.id) : undefined;
+    const to = states ? (now?.state ?? "missing") : "unknown";
+    if (to === row.observed_state) return [];
+    return [{ id: row.id, department_id: row.department_id, kind: row.kind as "host" | "volume", name: row.name, from: row.observed_state, to, power: (row.wanted as HostSpec).power, physicalId: now?.physicalId ?? null }];
+  });
+}
+
+/** Which uptime a state counts for: stopped by its owner is no downtime. */
+export function uptimeOf(state: string, power: "running" | "stopped"): UptimeState {
+  if (state === "running") return "up";
+  if (state === "unknown") return "unknown";
+  return power === "stopped" ? "stopped" : "down";
+}
+
+/** Writes transitions: states, uptime intervals, events; items that waited for a running host become active, and so do their requests. */
+export async function recordTransitions(tx: Tx, act: Act, transitions: readonly Transition[]): Promise<void> {
+  if (transitions.length === 0) return;
+  await sql`
+    update resources r set observed_state = w.state, observed_at = ${act.now}, physical_id = coalesce(w.physical, r.physical_id)
+    from unnest(${sql.val(transitions.map((one) => one.id))}::text[], ${sql.val(transitions.map((one) => one.to))}::text[], ${sql.val(transitions.map((one) => one.physicalId))}::text[]) as w(id, state, physical)
+    where r.id = w.id and r.phase in ('live', 'retiring')`.execute(tx);
+  const hosts = transitions.filter((one) => one.kind === "host");
+  await turnUptime(tx, act, hosts.map((one) => ({ id: one.id, department_id: one.department_id, state: uptimeOf(one.to, one.power) })));
+  const running = hosts.filter((one) => one.to === "running").map((one) => one.id);
+  if (running.length > 0) {
+    const moved = await sql<{ department_id: string }>`
+      update request_items i set state = 'active' from requests r, resources h
+      where r.id = i.request_id and h.id = i.resource_id and h.phase = 'live' and i.state = 'applying' and r.state = 'applying' and i.resource_id = any(${sql.val(running)}::text[]) and i.action <> 'retire' and h.wanted = h.applied
+      returning r.department_id`.execute(tx);
+    for (const departmentId of new Set(moved.rows.map((row) => row.department_id))) await finishRequests(tx, act, departmentId);
+  }
+  for (const one of transitions) {
+    await appendEvent(tx, { at: act.now, departmentId: one.department_id, requestId: null, type: `${one.kind}.${one.to}`, subjectId: one.id, data: { name: one.name, from: one.from, to: one.to } });
+  }
+}

@@ -29,6 +29,8 @@ export interface AppDeps {
   ready: () => Promise<{ ok: boolean; checks: Record<string, string> }>;
   /** Seals a secret (userData) for the store; `context` binds it to what it is for. */
   seal(context: string, text: string): string;
+  /** @throws when it was sealed for another context */
+  unseal(context: string, sealed: string): string;
   /** The built console; without it only a page that says how to build it. */
   consoleDirectory?: string;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */

@@ -5,6 +5,7 @@ import { Problem } from "../contract/problems.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Role } from "../store/schema.ts";
 import type { ApiEnv } from "./deps.ts";
+import { isStorable, unstorable } from "./pointers.ts";
 
 /** Who may call a route. `subtree`: what it shows or changes is limited to the principal's departments; `all`: not by department; `public`: without credentials. */
 export interface Access {
@@ -43,7 +44,7 @@ export function defineRoute<P extends string, R extends Omit<RouteConfig, "path"
     request: { ...config.request, ...(Object.keys(headers.shape).length > 0 ? { headers } : {}) },
     responses: { ...config.responses, default: problem },
     security: open ? [] : [{ bearer: [] }, { session: [] }],
-    middleware: [authorise(access)],
+    middleware: [authorise(access), readable],
     "x-access": access,
   } as RouteConfig) as unknown as Route<R>;
 }
@@ -60,6 +61,25 @@ function authorise(access: Access): MiddlewareHandler<ApiEnv> {
     await next();
   };
 }
+
+/** Refuses what cannot be read or stored before anything looks into it. */
+const readable: MiddlewareHandler<ApiEnv> = async (c, next) => {
+  const places = Object.entries(c.req.queries()).filter(([name, values]) => !isStorable(name) || !values.every(isStorable));
+  if (places.length > 0) throw new Refusal("invalid-query", "A query parameter has a character that cannot be stored.");
+  if (Object.values(c.req.param()).some((value) => typeof value === "string" && !isStorable(value))) throw new Refusal("not-found", "No thing can have this address.");
+  if (/^application\/([a-z.+-]+\+)?json\b/i.test(c.req.header("content-type") ?? "")) {
+    let body: unknown;
+    try {
+      body = await c.req.json();
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new Refusal("malformed", `The body is not JSON: ${error.message}`);
+      throw error;
+    }
+    const errors = unstorable(body);
+    if (errors.length > 0) throw new Refusal("invalid-body", "The body has characters that cannot be stored.", { errors });
+  }
+  await next();
+};
 
 /** A JSON body of a request. */
 export const jsonBody = <T extends z.ZodType>(schema: T) => ({ content: { "application/json": { schema } }, required: true as const });

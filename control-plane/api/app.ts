@@ -1,0 +1,46 @@
+/** The whole API as one Hono app. Routes record what is wanted; none calls Pulumi or a driver. */
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
+import { Refusal } from "../domain/refusal.ts";
+import type { ApiEnv, App, AppDeps } from "./deps.ts";
+import { allowedMethods } from "./methods.ts";
+import { authentication } from "./middleware/authentication.ts";
+import { correlation } from "./middleware/correlation.ts";
+import { onError, onInvalid, problemResponse } from "./middleware/problems.ts";
+import { registerConsole } from "./routes/console.ts";
+import { registerDocumentation } from "./routes/documentation.ts";
+import { registerSessions } from "./routes/sessions.ts";
+import { registerSystem } from "./routes/system.ts";
+import { registerTokens } from "./routes/tokens.ts";
+
+const mebibyte = 1024 * 1024;
+const tooLarge = (limit: number) => ({
+  maxSize: limit,
+  onError: () => {
+    throw new Refusal("payload-too-large", `The body is larger than ${limit / mebibyte} MiB.`);
+  },
+});
+
+export function createApp(deps: AppDeps): App {
+  const app: App = new OpenAPIHono<ApiEnv>({ defaultHook: onInvalid });
+  app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
+  app.openAPIRegistry.registerComponent("securitySchemes", "session", { type: "apiKey", in: "cookie", name: "zhengyun_session" });
+  app.onError(onError(deps));
+  app.notFound((c) => {
+    const methods = allowedMethods(app, c.req.path);
+    if (methods.length === 0) return problemResponse(c, new Refusal("not-found", `Nothing has the address ${c.req.path}.`, { remedy: "The addresses are in /openapi.json." }));
+    return problemResponse(c, new Refusal("method-not-allowed", `${c.req.path} takes ${methods.join(", ")}.`), { allow: methods.join(", ") });
+  });
+  app.use(correlation(deps));
+  app.use("/api/*", authentication(deps));
+  app.use("/api/v1/city-imports", bodyLimit(tooLarge(64 * mebibyte)));
+  app.use("/api/*", async (c, next) => (c.req.path === "/api/v1/city-imports" ? next() : bodyLimit(tooLarge(16 * mebibyte))(c, next)));
+
+  registerSystem(app, deps);
+  registerTokens(app, deps);
+  registerSessions(app, deps);
+  registerDocumentation(app);
+  // Last: it answers every page address that nothing else has.
+  registerConsole(app, deps);
+  return app;
+}

@@ -1,0 +1,84 @@
+/** API tokens. Only a hash of a secret is kept; a lookup by hash takes the same time for every wrong secret. */
+import { createHash, randomBytes } from "node:crypto";
+import type { Selectable } from "kysely";
+import { notFound, Refusal } from "../domain/refusal.ts";
+import { type Act, systemAct } from "./act.ts";
+import { appendAudit } from "./audit.ts";
+import type { Db, Tx } from "./database.ts";
+import { newId } from "./ids.ts";
+import { type Page, page, type PageAsk } from "./page.ts";
+import type { Role, Tokens } from "./schema.ts";
+
+export type TokenRow = Selectable<Tokens>;
+
+export interface TokenAsk {
+  name: string;
+  role: Role;
+  /** Required for the role department, and for no other. */
+  departmentId: string | null;
+  expiresAt: Date | null;
+}
+
+export const newSecret = (prefix: string): string => `${prefix}_${randomBytes(32).toString("base64url")}`;
+export const hashSecret = (secret: string): string => createHash("sha256").update(secret).digest("hex");
+
+/**
+ * @returns the secret, which nobody can read again
+ * @throws Refusal when role and department don't fit, or it would expire in the past
+ */
+export async function makeToken(tx: Tx, act: Act, ask: TokenAsk): Promise<{ token: TokenRow; secret: string }> {
+  if ((ask.role === "department") !== (ask.departmentId !== null)) {
+    throw new Refusal("rule-broken", "A token of the role department needs a department; the other roles see all and take none.", { errors: [{ pointer: "/department", detail: "does not fit the role" }] });
+  }
+  if (ask.expiresAt && ask.expiresAt <= act.now) throw new Refusal("rule-broken", "The token would have expired already.", { errors: [{ pointer: "/expiresAt", detail: "is in the past" }] });
+  const secret = newSecret("zy");
+  const token = await tx
+    .insertInto("tokens")
+    .values({ id: newId("tok", act.now), name: ask.name, secret_hash: hashSecret(secret), role: ask.role, department_id: ask.departmentId, expires_at: ask.expiresAt, created_at: act.now })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await appendAudit(tx, act, { action: "token.create", subjectKind: "token", subjectId: token.id, departmentId: token.department_id, after: { name: token.name, role: token.role } });
+  return { token, secret };
+}
+
+/** Ends a token and the sessions that act as it does. Revoking twice is no error. */
+export async function revokeToken(tx: Tx, act: Act, id: string): Promise<void> {
+  const token = await tx.selectFrom("tokens").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
+  if (!token) throw notFound("token", id);
+  if (token.revoked_at) return;
+  await tx.updateTable("tokens").set({ revoked_at: act.now }).where("id", "=", id).execute();
+  await tx.deleteFrom("sessions").where("token_id", "=", id).execute();
+  await appendAudit(tx, act, { action: "token.revoke", subjectKind: "token", subjectId: id, departmentId: token.department_id });
+}
+
+export async function listTokens(db: Db, ask: PageAsk): Promise<Page<TokenRow>> {
+  return page(db.selectFrom("tokens").selectAll(), { ...ask, by: "id" });
+}
+
+/** The token of a secret, when it may be used now. */
+export async function findToken(db: Db, secret: string, now: Date): Promise<TokenRow | undefined> {
+  const token = await db.selectFrom("tokens").selectAll().where("secret_hash", "=", hashSecret(secret)).executeTakeFirst();
+  return token && isUsable(token, now) ? token : undefined;
+}
+
+export function isUsable(token: Pick<TokenRow, "revoked_at" | "expires_at">, now: Date): boolean {
+  return !token.revoked_at && (!token.expires_at || token.expires_at > now);
+}
+
+const touchEverySeconds = 60;
+
+/** Notes that a token was used, to the minute. */
+export async function touchToken(db: Db, token: Pick<TokenRow, "id" | "last_used_at">, now: Date): Promise<void> {
+  if (token.last_used_at && now.getTime() - token.last_used_at.getTime() < touchEverySeconds * 1000) return;
+  await db.updateTable("tokens").set({ last_used_at: now }).where("id", "=", token.id).execute();
+}
+
+/** The first operator's token, made once: undefined when there is a token already. */
+export async function bootstrapToken(db: Db, now: Date): Promise<string | undefined> {
+  return db.transaction().execute(async (tx) => {
+    // Of two control planes that start on one empty PostgreSQL only one makes it.
+    const first = await tx.insertInto("settings").values({ key: "bootstrap-token", value: JSON.stringify({ at: now.toISOString() }) }).onConflict((on) => on.doNothing()).returning("key").executeTakeFirst();
+    if (!first) return undefined;
+    return (await makeToken(tx, systemAct(now), { name: "operator", role: "operations", departmentId: null, expiresAt: null })).secret;
+  });
+}

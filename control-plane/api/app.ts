@@ -7,11 +7,24 @@ import { allowedMethods } from "./methods.ts";
 import { authentication } from "./middleware/authentication.ts";
 import { correlation } from "./middleware/correlation.ts";
 import { onError, onInvalid, problemResponse } from "./middleware/problems.ts";
+import { registerApplications } from "./routes/applications.ts";
+import { registerAudit } from "./routes/audit.ts";
+import { registerCatalogue } from "./routes/catalogue.ts";
+import { registerDepartments } from "./routes/departments.ts";
+import { registerEvents } from "./routes/events.ts";
+import { registerPools } from "./routes/pools.ts";
+import { registerProjects } from "./routes/projects.ts";
+import { registerBackups } from "./routes/backups.ts";
 import { registerConsole } from "./routes/console.ts";
 import { registerDocumentation } from "./routes/documentation.ts";
+import { registerQuotas } from "./routes/quotas.ts";
+import { registerRequests } from "./routes/requests.ts";
+import { registerResources } from "./routes/resources.ts";
 import { registerSessions } from "./routes/sessions.ts";
+import { registerStackOperations } from "./routes/stack-operations.ts";
 import { registerSystem } from "./routes/system.ts";
 import { registerTokens } from "./routes/tokens.ts";
+import { registerUsage } from "./routes/usage.ts";
 
 const mebibyte = 1024 * 1024;
 const tooLarge = (limit: number) => ({
@@ -39,6 +52,19 @@ export function createApp(deps: AppDeps): App {
   registerSystem(app, deps);
   registerTokens(app, deps);
   registerSessions(app, deps);
+  registerDepartments(app, deps);
+  registerProjects(app, deps);
+  registerApplications(app, deps);
+  registerPools(app, deps);
+  registerCatalogue(app, deps);
+  registerAudit(app, deps);
+  registerEvents(app, deps);
+  registerQuotas(app, deps);
+  registerRequests(app, deps);
+  registerResources(app, deps);
+  registerBackups(app, deps);
+  registerUsage(app, deps);
+  registerStackOperations(app, deps);
   registerDocumentation(app);
   // Last: it answers every page address that nothing else has.
   registerConsole(app, deps);

@@ -12,6 +12,7 @@ export interface Queue {
   apply(tx: Tx, departmentId: string): Promise<void>;
   backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
+  stackOperation(tx: Tx, id: string, departmentId: string): Promise<void>;
 }
 
 /** What the API tells the metrics. */
@@ -29,6 +30,9 @@ export interface AppDeps {
   ready: () => Promise<{ ok: boolean; checks: Record<string, string> }>;
   /** Seals a secret (userData) for the store; `context` binds it to what it is for. */
   seal(context: string, text: string): string;
+  unseal(context: string, text: string): string;
+  /** Bytes really used by volume id, as the observer saw them last. */
+  usedBytes?: () => ReadonlyMap<string, number>;
   /** @throws when it was sealed for another context */
   unseal(context: string, sealed: string): string;
   /** The built console; without it only a page that says how to build it. */

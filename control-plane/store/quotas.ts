@@ -18,9 +18,10 @@ export interface Charge extends Quantity {
 }
 
 /** A row for each dimension, without a limit. Called when departments are made. */
-export async function ensureAccounts(tx: Tx, departmentIds: readonly string[]): Promise<void> {
-  if (departmentIds.length === 0) return;
-  await sql`insert into quota_accounts (department_id, dimension) select d, m from unnest(${sql.val(departmentIds)}::text[]) d, unnest(${sql.val(dimensions)}::text[]) m on conflict do nothing`.execute(tx);
+export async function ensureAccounts(tx: Tx, departmentIds: string | readonly string[]): Promise<void> {
+  const ids = [departmentIds].flat();
+  if (ids.length === 0) return;
+  await sql`insert into quota_accounts (department_id, dimension) select d, m from unnest(${sql.val(ids)}::text[]) d, unnest(${sql.val(dimensions)}::text[]) m on conflict do nothing`.execute(tx);
 }
 
 interface Account {

@@ -1,0 +1,99 @@
+import { z } from "@hono/zod-openapi";
+import { Id, pageOf } from "../../contract/common.ts";
+import { Approval, type ChangePlan, NewRequest, Rejection, Request, RequestQuery } from "../../contract/requests.ts";
+import { notFound } from "../../domain/refusal.ts";
+import type { Db, Tx } from "../../store/database.ts";
+import { requireVisible, resolveDepartment } from "../../store/departments.ts";
+import { page } from "../../store/page.ts";
+import { approve, createRequest, itemsOf, reject, type RequestRow, submitRequest, withdraw } from "../../store/requests.ts";
+import type { ApiContext, App, AppDeps } from "../deps.ts";
+import { etag, requireMatch } from "../middleware/etag.ts";
+import { idempotent } from "../middleware/idempotency.ts";
+import { defineRoute, everyone, jsonAnswer, jsonBody } from "../route.ts";
+import { departmentsAsked } from "../scope.ts";
+
+const read = { roles: everyone, scope: "subtree" as const };
+const ask = { roles: ["department" as const, "operations" as const], scope: "subtree" as const };
+const decide = { roles: ["operations" as const], scope: "all" as const };
+const params = z.object({ id: Id });
+const path = "/api/v1/requests";
+const tags = ["requests"];
+const Nothing = z.strictObject({}).meta({ id: "Nothing" });
+
+const list = defineRoute({ method: "get", path, tags, summary: "Requests, newest first", access: read, request: { query: RequestQuery }, responses: { 200: jsonAnswer(pageOf(Request)) } });
+const get = defineRoute({ method: "get", path: `${path}/{id}`, tags, summary: "A request with its items and change plan", access: read, request: { params }, responses: { 200: jsonAnswer(Request) } });
+const create = defineRoute({ method: "post", path, tags, summary: "Ask for hosts, volumes, backups", access: ask, request: { body: jsonBody(NewRequest) }, responses: { 202: jsonAnswer(Request, "Taken") } });
+const submit = defineRoute({ method: "post", path: `${path}/{id}/submit`, tags, summary: "Submit a draft", access: ask, conditional: true, request: { params, body: jsonBody(Nothing) }, responses: { 202: jsonAnswer(Request, "Taken") } });
+const yes = defineRoute({ method: "post", path: `${path}/{id}/approve`, tags, summary: "Approve exactly this change plan", access: decide, conditional: true, request: { params, body: jsonBody(Approval) }, responses: { 202: jsonAnswer(Request, "Taken") } });
+const no = defineRoute({ method: "post", path: `${path}/{id}/reject`, tags, summary: "Reject; what was reserved is free again", access: decide, conditional: true, request: { params, body: jsonBody(Rejection) }, responses: { 200: jsonAnswer(Request) } });
+const back = defineRoute({ method: "post", path: `${path}/{id}/withdraw`, tags, summary: "Withdraw", access: ask, conditional: true, request: { params, body: jsonBody(Nothing) }, responses: { 200: jsonAnswer(Request) } });
+
+/** Requests as the contract shows them. */
+async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
+  const items = await itemsOf(db, rows.map((row) => row.id));
+  return rows.map((row) => ({
+    id: row.id, number: row.number, department: row.department_id, project: row.project_id, application: row.application_id, state: row.state, title: row.title, reason: row.reason,
+    requestedBy: row.requested_by, decidedBy: row.decided_by, decidedAt: row.decided_at?.toISOString() ?? null, decisionReason: row.decision_reason,
+    items: (items.get(row.id) ?? []).map((item) => ({ id: item.id, position: item.position, action: item.action, kind: item.kind, resource: item.resource_id, name: item.name, spec: item.spec, state: item.state, error: item.error })),
+    plan: row.plan as ChangePlan | null, error: row.error as Request["error"], revision: row.revision, createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(),
+  }));
+}
+
+/** The request, when the principal may see it. @throws Refusal not-found */
+export async function visibleRequest(db: Db, c: ApiContext, id: string): Promise<RequestRow> {
+  const row = await db.selectFrom("requests").selectAll().where("id", "=", id).executeTakeFirst();
+  if (!row) throw notFound("request", id);
+  await requireVisible(db, c.get("principal"), row.department_id, "request", id);
+  return row;
+}
+
+export function registerRequests(app: App, deps: AppDeps): void {
+  const answer = async (tx: Tx, row: RequestRow, status: number) => ({ status, body: (await show(tx, [row]))[0], headers: { etag: etag(row.revision), location: `${path}/${row.id}` } });
+  /** A change of one request: visible, at the revision that was seen, once. */
+  const change = (c: ApiContext, id: string, status: number, work: (tx: Tx, row: RequestRow) => Promise<RequestRow>) =>
+    idempotent(c, deps, async (tx) => {
+      const row = await visibleRequest(tx, c, id);
+      requireMatch(c, row.revision);
+      return answer(tx, await work(tx, row), status);
+    });
+
+  app.openapi(list, async (c) => {
+    const { department, state, application, limit, cursor } = c.req.valid("query");
+    const departments = await departmentsAsked(deps.db, c.get("principal"), department);
+    let query = deps.db.selectFrom("requests").selectAll();
+    if (departments) query = query.where("department_id", "in", departments);
+    if (state) query = query.where("state", "=", state);
+    if (application) query = query.where("application_id", "in", (from) => from.selectFrom("applications").select("id").where((where) => where.or([where("id", "=", application), where("code", "=", application)])));
+    const { items, next } = await page(query, { limit, cursor, by: "id", descending: true });
+    return c.json({ items: await show(deps.db, items), next });
+  });
+  app.openapi(get, async (c) => {
+    const row = await visibleRequest(deps.db, c, c.req.valid("param").id);
+    return c.json((await show(deps.db, [row]))[0], 200, { etag: etag(row.revision) });
+  });
+  app.openapi(create, (c) =>
+    idempotent(c, deps, async (tx) => {
+      const body = c.req.valid("json");
+      if (body.department !== undefined) await requireVisible(tx, c.get("principal"), (await resolveDepartment(tx, body.department)).id, "department", body.department);
+      const row = await createRequest(tx, c.get("act"), c.get("principal"), body, deps.seal);
+      if (row.state === "submitted") await deps.queue.plan(tx, row.id);
+      return answer(tx, row, 202);
+    }),
+  );
+  app.openapi(submit, (c) =>
+    change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
+      const row = await submitRequest(tx, c.get("act"), id, deps.seal, deps.unseal);
+      if (row.state === "submitted") await deps.queue.plan(tx, row.id);
+      return row;
+    }),
+  );
+  app.openapi(yes, (c) =>
+    change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
+      const row = await approve(tx, c.get("act"), c.get("principal"), id, c.req.valid("json"));
+      await deps.queue.apply(tx, row.department_id);
+      return row;
+    }),
+  );
+  app.openapi(no, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => reject(tx, c.get("act"), c.get("principal"), id, c.req.valid("json").reason)));
+  app.openapi(back, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => withdraw(tx, c.get("act"), id)));
+}

@@ -1,6 +1,7 @@
 /** A route with its rule of access: the rule is enforced before the handler runs, and stands in the OpenAPI document as `x-access`. */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
+import { Id, Reference } from "../contract/common.ts";
 import { Problem } from "../contract/problems.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Role } from "../store/schema.ts";
@@ -85,3 +86,13 @@ const readable: MiddlewareHandler<ApiEnv> = async (c, next) => {
 export const jsonBody = <T extends z.ZodType>(schema: T) => ({ content: { "application/json": { schema } }, required: true as const });
 /** A JSON answer. */
 export const jsonAnswer = <T extends z.ZodType>(schema: T, description = "Done") => ({ description, content: { "application/json": { schema } } });
+
+export const byId = { params: z.object({ id: Id }) };
+/** By id, or by code where that is unique. */
+export const byReference = { params: z.object({ id: Reference }) };
+
+/** Everybody, each what its departments have. */
+export const subtreeReaders: Access = { roles: everyone, scope: "subtree" };
+export const operationsOnly: Access = { roles: ["operations"], scope: "all" };
+/** Those who see all. */
+export const overseers: Access = { roles: ["operations", "auditor"], scope: "all" };

@@ -1,6 +1,6 @@
 /** What may be asked for: flavours and images. */
 import type { Db, Tx } from "./database.ts";
-import { type Act } from "./act.ts";
+import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 
 export interface Flavour {
@@ -21,16 +21,6 @@ export interface CatalogueEntries {
   images: Image[];
 }
 
-/** What every installation has. */
-export const standardCatalogue: CatalogueEntries = {
-  flavours: [
-    { code: "small", name: "小型 1C2G", vcpu: 1, memoryMib: 2048, diskGib: 20 },
-    { code: "standard", name: "标准型 2C4G", vcpu: 2, memoryMib: 4096, diskGib: 40 },
-    { code: "large", name: "大型 4C8G", vcpu: 4, memoryMib: 8192, diskGib: 80 },
-  ],
-  images: [{ code: "zhengyun-base-1", name: "政云基础镜像 1" }],
-};
-
 export async function readCatalogue(db: Db): Promise<CatalogueEntries> {
   const rows = await db.selectFrom("catalogue").selectAll().orderBy("kind").orderBy("code").execute();
   return {
@@ -48,17 +38,4 @@ export async function putCatalogue(tx: Tx, act: Act, entries: CatalogueEntries):
   if (rows.length === 0) return;
   await tx.insertInto("catalogue").values(rows).onConflict((on) => on.columns(["kind", "code"]).doUpdateSet((eb) => ({ name: eb.ref("excluded.name"), spec: eb.ref("excluded.spec") }))).execute();
   await appendAudit(tx, act, { action: "catalogue.change", subjectKind: "catalogue", subjectId: "catalogue", departmentId: null, after: entries });
-}
-
-/** At every start: what every installation has, where it is not there yet. */
-export async function ensureCatalogue(db: Db): Promise<void> {
-  const { flavours, images } = standardCatalogue;
-  await db
-    .insertInto("catalogue")
-    .values([
-      ...flavours.map(({ code, name, ...spec }) => ({ kind: "flavour" as const, code, name, spec: JSON.stringify(spec) })),
-      ...images.map(({ code, name }) => ({ kind: "image" as const, code, name, spec: "{}" })),
-    ])
-    .onConflict((on) => on.doNothing())
-    .execute();
 }

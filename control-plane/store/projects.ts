@@ -46,3 +46,10 @@ export async function changeProject(tx: Tx, act: Act, id: string, patch: Project
   await appendAudit(tx, act, { action: "project.change", subjectKind: "project", subjectId: id, departmentId: after.department_id, before, after });
   return after;
 }
+
+/** A department's project by id or code. @throws Refusal("not-found") */
+export async function resolveProject(db: Db, departmentId: string, idOrCode: string): Promise<ProjectRow> {
+  const row = await db.selectFrom("projects").selectAll().where("department_id", "=", departmentId).where((eb) => eb.or([eb("id", "=", idOrCode), eb("code", "=", idOrCode)])).executeTakeFirst();
+  if (!row) throw notFound("project", idOrCode);
+  return row;
+}

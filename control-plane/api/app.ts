@@ -15,6 +15,7 @@ import { registerEvents } from "./routes/events.ts";
 import { registerPools } from "./routes/pools.ts";
 import { registerProjects } from "./routes/projects.ts";
 import { registerBackups } from "./routes/backups.ts";
+import { registerCityImports } from "./routes/city-imports.ts";
 import { registerConsole } from "./routes/console.ts";
 import { registerDocumentation } from "./routes/documentation.ts";
 import { registerQuotas } from "./routes/quotas.ts";
@@ -65,6 +66,7 @@ export function createApp(deps: AppDeps): App {
   registerBackups(app, deps);
   registerUsage(app, deps);
   registerStackOperations(app, deps);
+  registerCityImports(app, deps);
   registerDocumentation(app);
   // Last: it answers every page address that nothing else has.
   registerConsole(app, deps);

@@ -1,0 +1,134 @@
+/** Imports a whole city in one transaction: things are known by their codes, nothing is deleted, every error is told at once. */
+import { sql } from "kysely";
+import type { z } from "zod";
+import type { City, CityImport } from "../contract/city.ts";
+import type { Dimension } from "../contract/common.ts";
+import type { Act } from "./act.ts";
+import { putCatalogue, readCatalogue } from "./catalogue.ts";
+import { type Directory, importDepartments } from "./city-departments.ts";
+import { CityImporter, repeated } from "./city-import.ts";
+import { importApplications, importProjects } from "./city-plans.ts";
+import type { Tx } from "./database.ts";
+import { type Amounts, changePool, createPool, listPools, type PoolWithAccounts } from "./pools.ts";
+import { setLimit } from "./quotas.ts";
+import { createRequest, type Principal, type Seal } from "./requests.ts";
+
+type CityData = z.infer<typeof City>;
+
+export interface CityContext {
+  principal: Principal;
+  seal: Seal;
+  /** Endpoint of pools that name none. */
+  defaultEndpoint: string;
+}
+
+/** @throws Refusal("city-invalid") with a JSON Pointer for each error; the transaction is to be rolled back then */
+export async function importCity(tx: Tx, act: Act, city: CityData, context: CityContext): Promise<z.infer<typeof CityImport>> {
+  // Imports take turns: each sees all of the one before.
+  await sql`select pg_advisory_xact_lock(7302062)`.execute(tx);
+  const importer = new CityImporter(tx, act);
+  await importCatalogue(importer, city);
+  await importPools(importer, city.pools, context.defaultEndpoint);
+  const departments = await importDepartments(importer, city.departments);
+  await importQuotas(importer, city.quotas, departments);
+  const projects = await importProjects(importer, city.projects, departments);
+  await importApplications(importer, city.applications, departments, projects);
+  importer.settle();
+  const requests = await importRequests(importer, city.requests, context);
+  importer.settle();
+  return { created: importer.created, changed: importer.changed, unchanged: importer.unchanged, requests };
+}
+
+async function importCatalogue(importer: CityImporter, city: CityData): Promise<void> {
+  const there = await readCatalogue(importer.tx);
+  const differing = <T extends { code: string }>(noun: "flavours" | "images", wanted: T[], had: T[], same: (a: T, b: T) => boolean): T[] => {
+    repeated(importer, wanted, (one) => one.code, (index) => `/${noun}/${index}/code`);
+    const known = new Map(had.map((one) => [one.code, one]));
+    return wanted.filter((one) => {
+      const old = known.get(one.code);
+      const what = !old ? "created" : same(old, one) ? "unchanged" : "changed";
+      importer.count(what, noun);
+      return what !== "unchanged";
+    });
+  };
+  const flavours = differing("flavours", city.flavours, there.flavours, (a, b) => a.name === b.name && a.vcpu === b.vcpu && a.memoryMib === b.memoryMib && a.diskGib === b.diskGib);
+  const images = differing("images", city.images, there.images, (a, b) => a.name === b.name);
+  importer.settle();
+  await putCatalogue(importer.tx, importer.act, { flavours, images });
+}
+
+async function importPools(importer: CityImporter, pools: CityData["pools"], defaultEndpoint: string): Promise<void> {
+  const { tx, act } = importer;
+  repeated(importer, pools, (one) => one.code, (index) => `/pools/${index}/code`);
+  importer.settle();
+  const known = new Map<string, PoolWithAccounts>();
+  for (let cursor: string | undefined; ; ) {
+    const { items, next } = await listPools(tx, { limit: 500, cursor });
+    for (const pool of items) known.set(pool.code, pool);
+    if (next === null) break;
+    cursor = next;
+  }
+  for (const [index, { securityLevel, overcommitPercent, endpoint, ...one }] of pools.entries()) {
+    const there = known.get(one.code);
+    const fixed = { kind: one.kind, site: one.site, tier: one.tier, security_level: securityLevel, zone: one.zone, driver: one.driver, endpoint: endpoint || there?.endpoint || defaultEndpoint };
+    if (!there) {
+      await importer.at(`/pools/${index}`, () => createPool(tx, act, { code: one.code, name: one.name, ...fixed, overcommit_percent: overcommitPercent, capacity: one.capacity }));
+      importer.count("created", "pools");
+      continue;
+    }
+    const moved = (Object.keys(fixed) as (keyof typeof fixed)[]).filter((key) => there[key] !== fixed[key]);
+    if (moved.length > 0) importer.error(`/pools/${index}`, `${moved.join(", ")}: hosts were placed by this, so an import does not change it`);
+    else if (there.name === one.name && there.overcommit_percent === overcommitPercent && sameAmounts(there.capacity, one.capacity)) importer.count("unchanged", "pools");
+    else {
+      await importer.at(`/pools/${index}`, () => changePool(tx, act, there.id, { name: one.name, overcommit_percent: overcommitPercent, capacity: one.capacity }, () => {}));
+      importer.count("changed", "pools");
+    }
+  }
+}
+
+/** Whether every amount that is named is as it is there. */
+const sameAmounts = (there: Amounts, named: Amounts) => Object.entries(named).every(([dimension, amount]) => there[dimension as Dimension] === amount);
+
+async function importQuotas(importer: CityImporter, quotas: CityData["quotas"], departments: Directory): Promise<void> {
+  const { tx, act } = importer;
+  const accounts = await tx.selectFrom("quota_accounts").select(["department_id", "dimension", "limit_value"]).execute();
+  const limits = new Map(accounts.map((one) => [`${one.department_id} ${one.dimension}`, one.limit_value]));
+  for (const [index, one] of quotas.entries()) {
+    const department = departments(one.department);
+    if (!department) {
+      importer.error(`/quotas/${index}/department`, `there is no department "${one.department}"`);
+      continue;
+    }
+    for (const [dimension, limit] of Object.entries(one.limits) as [Dimension, number][]) {
+      const key = `${department.id} ${dimension}`;
+      const before = limits.get(key) ?? null;
+      if (before === limit) importer.count("unchanged", "quotas");
+      else {
+        await importer.at(`/quotas/${index}/limits/${dimension}`, () => setLimit(tx, act, department.id, dimension, limit));
+        importer.count(before === null ? "created" : "changed", "quotas");
+        limits.set(key, limit);
+      }
+    }
+  }
+}
+
+/** Drafts are found again by their `ref`, whatever has become of them. */
+async function importRequests(importer: CityImporter, requests: CityData["requests"], context: CityContext): Promise<z.infer<typeof CityImport>["requests"]> {
+  const { tx, act } = importer;
+  repeated(importer, requests, (one) => one.ref, (index) => `/requests/${index}/ref`);
+  importer.settle();
+  const keyOf = (ref: string) => `city-request/${ref}`;
+  const kept = await tx.selectFrom("settings").selectAll().where("key", "like", "city-request/%").execute();
+  const ids = new Map(kept.map((one) => [one.key, (one.value as { id: string }).id]));
+  const shown: z.infer<typeof CityImport>["requests"] = [];
+  for (const [index, { ref, ...body }] of requests.entries()) {
+    const id = ids.get(keyOf(ref));
+    const there = id === undefined ? undefined : await tx.selectFrom("requests").select(["id", "number", "department_id", "state"]).where("id", "=", id).executeTakeFirst();
+    const row = there ?? (await importer.at(`/requests/${index}`, () => createRequest(tx, act, context.principal, { ...body, draft: true }, context.seal)));
+    if (!row) continue;
+    importer.count(there ? "unchanged" : "created", "requests");
+    if (!there) await tx.insertInto("settings").values({ key: keyOf(ref), value: JSON.stringify({ id: row.id }) }).execute();
+    shown.push({ ref, id: row.id, number: row.number, department: row.department_id, state: row.state });
+  }
+  return shown;
+}

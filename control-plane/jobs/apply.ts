@@ -1,0 +1,73 @@
+/**
+ * Makes a department what it is wanted to be: all approved requests in one `up`. Each step may be repeated; a kill between any two
+ * is followed by another run from the start, which finds by name what is there.
+ */
+import { fault } from "../../infra/drivers/fault.ts";
+import type { Outcome } from "../../infra/operations.ts";
+import { beginApply, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
+import { change, type JobContext } from "./context.ts";
+import { runEngine } from "./operation.ts";
+
+/** The named points between the steps, for the tests that kill there. */
+export const applySteps = ["apply.begin", "apply.begun", "apply.ran", "apply.settled", "apply.swept", "apply.observed"] as const;
+const attempts = 3;
+
+export async function applyDepartment(context: JobContext, departmentId: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    fault("apply.begin");
+    const begun = await change(context, (tx, act) => beginApply(tx, act, departmentId, context.keys.unseal));
+    fault("apply.begun");
+    if (begun.unchanged) {
+      await observeDepartment(context, departmentId);
+      return;
+    }
+    const { outcome, settled } = await runEngine(context, "up", begun.spec, begun.fence);
+    fault("apply.ran");
+    const { again } = await change(context, (tx, act) => settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome }));
+    fault("apply.settled");
+    if (outcome.result !== "succeeded" || (settled?.interrupted.length ?? 0) > 0) await sweep(context, departmentId);
+    fault("apply.swept");
+    await observeDepartment(context, departmentId);
+    fault("apply.observed");
+    if (!again) return;
+    const whole = outcome.failures.length === 0;
+    context.log.warn({ departmentId, attempt, message: outcome.message, failures: outcome.failures.length }, "an apply left something to do");
+    if (whole && attempt >= attempts) {
+      await change(context, (tx, act) => failApply(tx, act, departmentId, explain(outcome)));
+      return;
+    }
+  }
+}
+
+const explain = (outcome: Outcome) => ({ code: "engine-failed", message: outcome.message ?? "the engine did not succeed" });
+
+/** What an interrupted or failed operation made and nobody wants any more is removed: things are known by their names. */
+export async function sweep(context: JobContext, departmentId: string): Promise<string[]> {
+  const rows = await context.db.selectFrom("resources").select("id").where("department_id", "=", departmentId).where("phase", "in", ["wanted", "live", "retiring"]).execute();
+  const wanted = new Set(rows.map((row) => row.id));
+  const fence = await currentFence(context.db, departmentId);
+  const endpoints = new Map((await poolEndpoints(context.db)).map((one) => [`${one.driver} ${one.endpoint}`, one]));
+  const removed: string[] = [];
+  for (const { driver: name, endpoint } of endpoints.values()) {
+    const driver = context.driver(name, endpoint);
+    const orphans = (await driver.list(departmentId)).filter((one) => one.kind !== "backup" && !wanted.has(one.name));
+    const call = { scope: departmentId, fence };
+    for (const kind of ["backup-policy", "attachment", "host", "volume"] as const) {
+      for (const { id } of orphans.filter((one) => one.kind === kind)) {
+        if (kind === "host") await driver.deleteHost(id, call);
+        else if (kind === "volume") await driver.deleteVolume(id, call);
+        else if (kind === "attachment") await driver.detach(id, call);
+        else await driver.deleteBackupPolicy(id, call);
+        removed.push(id);
+      }
+    }
+  }
+  if (removed.length > 0) context.log.warn({ departmentId, removed }, "removed what an interrupted operation had left");
+  return removed;
+}
+
+/** A host is active when a reading says that it runs: don't wait for the observer's next round. */
+async function observeDepartment(context: JobContext, departmentId: string): Promise<void> {
+  const pools = await context.db.selectFrom("resources").select("pool_id").distinct().where("department_id", "=", departmentId).where("phase", "=", "live").where("pool_id", "is not", null).execute();
+  await context.observe(pools.map((row) => row.pool_id!));
+}

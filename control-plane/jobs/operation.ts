@@ -1,0 +1,37 @@
+/** One engine operation on a department's stack, with all that must stand around it. */
+import { randomUUID } from "node:crypto";
+import type { OperationKind, Outcome, Progress } from "../../infra/operations.ts";
+import type { DepartmentSpec } from "../../infra/spec.ts";
+import { departmentStack, ensureStack, type Settled, settleUpdate } from "../state/index.ts";
+import { poolEndpoints, recordEngine } from "../store/estates.ts";
+import { processStart } from "../store/lock.ts";
+import type { JobContext } from "./context.ts";
+
+/** @throws WorkerDied, EngineUnusable: it may be tried again */
+export async function runEngine(context: JobContext, kind: OperationKind, spec: DepartmentSpec, fence: number, onProgress?: (progress: Progress) => void): Promise<{ outcome: Outcome; settled: Settled | undefined }> {
+  const stack = departmentStack(spec.department);
+  await ensureStack(context.db, stack);
+  const id = randomUUID();
+  const changes = kind !== "preview";
+  const token = context.state.issueOperationToken(stack, { scope: kind, fence });
+  let settled: Settled | undefined;
+  let outcome: Outcome;
+  const noting: Promise<unknown>[] = [];
+  try {
+    outcome = await context.engine.run({ id, kind, spec, fence, pools: await poolEndpoints(context.db), state: { url: context.state.url, token, ...stack } }, (progress) => {
+      if (changes && progress.type === "started" && progress.enginePid !== undefined) {
+        const engine = { operationId: id, pid: progress.enginePid, started: processStart(progress.enginePid) ?? "" };
+        noting.push(context.db.transaction().execute((tx) => recordEngine(tx, spec.department, engine)));
+      }
+      onProgress?.(progress);
+    });
+  } finally {
+    context.state.revokeOperationToken(token);
+    await Promise.allSettled(noting);
+    if (changes) {
+      settled = await settleUpdate(context.db, stack, "its engine is gone");
+      await context.db.transaction().execute((tx) => recordEngine(tx, spec.department, null));
+    }
+  }
+  return { outcome, settled };
+}

@@ -1,0 +1,29 @@
+/** A request's change plan, by a real Pulumi preview. */
+import type { ChangePlan } from "../contract/requests.ts";
+import { currentFence, plannedSpec } from "../store/estates.ts";
+import { recordPlan } from "../store/requests.ts";
+import { change, type JobContext } from "./context.ts";
+import { runEngine } from "./operation.ts";
+
+export async function planRequest(context: JobContext, requestId: string): Promise<void> {
+  const request = await context.db.selectFrom("requests").select(["state"]).where("id", "=", requestId).executeTakeFirst();
+  if (request?.state !== "submitted") return;
+  const { departmentId, spec } = await plannedSpec(context.db, requestId, context.keys.unseal);
+  const { outcome } = await runEngine(context, "preview", spec, await currentFence(context.db, departmentId));
+  const own = await context.db.selectFrom("request_items as i").innerJoin("resources as r", "r.id", "i.resource_id").select(["r.id", "r.name"]).where("i.request_id", "=", requestId).execute();
+  const names = new Map(own.map((one) => [one.id, one.name]));
+  const failure = outcome.failures.find((one) => names.has(one.name)) ?? outcome.failures[0];
+  if (outcome.result !== "succeeded") {
+    const error = failure ? { code: failure.code, message: failure.message } : { code: "preview-failed", message: outcome.message ?? "the preview did not succeed" };
+    await change(context, (tx, act) => recordPlan(tx, act, requestId, { error }));
+    return;
+  }
+  const steps = outcome.steps.flatMap((step): ChangePlan["steps"] => {
+    const name = names.get(step.name);
+    if (name === undefined || step.action === "same" || step.action === "read" || step.action === "refresh") return [];
+    return [{ action: step.action, kind: step.kind, resource: step.name, name, changes: step.changes }];
+  });
+  // One order, whatever order the engine took: the plan's hash is over it.
+  steps.sort((a, b) => (a.resource < b.resource ? -1 : 1));
+  await change(context, (tx, act) => recordPlan(tx, act, requestId, { steps }));
+}

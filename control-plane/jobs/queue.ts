@@ -1,0 +1,47 @@
+/** The queue: pg-boss in the control plane's own database, so that work is enqueued in the transaction that makes it necessary. */
+import { sql } from "kysely";
+import { fromKysely, fromPglite, PgBoss } from "pg-boss";
+import type { Queue } from "../api/deps.ts";
+import type { OpenDatabase, Tx } from "../store/database.ts";
+
+export type { Queue };
+
+/** Jobs about one thing: its id, and the department in whose turn it runs. */
+export interface JobData {
+  id: string;
+  departmentId?: string;
+}
+export const queues = ["plan", "apply", "backup", "restore", "stack-operation", "tick"] as const;
+export type QueueName = (typeof queues)[number];
+
+/**
+ * Opens pg-boss. Every queue is `stately`: for one key at most one job waits while one runs, so that nothing is done twice
+ * and no wish that came during a run is lost.
+ */
+export async function openBoss(opened: OpenDatabase, onError: (error: Error) => void): Promise<PgBoss> {
+  const common = { schedule: false, useListenNotify: true, monitorIntervalSeconds: 10, superviseIntervalSeconds: 10, maintenanceIntervalSeconds: 60 };
+  const boss = opened.pglite
+    ? new PgBoss({ ...common, backend: "pglite", db: fromPglite(opened.pglite) })
+    : new PgBoss({ ...common, connectionString: opened.url!, max: 4 });
+  boss.on("error", onError);
+  await boss.start();
+  for (const name of queues) {
+    await boss.createQueue(name, { policy: "stately", retryLimit: 8, retryDelay: 1, retryBackoff: true, heartbeatSeconds: 15, expireInSeconds: 3600, notify: true, deleteAfterSeconds: 86_400 });
+  }
+  // Where only one process can be, a job that is active at the start has lost its process; the start enqueues anew what is to be done.
+  if (opened.pglite) await sql`delete from pgboss.job where state = 'active'`.execute(opened.db);
+  return boss;
+}
+
+export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise<void> } {
+  const send = async (tx: Tx, name: QueueName, key: string, data: JobData) => void (await boss.send(name, data, { singletonKey: key, db: fromKysely(tx) }));
+  return {
+    plan: (tx, id) => send(tx, "plan", id, { id }),
+    apply: (tx, departmentId) => send(tx, "apply", departmentId, { id: departmentId, departmentId }),
+    backup: (tx, id, departmentId) => send(tx, "backup", id, { id, departmentId }),
+    restore: (tx, id, departmentId) => send(tx, "restore", id, { id, departmentId }),
+    stackOperation: (tx, id, departmentId) => send(tx, "stack-operation", id, { id, departmentId }),
+    // Every replica ticks; the key lets one of them through.
+    tick: async (name) => void (await boss.send("tick", { id: name }, { singletonKey: name })),
+  };
+}

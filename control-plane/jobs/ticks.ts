@@ -1,0 +1,66 @@
+/** What is done from time to time: due backups, expired reservations, warnings, old rows. */
+import { CronExpressionParser } from "cron-parser";
+import type { BackupPolicySpec } from "../../infra/spec.ts";
+import { requestBackup } from "../store/backups.ts";
+import { appendEvent } from "../store/events.ts";
+import { expireReservations, retryWaiting } from "../store/requests.ts";
+import { change, type JobContext } from "./context.ts";
+
+/** When a policy is due next after a moment. @throws for a schedule that is none */
+export function nextDue(policy: Pick<BackupPolicySpec, "schedule" | "timezone">, after: Date): Date {
+  return CronExpressionParser.parse(policy.schedule, { tz: policy.timezone, currentDate: after }).next().toDate();
+}
+
+/** Backups that are due; one that was missed while nothing ran is taken once, not as often as it was missed. */
+async function backupsDue(context: JobContext): Promise<void> {
+  const policies = await context.db.selectFrom("resources").select(["id", "wanted", "department_id"]).where("kind", "=", "backup-policy").where("phase", "=", "live").execute();
+  for (const policy of policies) {
+    const spec = policy.wanted as BackupPolicySpec;
+    const key = `backup:${policy.id}`;
+    await change(context, async (tx, act) => {
+      const due = await tx.selectFrom("due_times").selectAll().where("key", "=", key).forUpdate().executeTakeFirst();
+      const next = nextDue(spec, act.now);
+      if (!due) return void (await tx.insertInto("due_times").values({ key, due_at: next }).onConflict((conflict) => conflict.doNothing()).execute());
+      if (due.due_at > act.now) return;
+      const backup = await requestBackup(tx, act, spec.volume, policy.id);
+      await context.queue.backup(tx, backup.id, policy.department_id);
+      await tx.updateTable("due_times").set({ due_at: next }).where("key", "=", key).execute();
+    }).catch((error: unknown) => context.log.warn({ policy: policy.id, error: String(error) }, "a due backup could not be asked for"));
+  }
+}
+
+async function waiting(context: JobContext): Promise<void> {
+  await change(context, async (tx, act) => {
+    for (const id of await retryWaiting(tx, act, context.keys.seal, context.keys.unseal)) await context.queue.plan(tx, id);
+  });
+}
+
+const nearlyFull = 0.9;
+/** Says once a day which quotas are nearly full. */
+async function quotaCheck(context: JobContext): Promise<void> {
+  const rows = await context.db.selectFrom("quota_accounts").selectAll().where("limit_value", ">", 0).execute();
+  const full = rows.filter((row) => (row.reserved + row.used) / row.limit_value! >= nearlyFull);
+  await change(context, async (tx, act) => {
+    for (const row of full) {
+      const key = `quota:${row.department_id}/${row.dimension}`;
+      const said = await tx.selectFrom("due_times").selectAll().where("key", "=", key).executeTakeFirst();
+      if (said && said.due_at > act.now) continue;
+      await tx.insertInto("due_times").values({ key, due_at: new Date(act.now.getTime() + 86_400_000) }).onConflict((conflict) => conflict.column("key").doUpdateSet({ due_at: new Date(act.now.getTime() + 86_400_000) })).execute();
+      await appendEvent(tx, { at: act.now, departmentId: row.department_id, requestId: null, type: "quota.nearly-full", subjectId: row.department_id, data: { dimension: row.dimension, limit: row.limit_value, reserved: row.reserved, used: row.used } });
+    }
+  });
+}
+
+const keepEventsDays = 90;
+async function housekeeping(context: JobContext): Promise<void> {
+  await change(context, async (tx, act) => {
+    const before = (days: number) => new Date(act.now.getTime() - days * 86_400_000);
+    await expireReservations(tx, act);
+    await tx.deleteFrom("idempotency_keys").where("created_at", "<", before(1)).execute();
+    await tx.deleteFrom("events").where("at", "<", before(keepEventsDays)).execute();
+    await tx.deleteFrom("sessions").where("expires_at", "<", act.now).execute();
+    await tx.deleteFrom("stack_operations").where("created_at", "<", before(keepEventsDays)).execute();
+  });
+}
+
+export const ticks: Record<string, (context: JobContext) => Promise<void>> = { "backups-due": backupsDue, waiting, "quota-check": quotaCheck, housekeeping };

@@ -1,0 +1,111 @@
+/** Reads every endpoint in bulk every few seconds; transitions are stored, the newest reading is kept for the metrics. */
+import type { Logger } from "pino";
+import type { Driver, HostReading, PoolReading, VolumeReading } from "../../infra/drivers/driver.ts";
+import { systemAct } from "../store/act.ts";
+import type { Db } from "../store/database.ts";
+import { notifyEvents } from "../store/events.ts";
+import { recordTransitions, transitionsOf } from "../store/readings.ts";
+
+export interface ObserverOptions {
+  db: Db;
+  log: Logger;
+  now: () => Date;
+  driver(name: string, endpoint: string): Driver;
+  everyMs: number;
+  /** A slow endpoint is unknown after this long, and holds up no other. */
+  timeoutMs?: number;
+}
+
+interface Endpoint {
+  key: string;
+  driver: string;
+  endpoint: string;
+  pools: string[];
+}
+
+export class Observer {
+  readonly #options: ObserverOptions;
+  readonly #readings = new Map<string, PoolReading>();
+  readonly #running = new Map<string, Promise<void>>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
+
+  constructor(options: ObserverOptions) {
+    this.#options = options;
+  }
+
+  /** The newest reading of each endpoint that could be read. */
+  get readings(): readonly PoolReading[] {
+    return [...this.#readings.values()];
+  }
+  hosts(): Map<string, HostReading> {
+    return new Map(this.readings.flatMap((reading) => reading.hosts.map((host) => [host.name, host])));
+  }
+  volumes(): Map<string, VolumeReading> {
+    return new Map(this.readings.flatMap((reading) => reading.volumes.map((volume) => [volume.name, volume])));
+  }
+
+  start(): void {
+    const round = async () => {
+      await this.observe().catch((error: unknown) => this.#options.log.error({ error }, "a round of observation failed"));
+      if (!this.#stopped) this.#timer = setTimeout(() => void round(), this.#options.everyMs);
+    };
+    void round();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await Promise.allSettled(this.#running.values());
+  }
+
+  /** Reads the endpoints of these pools (all: undefined) now. A reading that is under way doesn't count: it may have begun before what is asked for. */
+  async observe(poolIds?: readonly string[]): Promise<void> {
+    const rows = await this.#options.db.selectFrom("pools").select(["id", "driver", "endpoint"]).execute();
+    const endpoints = new Map<string, Endpoint>();
+    for (const { id, driver, endpoint } of rows) {
+      const key = `${driver} ${endpoint}`;
+      const one = endpoints.get(key) ?? { key, driver, endpoint, pools: [] };
+      one.pools.push(id);
+      endpoints.set(key, one);
+    }
+    for (const key of this.#readings.keys()) if (!endpoints.has(key)) this.#readings.delete(key);
+    const asked = [...endpoints.values()].filter((one) => poolIds === undefined || one.pools.some((pool) => poolIds.includes(pool)));
+    await Promise.all(asked.map((one) => this.#inTurn(one)));
+  }
+
+  /** One reading of an endpoint after the other, so that an old one never overwrites a newer. */
+  async #inTurn(endpoint: Endpoint): Promise<void> {
+    const before = this.#running.get(endpoint.key);
+    const turn = (async () => {
+      await before?.catch(() => undefined);
+      await this.#read(endpoint);
+    })();
+    this.#running.set(endpoint.key, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#running.get(endpoint.key) === turn) this.#running.delete(endpoint.key);
+    }
+  }
+
+  async #read({ key, driver, endpoint, pools }: Endpoint): Promise<void> {
+    const { db, log, now, timeoutMs = 20_000 } = this.#options;
+    let reading: PoolReading | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`no reading within ${timeoutMs} ms`)), timeoutMs)));
+      reading = await Promise.race([this.#options.driver(driver, endpoint).observe(), late]);
+      this.#readings.set(key, reading);
+    } catch (error) {
+      this.#readings.delete(key);
+      log.warn({ driver, pools, error: String(error) }, "an endpoint could not be read");
+    } finally {
+      clearTimeout(timer);
+    }
+    const seen = reading ? [...reading.hosts.map((one) => ({ name: one.name, state: one.state, physicalId: one.id })), ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id }))] : "unreadable";
+    if ((await transitionsOf(db, pools, seen)).length === 0) return;
+    await db.transaction().execute(async (tx) => recordTransitions(tx, systemAct(now()), await transitionsOf(tx, pools, seen)));
+    notifyEvents();
+  }
+}

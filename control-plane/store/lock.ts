@@ -1,5 +1,5 @@
 /** A lock file beside a data directory: two processes on one PGlite directory lose data silently (pglite#1106). */
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 /** Another living process holds the directory. */
 export class DirectoryInUse extends Error {
@@ -25,34 +25,66 @@ export function processStart(pid: number): string | undefined {
   }
 }
 
+const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+let counter = 0;
+
 /**
- * Takes the lock of a directory; a dead owner's lock is taken over.
+ * Takes the lock of a directory; a dead owner's lock is taken over, by one of however many try.
  * @throws DirectoryInUse
  */
 export function lockDirectory(directory: string): { release(): void } {
   const path = `${directory}.lock`;
-  const mine = `${process.pid} ${processStart(process.pid)}`;
-  for (;;) {
-    try {
-      const handle = openSync(path, "wx", 0o600);
-      writeSync(handle, mine);
-      closeSync(handle);
-      return { release: () => rmSync(path, { force: true }) };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  const mine = `${process.pid} ${processStart(process.pid)} ${bootId}`;
+  // Written whole before it gets its name: nobody ever reads half a lock.
+  const own = `${path}.${process.pid}.${counter++}.new`;
+  writeFileSync(own, mine, { mode: 0o600 });
+  try {
+    while (!link(own, path)) {
+      const held = readIfThere(path);
+      if (held === undefined) continue;
+      if (isAlive(held)) throw new DirectoryInUse(directory, pidOf(held));
+      removeDead(path, held, own);
     }
-    const held = readIfThere(path);
-    if (held === undefined) continue;
-    const [pid, start] = held.split(" ");
-    if (Number(pid) !== 0 && start && processStart(Number(pid)) === start) throw new DirectoryInUse(directory, Number(pid));
-    // Renamed aside before removal: of two that find the dead lock only one can rename it.
-    const aside = `${path}.${process.pid}.stale`;
-    try {
-      renameSync(path, aside);
-      rmSync(aside, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    }
+  } finally {
+    rmSync(own, { force: true });
+  }
+  return {
+    release: () => {
+      if (readIfThere(path) === mine) rmSync(path, { force: true });
+    },
+  };
+}
+
+/**
+ * Removes the lock of a dead owner. Only the holder of a guard that is named after that very owner does so, and it looks again first:
+ * a late one that read the dead lock before would otherwise remove its successor's.
+ */
+function removeDead(path: string, dead: string, own: string): void {
+  const guard = `${path}.${dead.replaceAll(/[^0-9a-f]+/g, "-")}`;
+  if (!link(own, guard)) {
+    const holder = readIfThere(guard);
+    if (holder !== undefined && !isAlive(holder)) removeDead(guard, holder, own);
+    return;
+  }
+  if (readIfThere(path) === dead) rmSync(path, { force: true });
+  rmSync(guard, { force: true });
+}
+
+const pidOf = (lock: string) => Number(lock.split(" ")[0]);
+
+function isAlive(lock: string): boolean {
+  const [pid, start, boot] = lock.split(" ");
+  return boot === bootId && start !== undefined && processStart(Number(pid)) === start;
+}
+
+/** @returns false when the name is taken */
+function link(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
   }
 }
 

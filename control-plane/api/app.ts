@@ -47,6 +47,7 @@ export function createApp(deps: AppDeps): App {
   });
   app.use(correlation(deps));
   app.use("/api/*", authentication(deps));
+  app.use("/metrics", authentication(deps));
   app.use("/api/v1/city-imports", bodyLimit(tooLarge(64 * mebibyte)));
   app.use("/api/*", async (c, next) => (c.req.path === "/api/v1/city-imports" ? next() : bodyLimit(tooLarge(16 * mebibyte))(c, next)));
 

@@ -27,6 +27,8 @@ export interface AppDeps {
   now: () => Date;
   log: Logger;
   metrics?: ApiMetrics;
+  /** What /metrics answers; `public`: without a token. */
+  exposeMetrics?: { contentType: string; expose(): Promise<string>; public: boolean };
   ready: () => Promise<{ ok: boolean; checks: Record<string, string> }>;
   /** Seals a secret (userData) for the store; `context` binds it to what it is for. */
   seal(context: string, text: string): string;

@@ -1,7 +1,7 @@
 /** What load balancers and people who look after the service ask first. */
 import { z } from "@hono/zod-openapi";
 import type { App, AppDeps } from "../deps.ts";
-import { defineRoute, jsonAnswer } from "../route.ts";
+import { defineRoute, everyone, jsonAnswer } from "../route.ts";
 
 const open = { roles: [], scope: "public" as const };
 const Health = z.object({ status: z.literal("ok") }).meta({ id: "Health" });
@@ -19,4 +19,11 @@ export function registerSystem(app: App, deps: AppDeps): void {
     const ready = await deps.ready();
     return c.json(ready, ready.ok ? 200 : 503);
   });
+  const { exposeMetrics } = deps;
+  if (!exposeMetrics) return;
+  const metrics = defineRoute({
+    method: "get", path: "/metrics", tags: ["system"], summary: "Prometheus' exposition; without a token only where it is made public or on loopback",
+    access: exposeMetrics.public ? open : { roles: everyone, scope: "all" }, responses: { 200: { description: "Text", content: { "text/plain": { schema: z.string() } } } },
+  });
+  app.openapi(metrics, async (c) => c.body(await exposeMetrics.expose(), 200, { "content-type": exposeMetrics.contentType }));
 }

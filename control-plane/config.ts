@@ -1,0 +1,62 @@
+/** Configuration from the environment; every value may also come from a file named by `<NAME>_FILE`. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { z } from "zod";
+
+const Settings = z.object({
+  ZHENGYUN_DATA: z.string().min(1).default("data"),
+  HOST: z.string().min(1).default("127.0.0.1"),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  ZHENGYUN_MASTER_KEY: z.string().optional(),
+  ZHENGYUN_OBSERVE_SECONDS: z.coerce.number().min(0.2).max(3600).default(5),
+  ZHENGYUN_ENGINE_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
+  ZHENGYUN_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+  ZHENGYUN_METRICS_PUBLIC: z.enum(["true", "false"]).default("false"),
+});
+
+export interface Config {
+  data: string;
+  host: string;
+  port: number;
+  databaseUrl: string | undefined;
+  masterKey: string | undefined;
+  observeMs: number;
+  engineSlots: number;
+  logLevel: string;
+  /** Whether /metrics answers without a token also where not only this machine can ask. */
+  metricsPublic: boolean;
+}
+
+/** A setting that does not fit: says which, and what is expected. */
+export class BadConfiguration extends Error {
+  constructor(problems: string[]) {
+    super(`The configuration does not fit:\n${problems.map((one) => `  ${one}`).join("\n")}`);
+    this.name = "BadConfiguration";
+  }
+}
+
+/** @throws BadConfiguration */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const values = Object.fromEntries(
+    Object.keys(Settings.shape).map((name) => {
+      const file = env[`${name}_FILE`];
+      if (!file) return [name, env[name] === "" ? undefined : env[name]];
+      try {
+        return [name, readFileSync(file, "utf8").trim()];
+      } catch (error) {
+        problems.push(`${name}_FILE: ${(error as Error).message}`);
+        return [name, undefined];
+      }
+    }),
+  );
+  const parsed = Settings.safeParse(values);
+  if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
+  if (problems.length > 0 || !parsed.success) throw new BadConfiguration(problems);
+  const { data } = parsed;
+  return {
+    data: resolve(data.ZHENGYUN_DATA), host: data.HOST, port: data.PORT, databaseUrl: data.DATABASE_URL, masterKey: data.ZHENGYUN_MASTER_KEY, observeMs: data.ZHENGYUN_OBSERVE_SECONDS * 1000,
+    engineSlots: data.ZHENGYUN_ENGINE_SLOTS, logLevel: data.ZHENGYUN_LOG_LEVEL, metricsPublic: data.ZHENGYUN_METRICS_PUBLIC === "true",
+  };
+}

@@ -1,0 +1,14 @@
+/** node-cron ticks: each only enqueues. Due times are in the database, so that what was missed while nothing ran is caught up. */
+import { schedule, type ScheduledTask } from "node-cron";
+
+const ticks: Record<string, string> = { "backups-due": "*/20 * * * * *", waiting: "*/30 * * * * *", "quota-check": "15 * * * * *", housekeeping: "45 */10 * * * *" };
+
+/** Begins to tick, once at once for each: that is the catching up. Returns what ends it. */
+export async function startSchedules(tick: (name: string) => Promise<void>, onError: (error: unknown) => void): Promise<() => Promise<void>> {
+  const enqueue = (name: string) => tick(name).catch(onError);
+  const tasks: ScheduledTask[] = Object.entries(ticks).map(([name, expression]) => schedule(expression, () => void enqueue(name), { timezone: "UTC" }));
+  await Promise.all(Object.keys(ticks).map(enqueue));
+  return async () => {
+    await Promise.all(tasks.map(async (task) => task.destroy()));
+  };
+}

@@ -1,0 +1,109 @@
+/** Puts the control plane together, and takes it apart in order. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { serve } from "@hono/node-server";
+import pino from "pino";
+import { loadDriver } from "../infra/drivers/load.ts";
+import { findEngine } from "../infra/engine/engine.ts";
+import { startEngine } from "../infra/worker-client.ts";
+import { createApp } from "./api/app.ts";
+import type { Config } from "./config.ts";
+import type { JobContext } from "./jobs/context.ts";
+import { startJobs } from "./jobs/jobs.ts";
+import { createQueue, openBoss } from "./jobs/queue.ts";
+import { createMetrics } from "./metrics.ts";
+import { Observer } from "./observe/observer.ts";
+import { startSchedules } from "./schedules/schedules.ts";
+import { loadKeys, settleAll, startStateService } from "./state/index.ts";
+import { notifyEvents } from "./store/events.ts";
+import { openDatabase } from "./store/database.ts";
+import { processStart } from "./store/lock.ts";
+import { bootstrapToken } from "./store/tokens.ts";
+
+export type ControlPlane = Awaited<ReturnType<typeof startControlPlane>>;
+
+/**
+ * Starts everything; what a kill left under way is settled and goes on.
+ * @throws DirectoryInUse, EngineMissing, MasterKeyError, and EADDRINUSE for a port that is taken
+ */
+export async function startControlPlane(config: Config) {
+  mkdirSync(config.data, { recursive: true, mode: 0o700 });
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const now = () => new Date();
+  const closers: (() => Promise<unknown> | void)[] = [];
+  /** In reverse order of the start; one that fails doesn't stop the others. */
+  const close = async () => {
+    for (const step of closers.splice(0).toReversed()) await Promise.resolve(step()).catch((error: unknown) => log.warn({ error }, "a part did not close cleanly"));
+  };
+  try {
+    const { root: engineRoot } = await findEngine();
+    const opened = await openDatabase({ directory: config.data, url: config.databaseUrl });
+    closers.push(() => opened.close());
+    const { db } = opened;
+    const keys = loadKeys({ directory: config.data, environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) } });
+    const state = await startStateService({ db, keys });
+    closers.push(() => state.close());
+    await endLeftEngines(db, log);
+    for (const left of await settleAll(db, { everything: opened.engine === "pglite" })) log.info({ stack: left.stack, version: left.version, interrupted: left.interrupted.length }, "settled an update that a kill left");
+
+    const engine = await startEngine({ engineRoot, directory: join(config.data, "engine"), slots: config.engineSlots, onNote: (note) => log.warn(note) });
+    closers.push(() => engine.close());
+    const observer = new Observer({ db, log, now, driver: loadDriver, everyMs: config.observeMs });
+    const metrics = createMetrics(db, observer, now);
+    const boss = await openBoss(opened, (error) => log.error({ error }, "the queue complains"));
+    closers.push(() => boss.stop({ graceful: true, timeout: 10_000 }));
+    const queue = createQueue(boss);
+    const context: JobContext = { db, queue, engine, state, keys, log, now, driver: loadDriver, observe: (poolIds) => observer.observe(poolIds) };
+    await startJobs(boss, context, { slots: config.engineSlots, metrics });
+    observer.start();
+    closers.push(() => observer.stop());
+    closers.push(await startSchedules((name) => queue.tick(name), (error) => log.error({ error }, "a tick could not be enqueued")));
+
+    const made = await bootstrapToken(db, now());
+    const tokenFile = join(config.data, "operator.token");
+    if (made !== undefined) writeFileSync(tokenFile, `${made}\n`, { mode: 0o600 });
+    const ready = async () => {
+      const database = await db.selectFrom("settings").select("key").limit(1).execute().then(() => "ok", (error: unknown) => String(error));
+      const worker = engine.processes().worker === undefined ? "starting" : "ok";
+      return { ok: database === "ok" && worker === "ok", checks: { database, worker } };
+    };
+    const app = createApp({
+      db, queue, now, log, metrics, ready, seal: keys.seal, unseal: keys.unseal, defaultEndpoint: join(config.data, "embedded"), consoleDirectory: join(import.meta.dirname, "../console/dist"),
+      usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),
+      exposeMetrics: { contentType: metrics.contentType, expose: () => metrics.expose(), public: config.metricsPublic || isLoopback(config.host) },
+    });
+    const listening = Promise.withResolvers<AddressInfo>();
+    const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, listening.resolve);
+    server.once("error", listening.reject);
+    const { port } = await listening.promise;
+    closers.push(
+      () =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve());
+          // Streams of events never end by themselves.
+          notifyEvents();
+          if ("closeAllConnections" in server) setTimeout(() => server.closeAllConnections(), 200).unref();
+        }),
+    );
+    const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+    return { url: `http://${host}:${port}`, db, engine, observer, tokenFile, firstStart: made !== undefined, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.");
+
+/** An engine that outlived its control plane is ended before its update is settled: known by PID and start time. */
+async function endLeftEngines(db: Awaited<ReturnType<typeof openDatabase>>["db"], log: pino.Logger): Promise<void> {
+  const left = await db.selectFrom("estates").select(["department_id", "engine_pid", "engine_started"]).where("engine_pid", "is not", null).execute();
+  for (const { department_id, engine_pid, engine_started } of left) {
+    if (engine_pid !== null && engine_started && processStart(engine_pid) === engine_started) {
+      process.kill(engine_pid, "SIGKILL");
+      log.warn({ department: department_id, pid: engine_pid }, "ended an engine that had outlived its control plane");
+    }
+  }
+  await db.updateTable("estates").set({ engine_pid: null, engine_started: null, operation_id: null }).where("engine_pid", "is not", null).execute();
+}

@@ -32,7 +32,6 @@ export interface AppDeps {
   ready: () => Promise<{ ok: boolean; checks: Record<string, string> }>;
   /** Seals a secret (userData) for the store; `context` binds it to what it is for. */
   seal(context: string, text: string): string;
-  unseal(context: string, text: string): string;
   /** Bytes really used by volume id, as the observer saw them last. */
   usedBytes?: () => ReadonlyMap<string, number>;
   /** @throws when it was sealed for another context */

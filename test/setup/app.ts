@@ -1,0 +1,70 @@
+/** The API over an empty database, in this process, with a principal for each role. */
+import { randomUUID } from "node:crypto";
+import pino from "pino";
+import { createApp } from "../../control-plane/api/app.ts";
+import type { App, AppDeps } from "../../control-plane/api/deps.ts";
+import { systemAct } from "../../control-plane/store/act.ts";
+import type { OpenDatabase } from "../../control-plane/store/database.ts";
+import type { Role } from "../../control-plane/store/schema.ts";
+import { makeToken } from "../../control-plane/store/tokens.ts";
+import { type Engine, openEmpty } from "./databases.ts";
+
+/** What was put on the queue, for tests without its workers: the API ends where jobs begin. */
+export type Enqueued = { job: "plan" | "apply" | "backup" | "restore"; id: string };
+
+export interface Called {
+  status: number;
+  headers: Headers;
+  /** The body, read as JSON where it is. */
+  // eslint-disable-next-line typescript/no-explicit-any
+  body: any;
+}
+
+export interface CallOptions {
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+export interface TestApp {
+  app: App;
+  database: OpenDatabase;
+  enqueued: Enqueued[];
+  /** @returns the secret of a new token */
+  token(role: Role, departmentId?: string | null): Promise<string>;
+  /** Calls a route; POSTs carry a fresh Idempotency-Key unless the headers name one ("" leaves it out). */
+  call(secret: string | undefined, method: string, path: string, options?: CallOptions): Promise<Called>;
+  close(): Promise<void>;
+}
+
+export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}): Promise<TestApp> {
+  const database = await openEmpty(engine);
+  const enqueued: Enqueued[] = [];
+  const keep = (job: Enqueued["job"]) => async (_tx: unknown, id: string) => void enqueued.push({ job, id });
+  const app = createApp({
+    db: database.db,
+    queue: { plan: keep("plan"), apply: keep("apply"), backup: keep("backup"), restore: keep("restore"), stackOperation: async () => {} },
+    now: () => new Date(),
+    log: pino({ level: "silent" }),
+    ready: async () => ({ ok: true, checks: { database: "ok" } }),
+    seal: (context, text) => Buffer.from(`${context}\n${text}`).toString("base64"),
+    unseal: (_context, sealed) => Buffer.from(sealed, "base64").toString().split("\n").slice(1).join("\n"),
+    defaultEndpoint: "/var/lib/zhengyun/embedded",
+    ...overrides,
+  });
+  return {
+    app,
+    database,
+    enqueued,
+    token: (role, departmentId = null) =>
+      database.db.transaction().execute(async (tx) => (await makeToken(tx, systemAct(new Date()), { name: role, role, departmentId, expiresAt: null })).secret),
+    call: async (secret, method, path, { body, headers = {} } = {}) => {
+      const sent = new Headers({ ...(method === "POST" ? { "idempotency-key": randomUUID() } : {}), ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers });
+      if (headers["idempotency-key"] === "") sent.delete("idempotency-key");
+      if (secret !== undefined) sent.set("authorization", `Bearer ${secret}`);
+      const response = await app.request(path, { method, headers: sent, ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }) });
+      const text = await response.text();
+      return { status: response.status, headers: response.headers, body: /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : text };
+    },
+    close: () => database.close(),
+  };
+}

@@ -10,7 +10,8 @@ import type { Keys } from "./keys.ts";
 import { secretRoutes } from "./routes/secrets.ts";
 import { stackRoutes } from "./routes/stacks.ts";
 import { updateRoutes } from "./routes/updates.ts";
-import { type StackSecrets, secretsOf } from "./secrets.ts";
+import { secretsOf } from "./secrets.ts";
+import type { Services } from "./services.ts";
 import type { OperationTokens } from "./tokens.ts";
 
 export interface StateAppOptions {
@@ -19,14 +20,6 @@ export interface StateAppOptions {
   tokens: OperationTokens;
   /** Told of what went wrong on our side, and of states that were refused. Gets no secrets. */
   log?: (message: string, error?: unknown) => void;
-}
-
-/** What the routes share. */
-export interface Services {
-  db: Db;
-  tokens: OperationTokens;
-  secrets: (stackId: string) => StackSecrets;
-  log: (message: string, error?: unknown) => void;
 }
 
 const capabilities = [

@@ -22,7 +22,6 @@ export function parseProvider(reference: string): { urn: string; id: string } {
 export function normaliseReferences(deployment: Deployment): Deployment {
   const resources = deployment.resources ?? [];
   const renamed = formerNames(resources);
-  const withoutAliases = ({ aliases: _, ...resource }: Resource) => resource as Resource;
   if (renamed.size === 0) {
     return resources.some((resource) => resource.aliases) ? { ...deployment, resources: resources.map(withoutAliases) } : deployment;
   }
@@ -48,6 +47,10 @@ export function normaliseReferences(deployment: Deployment): Deployment {
       snippets: deployment.snippets.map((snippet) => ({ ...snippet, ...(snippet.references && { references: mapValues(snippet.references, now) }) })),
     }),
   };
+}
+
+function withoutAliases({ aliases: _aliases, ...resource }: Resource): Resource {
+  return resource as Resource;
 }
 
 function formerNames(resources: readonly Resource[]): Map<string, string> {

@@ -29,8 +29,8 @@ export async function startStateService({ port = 0, tokens = operationTokens(), 
   const { port: bound } = await listening;
   return {
     url: `http://127.0.0.1:${bound}`,
-    issueOperationToken: tokens.issueOperationToken,
-    revokeOperationToken: tokens.revokeOperationToken,
+    issueOperationToken: (stack, operation) => tokens.issueOperationToken(stack, operation),
+    revokeOperationToken: (token) => tokens.revokeOperationToken(token),
     close: () =>
       new Promise((closed, failed) => {
         server.close((error) => (error ? failed(error) : closed()));

@@ -201,23 +201,25 @@ async function write(db: Db, update: Settling, ending: Ending, { state, interrup
   });
 }
 
-/** Ended updates beyond the last ones, previews, and what was never started. */
+/** What was never started, previews, and ended updates beyond the last ones; all after an hour, in which an engine may still ask. */
 async function forgetOldUpdates(trx: Queries, stackId: string): Promise<void> {
   const hourAgo = new Date(Date.now() - 3_600_000);
+  const oldest = trx
+    .selectFrom("state_updates")
+    .select("created_at")
+    .where("stack_id", "=", stackId)
+    .where("kind", "<>", "preview")
+    .orderBy("created_at", "desc")
+    .offset(updatesKept)
+    .limit(1);
   const forgotten = trx
     .selectFrom("state_updates")
     .select("id")
     .where("stack_id", "=", stackId)
     .where("created_at", "<", hourAgo)
+    .where((eb) => eb.or([eb("lease_expires_at", "is", null), eb("lease_expires_at", "<", hourAgo)]))
     .where((eb) =>
-      eb.or([
-        eb("status", "=", "requested"),
-        eb.and([eb("kind", "=", "preview"), eb("status", "not in", ["running", "settling"])]),
-        eb.and([
-          eb("status", "in", ["succeeded", "failed", "cancelled"]),
-          eb("created_at", "<", eb.selectFrom("state_updates as newer").select("created_at").where("stack_id", "=", stackId).where("kind", "<>", "preview").orderBy("created_at", "desc").offset(updatesKept).limit(1)),
-        ]),
-      ]),
+      eb.or([eb("status", "=", "requested"), eb("kind", "=", "preview"), eb.and([eb("status", "in", ["succeeded", "failed", "cancelled"]), eb("created_at", "<=", oldest)])]),
     );
   await trx.deleteFrom("state_journal").where("update_id", "in", forgotten).execute();
   await trx.deleteFrom("state_updates").where("id", "in", forgotten).execute();

@@ -13,7 +13,7 @@ import { takeCapacity } from "./proposing.ts";
 import { releaseResources, settleCharges } from "./quotas.ts";
 import { move, type Seal } from "./requests.ts";
 import type { Resources } from "./schema.ts";
-import { closeUptime, openUptime } from "./uptime.ts";
+import { closeUptime } from "./uptime.ts";
 
 type Resource = Selectable<Resources>;
 
@@ -115,7 +115,6 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
     await tx.updateTable("resources").set({ phase: "live", applied: sql<string>`wanted`, opened_at: sql<Date>`coalesce(opened_at, ${act.now}::timestamptz)`, updated_at: act.now, revision: sql<number>`revision + 1` }).where("id", "in", ids).execute();
     await settleCharges(tx, act, kept.map(({ item }) => item.id), "used");
     await hold(tx, act, kept.map(({ resource }) => ({ resource, quantities: of(resource) })));
-    await openUptime(tx, act, kept.filter(({ resource }) => resource.kind === "host").map(({ resource }) => resource));
     // A host's item is active when a reading of the driver says that it runs; the rest has nothing more to wait for.
     await finishItems(tx, kept.filter(({ item, resource }) => resource.kind !== "host" || item.action === "stop" || item.action === "extend" || resource.observed_state === "running").map(({ item }) => item.id));
   }

@@ -1,17 +1,10 @@
-/** Uptime intervals of hosts: transitions are stored, not samples. Intervals of a host touch and never overlap. */
+/** Uptime intervals of hosts: transitions are stored, not samples. They begin with the first reading of a live host, touch and never overlap. */
 import { sql } from "kysely";
 import type { Act } from "./act.ts";
 import type { Tx } from "./database.ts";
 import { newId } from "./ids.ts";
 
 export type UptimeState = "up" | "down" | "unknown" | "stopped" | "maintenance";
-
-/** Begins a host's first interval; one that has an open interval keeps it. */
-export async function openUptime(tx: Tx, act: Act, hosts: readonly { id: string; department_id: string }[]): Promise<void> {
-  if (hosts.length === 0) return;
-  const open = new Set((await tx.selectFrom("uptime_intervals").select("resource_id").where("resource_id", "in", hosts.map((host) => host.id)).where("to_at", "is", null).execute()).map((row) => row.resource_id));
-  await insert(tx, act, hosts.filter((host) => !open.has(host.id)).map((host) => ({ ...host, state: "unknown" as const })));
-}
 
 /** These hosts are in another state from now on. */
 export async function turnUptime(tx: Tx, act: Act, hosts: readonly { id: string; department_id: string; state: UptimeState }[]): Promise<void> {

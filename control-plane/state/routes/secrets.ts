@@ -1,9 +1,9 @@
 /** Encrypting and opening the secrets of a stack's state. */
 import { Hono } from "hono";
-import type { Services } from "../app.ts";
 import { callerOf } from "../authorize.ts";
 import { readJson } from "../body.ts";
 import { ApiError } from "../errors.ts";
+import type { Services } from "../services.ts";
 
 const path = "/api/stacks/:org/:project/:stack";
 

@@ -1,7 +1,6 @@
 /** Stacks: looking at them, their state and history; what only "manage" may do to them. */
 import { Hono } from "hono";
-import type { Services } from "../app.ts";
-import { callerOf, grantOf, requireAct } from "../authorize.ts";
+import { callerOf, grantOf } from "../authorize.ts";
 import { readJson } from "../body.ts";
 import type { VersionedDeployment } from "../deployment.ts";
 import { ApiError } from "../errors.ts";
@@ -10,6 +9,7 @@ import { namePattern, sameStack, type StackName } from "../stack-name.ts";
 import { ensureStack, listStacks, removeStack, setTags, type Stack } from "../stacks.ts";
 import { importDeployment, renameStack } from "../transfer.ts";
 import { history, runningUpdate, type UpdateRecord } from "../updates.ts";
+import type { Services } from "../services.ts";
 
 const path = "/api/stacks/:org/:project/:stack";
 

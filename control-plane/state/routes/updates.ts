@@ -1,6 +1,5 @@
 /** An engine's run: made, started, its journal, its lease, its end. Once made, the path says "update", whatever the kind. */
 import { Hono } from "hono";
-import type { Services } from "../app.ts";
 import { callerOf, updateToken } from "../authorize.ts";
 import { readJson } from "../body.ts";
 import type { JournalEntry, VersionedDeployment } from "../deployment.ts";
@@ -9,6 +8,7 @@ import { cancelUpdate, completeUpdate, type End, settleLapsed } from "../settle.
 import { setTags } from "../stacks.ts";
 import { hashToken } from "../tokens.ts";
 import { appendEntries, createUpdate, findUpdate, putCheckpoint, recordChanges, renewLease, runningUpdate, startUpdate } from "../updates.ts";
+import type { Services } from "../services.ts";
 
 const path = "/api/stacks/:org/:project/:stack";
 const kinds = ["preview", "update", "refresh", "destroy"] as const;

@@ -29,10 +29,8 @@ export async function startPostgres(): Promise<{ url: string; stop(): Promise<vo
   if (!version) throw new Error("There is no PostgreSQL: run `npm test`, which installs it, or apt-get install postgresql.");
   const binary = (name: string) => join(versions, version, "bin", name);
   const directory = mkdtempSync(join(tmpdir(), "zy-pg-"));
-  const root = process.getuid?.() === 0;
-  // PostgreSQL refuses to run as root.
-  const user = root ? { uid: Number(execFileSync("id", ["-u", "postgres"], { encoding: "utf8" })), gid: Number(execFileSync("id", ["-g", "postgres"], { encoding: "utf8" })) } : {};
-  if ("uid" in user) chownSync(directory, user.uid, user.gid);
+  const user = unprivileged();
+  if (user) chownSync(directory, user.uid, user.gid);
   const data = join(directory, "data");
   execFileSync(binary("initdb"), ["-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"], { ...user, stdio: "ignore", cwd: directory });
   const settings = ["listen_addresses=", "fsync=off", "max_connections=200"].flatMap((one) => ["-c", one]);
@@ -52,6 +50,13 @@ export async function startPostgres(): Promise<{ url: string; stop(): Promise<vo
     await wait(100);
   }
   return { url, stop };
+}
+
+/** PostgreSQL refuses to run as root: then it runs as Debian's user for it. */
+function unprivileged(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const id = (what: string) => Number(execFileSync("id", [what, "postgres"], { encoding: "utf8" }));
+  return { uid: id("-u"), gid: id("-g") };
 }
 
 async function answers(url: string): Promise<boolean> {

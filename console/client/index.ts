@@ -1,0 +1,33 @@
+/** The API as pages call it: a session cookie, problem documents as errors, one key for each POST. */
+import type { Problem } from "../../control-plane/contract/problems.ts";
+
+export class ApiProblem extends Error {
+  readonly problem: Problem;
+  constructor(problem: Problem) {
+    super(problem.detail ?? problem.title);
+    this.problem = problem;
+  }
+}
+
+async function call<T>(method: string, path: string, body?: unknown, ifMatch?: number): Promise<T> {
+  const headers: Record<string, string> = { accept: "application/json" };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
+  if (ifMatch !== undefined) headers["if-match"] = `"${ifMatch}"`;
+  const response = await fetch(path, { method, headers, credentials: "same-origin", ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;
+  const text = await response.text();
+  let problem: Problem;
+  try {
+    problem = JSON.parse(text) as Problem;
+  } catch {
+    problem = { type: "about:blank", code: "unknown", title: response.statusText, status: response.status };
+  }
+  throw new ApiProblem(problem);
+}
+
+export const get = <T>(path: string): Promise<T> => call<T>("GET", path);
+export const post = <T>(path: string, body: unknown, ifMatch?: number): Promise<T> => call<T>("POST", path, body, ifMatch);
+export const remove = (path: string): Promise<void> => call<void>("DELETE", path);
+/** The items of a list's first page. */
+export const list = async <T>(path: string): Promise<T[]> => (await get<{ items: T[] }>(path)).items;

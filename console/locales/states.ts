@@ -1,0 +1,19 @@
+/** Words for states and kinds. */
+import { msg } from "@lit/localize";
+
+const names: Record<string, () => string> = {
+  running: () => msg("运行中", { id: "s-running" }), stopped: () => msg("已停止", { id: "s-stopped" }), crashed: () => msg("异常退出", { id: "s-crashed" }), missing: () => msg("未发现", { id: "s-missing" }),
+  unknown: () => msg("未知", { id: "s-unknown" }), present: () => msg("正常", { id: "s-present" }), live: () => msg("在用", { id: "s-live" }), wanted: () => msg("待开通", { id: "s-wanted" }), proposed: () => msg("拟申请", { id: "s-proposed" }),
+  retiring: () => msg("回收中", { id: "s-retiring" }), gone: () => msg("已回收", { id: "s-gone" }), failed: () => msg("失败", { id: "s-failed" }), draft: () => msg("草稿", { id: "s-draft" }),
+  submitted: () => msg("已提交，编制方案中", { id: "s-submitted" }), planned: () => msg("待审批", { id: "s-planned" }), waiting: () => msg("等待资源", { id: "s-waiting" }), approved: () => msg("已批准", { id: "s-approved" }),
+  applying: () => msg("实施中", { id: "s-applying" }), active: () => msg("已完成", { id: "s-active" }), rejected: () => msg("已驳回", { id: "s-rejected" }), withdrawn: () => msg("已撤回", { id: "s-withdrawn" }),
+  pending: () => msg("等待", { id: "s-pending" }), complete: () => msg("完成", { id: "s-complete" }), expired: () => msg("已过期", { id: "s-expired" }), cancelled: () => msg("已取消", { id: "s-cancelled" }),
+};
+export const stateName = (state: string): string => names[state]?.() ?? state;
+
+const kinds: Record<string, () => string> = {
+  host: () => msg("主机", { id: "k-host" }), volume: () => msg("存储卷", { id: "k-volume" }), attachment: () => msg("挂载", { id: "k-attachment" }), "backup-policy": () => msg("备份策略", { id: "k-policy" }),
+  create: () => msg("新建", { id: "a-create" }), update: () => msg("变更", { id: "a-update" }), replace: () => msg("替换", { id: "a-replace" }), delete: () => msg("删除", { id: "a-delete" }), resize: () => msg("调整", { id: "a-resize" }),
+  extend: () => msg("延期", { id: "a-extend" }), start: () => msg("启动", { id: "a-start" }), stop: () => msg("停止", { id: "a-stop" }), retire: () => msg("回收", { id: "a-retire" }),
+};
+export const kindName = (kind: string): string => kinds[kind]?.() ?? kind;

@@ -1,0 +1,108 @@
+/** The frame: who am I, where can I go, what is live. */
+import { css, html, LitElement, nothing } from "lit";
+import { msg, updateWhenLocaleChanges } from "@lit/localize";
+import type { z } from "zod";
+import type { Event as Happened, Session } from "../control-plane/contract/access.ts";
+import { ApiProblem, get, remove } from "./client/index.ts";
+import { live } from "./client/live.ts";
+import { choose, getLocale, start } from "./locales/index.ts";
+import { api, pages } from "./paths.ts";
+import { followLinks, renderRoute, type Route } from "./router.ts";
+import { shared } from "./styles.ts";
+import "./pages/department.ts";
+import "./pages/new-request.ts";
+import "./pages/request.ts";
+import "./pages/requests.ts";
+import "./pages/usage.ts";
+
+type Me = z.infer<typeof Session>;
+
+class App extends LitElement {
+  #me: Me | undefined;
+  #signedOut = false;
+  #connected = false;
+  #end: (() => void) | undefined;
+
+  static override styles = [
+    shared,
+    css`
+      header { display: flex; flex-wrap: wrap; gap: 0.5rem 1.25rem; align-items: center; background: var(--surface); border-bottom: 1px solid var(--line); padding: 0.6rem 1.25rem; }
+      header strong { font-size: 1.1rem; } header nav { display: flex; gap: 1rem; flex: 1; }
+      main { padding: 1.25rem; max-width: 84rem; margin: 0 auto; }
+      main:focus { outline: none; }
+      .skip { position: absolute; left: -999px; } .skip:focus { left: 1rem; top: 0.5rem; background: var(--surface); padding: 0.5rem; }
+    `,
+  ];
+
+  readonly #routes: Route[] = [
+    { pattern: new URLPattern({ pathname: "/" }), render: () => html`<zy-usage-page .open=${this.#query("open")} .month=${this.#query("month")}></zy-usage-page>` },
+    { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
+    { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
+    { pattern: new URLPattern({ pathname: "/requests/new" }), render: () => html`<zy-new-request-page .department=${this.#query("department")}></zy-new-request-page>` },
+    { pattern: new URLPattern({ pathname: "/requests/:id" }), render: ({ id }) => html`<zy-request-page .request=${id} .role=${this.#me?.role ?? ""}></zy-request-page>` },
+  ];
+  #query = (name: string) => new URL(location.href).searchParams.get(name) ?? "";
+
+  constructor() {
+    super();
+    updateWhenLocaleChanges(this);
+  }
+  override connectedCallback(): void {
+    super.connectedCallback();
+    const moved = () => {
+      this.requestUpdate();
+      this.renderRoot.querySelector<HTMLElement>("main")?.focus();
+    };
+    globalThis.addEventListener("popstate", moved);
+    globalThis.addEventListener("zy-route", moved);
+    globalThis.addEventListener("zy-signed-out", () => {
+      this.#signedOut = true;
+      this.requestUpdate();
+    });
+    this.addEventListener("click", followLinks);
+    void this.#identify();
+  }
+
+  async #identify(): Promise<void> {
+    try {
+      this.#me = await get<Me>(api.me);
+      this.#end ??= live(
+        (events: Happened[]) => globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events })),
+        (up) => {
+          this.#connected = up;
+          this.requestUpdate();
+        },
+      );
+    } catch (error) {
+      this.#signedOut = error instanceof ApiProblem && error.problem.status === 401;
+    }
+    this.requestUpdate();
+  }
+  async #signOut(): Promise<void> {
+    await remove(api.me).catch(() => undefined);
+    location.assign(pages.usage());
+  }
+
+  override render() {
+    const other = getLocale() === "en" ? ("zh-CN" as const) : ("en" as const);
+    return html`<a class="skip" href="#main" @click=${() => this.renderRoot.querySelector<HTMLElement>("main")?.focus()}>${msg("跳到内容", { id: "skip" })}</a>
+      <header>
+        <strong>政云 Zhengyun</strong>
+        <nav aria-label=${msg("主导航", { id: "main-nav" })}><a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a></nav>
+        ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span>${this.#me.name} · ${this.#me.role}</span>` : nothing}
+        <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>
+        ${this.#me ? html`<button @click=${() => this.#signOut()}>${msg("退出", { id: "sign-out" })}</button>` : nothing}
+      </header>
+      <main id="main" tabindex="-1">
+        ${this.#signedOut ? this.#signIn() : nothing}
+        ${this.#me ? (renderRoute(this.#routes, location.href) ?? html`<h1>404</h1><p>${msg("没有这个页面。", { id: "no-page" })}</p>`) : nothing}
+      </main>`;
+  }
+
+  #signIn() {
+    return html`<div class="card"><h1>${msg("请登录", { id: "sign-in" })}</h1>
+      <p>${msg("用一次性登录链接登录。运维人员可生成：", { id: "sign-in-how" })} <code>zhengyun session link</code></p></div>`;
+  }
+}
+customElements.define("zy-app", App);
+await start();

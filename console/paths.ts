@@ -1,0 +1,32 @@
+/** Every address of the console and of the API that it calls is built here alone. */
+const query = (values: Record<string, string | undefined>) => {
+  const given = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "");
+  return given.length === 0 ? "" : `?${new URLSearchParams(given).toString()}`;
+};
+
+export const pages = {
+  usage: (state: { open?: string; month?: string } = {}) => `/${query(state)}`,
+  department: (id: string) => `/departments/${id}`,
+  requests: (state?: string) => `/requests${query({ state })}`,
+  request: (id: string) => `/requests/${id}`,
+  newRequest: (department?: string) => `/requests/new${query({ department })}`,
+};
+
+const v1 = "/api/v1";
+export const api = {
+  me: `${v1}/sessions/current`,
+  events: `${v1}/events`,
+  register: `${v1}/register.csv`,
+  catalogue: `${v1}/catalogue`,
+  departments: `${v1}/departments`,
+  department: (id: string) => `${v1}/departments/${id}`,
+  projects: (department: string) => `${v1}/projects${query({ department, limit: "500" })}`,
+  applications: (department?: string) => `${v1}/applications${query({ department, limit: "500" })}`,
+  usage: (ask: { department?: string; depth?: string; from?: string; to?: string } = {}) => `${v1}/usage${query(ask)}`,
+  held: (noun: "hosts" | "volumes" | "backup-policies" | "backups" | "restores", department: string) => `${v1}/${noun}${query({ department, limit: "500" })}`,
+  backups: `${v1}/backups`,
+  restores: `${v1}/restores`,
+  requests: (ask: { state?: string; department?: string; cursor?: string } = {}) => `${v1}/requests${query(ask)}`,
+  request: (id: string) => `${v1}/requests/${id}`,
+  decide: (id: string, how: "submit" | "approve" | "reject" | "withdraw") => `${v1}/requests/${id}/${how}`,
+};

@@ -42,7 +42,8 @@ export function createApp(deps: AppDeps): App {
   app.onError(onError(deps));
   app.notFound((c) => {
     const methods = allowedMethods(app, c.req.path);
-    if (methods.length === 0) return problemResponse(c, new Refusal("not-found", `Nothing has the address ${c.req.path}.`, { remedy: "The addresses are in /openapi.json." }));
+    if (methods.length === 0)
+      return problemResponse(c, new Refusal("not-found", `Nothing has the address ${c.req.path}.`, { remedy: "The addresses are in /openapi.json." }));
     return problemResponse(c, new Refusal("method-not-allowed", `${c.req.path} takes ${methods.join(", ")}.`), { allow: methods.join(", ") });
   });
   app.use(correlation(deps));

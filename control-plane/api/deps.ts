@@ -31,11 +31,11 @@ export interface AppDeps {
   exposeMetrics?: { contentType: string; expose(): Promise<string>; public: boolean };
   ready: () => Promise<{ ok: boolean; checks: Record<string, string> }>;
   /** Seals a secret (userData) for the store; `context` binds it to what it is for. */
-  seal(context: string, text: string): string;
+  seal: (context: string, text: string) => string;
   /** Bytes really used by volume id, as the observer saw them last. */
   usedBytes?: () => ReadonlyMap<string, number>;
   /** @throws when it was sealed for another context */
-  unseal(context: string, sealed: string): string;
+  unseal: (context: string, sealed: string) => string;
   /** The built console; without it only a page that says how to build it. */
   consoleDirectory?: string;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */

@@ -71,5 +71,13 @@ function wake(gone: AbortSignal): Promise<void> {
 }
 
 export function shown(row: EventRow): Event {
-  return { id: row.id, at: row.at.toISOString(), department: row.department_id, request: row.request_id, type: row.type, subject: row.subject_id, data: row.data };
+  return {
+    id: row.id,
+    at: row.at.toISOString(),
+    department: row.department_id,
+    request: row.request_id,
+    type: row.type,
+    subject: row.subject_id,
+    data: row.data,
+  };
 }

@@ -28,10 +28,13 @@ function nearest(shapes: readonly (readonly Issue[])[]): readonly Issue[] {
 
 /** Places of texts that no database can store: NUL characters, halves of surrogate pairs. */
 export function unstorable(value: unknown, path: Path = []): Place[] {
-  if (typeof value === "string") return isStorable(value) ? [] : [{ pointer: pointer(path), detail: "has a character that cannot be stored (NUL or half a surrogate pair)" }];
+  if (typeof value === "string")
+    return isStorable(value) ? [] : [{ pointer: pointer(path), detail: "has a character that cannot be stored (NUL or half a surrogate pair)" }];
   if (Array.isArray(value)) return value.flatMap((item, index) => unstorable(item, [...path, index]));
   if (value === null || typeof value !== "object") return [];
-  return Object.entries(value).flatMap(([key, item]) => (isStorable(key) ? unstorable(item, [...path, key]) : [{ pointer: pointer(path), detail: "has a name that cannot be stored" }]));
+  return Object.entries(value).flatMap(([key, item]) =>
+    isStorable(key) ? unstorable(item, [...path, key]) : [{ pointer: pointer(path), detail: "has a name that cannot be stored" }],
+  );
 }
 
 export const isStorable = (text: string): boolean => !text.includes("\0") && text.isWellFormed();

@@ -36,7 +36,7 @@ interface Extra {
 }
 
 /** Adds access, the headers that the method needs, and problems as the answer to everything else. */
-export function defineRoute<P extends string, R extends Omit<RouteConfig, "path"> & { path: P }>(options: R & Extra): Route<R> {
+export function defineRoute<R extends RouteConfig>(options: R & Extra): Route<R> {
   const { access, conditional = options.method === "put" || options.method === "patch", ...config } = options;
   const open = access.scope === "public";
   const headers = z.object({ ...(config.method === "post" && !open ? idempotencyKey.shape : {}), ...(conditional ? ifMatch.shape : {}) });
@@ -47,14 +47,17 @@ export function defineRoute<P extends string, R extends Omit<RouteConfig, "path"
     security: open ? [] : [{ bearer: [] }, { session: [] }],
     middleware: [authorise(access), readable],
     "x-access": access,
-  } as RouteConfig) as unknown as Route<R>;
+  }) as unknown as Route<R>;
 }
 
 function authorise(access: Access): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     if (access.scope !== "public") {
       const principal = c.get("principal");
-      if (!principal) throw new Refusal("unauthenticated", "This needs a bearer token or a session.", { remedy: "Send `Authorization: Bearer <token>`, or sign in by a one-time link." });
+      if (!principal)
+        throw new Refusal("unauthenticated", "This needs a bearer token or a session.", {
+          remedy: "Send `Authorization: Bearer <token>`, or sign in by a one-time link.",
+        });
       if (!access.roles.includes(principal.role)) {
         throw new Refusal("forbidden", `The role "${principal.role}" may not do this; ${access.roles.join(" and ") || "nobody"} may.`);
       }
@@ -67,7 +70,8 @@ function authorise(access: Access): MiddlewareHandler<ApiEnv> {
 const readable: MiddlewareHandler<ApiEnv> = async (c, next) => {
   const places = Object.entries(c.req.queries()).filter(([name, values]) => !isStorable(name) || !values.every(isStorable));
   if (places.length > 0) throw new Refusal("invalid-query", "A query parameter has a character that cannot be stored.");
-  if (Object.values(c.req.param()).some((value) => typeof value === "string" && !isStorable(value))) throw new Refusal("not-found", "No thing can have this address.");
+  if (Object.values(c.req.param()).some((value) => typeof value === "string" && !isStorable(value)))
+    throw new Refusal("not-found", "No thing can have this address.");
   if (/^application\/([a-z.+-]+\+)?json\b/i.test(c.req.header("content-type") ?? "")) {
     let body: unknown;
     try {

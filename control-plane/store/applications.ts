@@ -26,7 +26,9 @@ export async function listApplications(db: Db, ask: PageAsk & { departmentIds?: 
 export async function createApplication(tx: Tx, act: Act, ask: ApplicationAsk): Promise<ApplicationRow> {
   const project = await tx.selectFrom("projects").select("department_id").where("id", "=", ask.project_id).executeTakeFirst();
   if (project?.department_id !== ask.department_id) {
-    throw new Refusal("rule-broken", "An application belongs to a project of its own department.", { errors: [{ pointer: "/project", detail: "is not a project of this department" }] });
+    throw new Refusal("rule-broken", "An application belongs to a project of its own department.", {
+      errors: [{ pointer: "/project", detail: "is not a project of this department" }],
+    });
   }
   const row = await tx
     .insertInto("applications")
@@ -34,7 +36,10 @@ export async function createApplication(tx: Tx, act: Act, ask: ApplicationAsk): 
     .onConflict((on) => on.columns(["department_id", "code"]).doNothing())
     .returningAll()
     .executeTakeFirst();
-  if (!row) throw new Refusal("conflict", `The department has an application with the code "${ask.code}" already.`, { errors: [{ pointer: "/code", detail: "is taken" }] });
+  if (!row)
+    throw new Refusal("conflict", `The department has an application with the code "${ask.code}" already.`, {
+      errors: [{ pointer: "/code", detail: "is taken" }],
+    });
   await appendAudit(tx, act, { action: "application.create", subjectKind: "application", subjectId: row.id, departmentId: row.department_id, after: ask });
   return row;
 }
@@ -46,7 +51,12 @@ export async function changeApplication(tx: Tx, act: Act, id: string, patch: App
   const before = await tx.selectFrom("applications").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
   if (!before) throw notFound("application", id);
   check(before.revision);
-  const after = await tx.updateTable("applications").set({ ...patch, revision: before.revision + 1, updated_at: act.now }).where("id", "=", id).returningAll().executeTakeFirstOrThrow();
+  const after = await tx
+    .updateTable("applications")
+    .set({ ...patch, revision: before.revision + 1, updated_at: act.now })
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
   await appendAudit(tx, act, { action: "application.change", subjectKind: "application", subjectId: id, departmentId: after.department_id, before, after });
   return after;
 }

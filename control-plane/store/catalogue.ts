@@ -24,7 +24,9 @@ export interface CatalogueEntries {
 export async function readCatalogue(db: Db): Promise<CatalogueEntries> {
   const rows = await db.selectFrom("catalogue").selectAll().orderBy("kind").orderBy("code").execute();
   return {
-    flavours: rows.filter((row) => row.kind === "flavour").map((row) => ({ code: row.code, name: row.name, ...(row.spec as Pick<Flavour, "vcpu" | "memoryMib" | "diskGib">) })),
+    flavours: rows
+      .filter((row) => row.kind === "flavour")
+      .map((row) => ({ code: row.code, name: row.name, ...(row.spec as Pick<Flavour, "vcpu" | "memoryMib" | "diskGib">) })),
     images: rows.filter((row) => row.kind === "image").map((row) => ({ code: row.code, name: row.name })),
   };
 }
@@ -32,10 +34,19 @@ export async function readCatalogue(db: Db): Promise<CatalogueEntries> {
 /** Adds and changes entries; removes none. */
 export async function putCatalogue(tx: Tx, act: Act, entries: CatalogueEntries): Promise<void> {
   const rows = [
-    ...entries.flavours.map(({ code, name, vcpu, memoryMib, diskGib }) => ({ kind: "flavour" as const, code, name, spec: JSON.stringify({ vcpu, memoryMib, diskGib }) })),
+    ...entries.flavours.map(({ code, name, vcpu, memoryMib, diskGib }) => ({
+      kind: "flavour" as const,
+      code,
+      name,
+      spec: JSON.stringify({ vcpu, memoryMib, diskGib }),
+    })),
     ...entries.images.map(({ code, name }) => ({ kind: "image" as const, code, name, spec: "{}" })),
   ];
   if (rows.length === 0) return;
-  await tx.insertInto("catalogue").values(rows).onConflict((on) => on.columns(["kind", "code"]).doUpdateSet((eb) => ({ name: eb.ref("excluded.name"), spec: eb.ref("excluded.spec") }))).execute();
+  await tx
+    .insertInto("catalogue")
+    .values(rows)
+    .onConflict((on) => on.columns(["kind", "code"]).doUpdateSet((eb) => ({ name: eb.ref("excluded.name"), spec: eb.ref("excluded.spec") })))
+    .execute();
   await appendAudit(tx, act, { action: "catalogue.change", subjectKind: "catalogue", subjectId: "catalogue", departmentId: null, after: entries });
 }

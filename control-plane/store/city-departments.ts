@@ -14,13 +14,19 @@ export type Directory = (idOrCode: string) => DepartmentRow | undefined;
 
 export async function importDepartments(importer: CityImporter, departments: CityDepartment[]): Promise<Directory> {
   const { tx, act } = importer;
-  repeated(importer, departments, (one) => one.code, (index) => `/departments/${index}/code`);
+  repeated(
+    importer,
+    departments,
+    (one) => one.code,
+    (index) => `/departments/${index}/code`,
+  );
   const known = new Map<string, DepartmentRow>();
   for (const row of await tx.selectFrom("departments").selectAll().execute()) known.set(row.code, row).set(row.id, row);
   const directory: Directory = (reference) => known.get(reference);
   const coded = new Map(departments.map((one) => [one.code, one]));
   departments.forEach((one, index) => {
-    if (one.parent !== null && !coded.has(one.parent) && !known.has(one.parent)) importer.error(`/departments/${index}/parent`, `there is no department "${one.parent}", neither here nor in this file`);
+    if (one.parent !== null && !coded.has(one.parent) && !known.has(one.parent))
+      importer.error(`/departments/${index}/parent`, `there is no department "${one.parent}", neither here nor in this file`);
   });
   importer.settle();
 
@@ -31,7 +37,16 @@ export async function importDepartments(importer: CityImporter, departments: Cit
     if (there) await changeIfDifferent(importer, there, one, parentId, index);
     else {
       const row: DepartmentRow = {
-        id: newId("dep", act.now), parent_id: parentId, code: one.code, name_zh: one.nameZh, name_en: one.nameEn, level: one.level, line: one.line, revision: 1, created_at: act.now, updated_at: act.now,
+        id: newId("dep", act.now),
+        parent_id: parentId,
+        code: one.code,
+        name_zh: one.nameZh,
+        name_en: one.nameEn,
+        level: one.level,
+        line: one.line,
+        revision: 1,
+        created_at: act.now,
+        updated_at: act.now,
       };
       known.set(row.code, row).set(row.id, row);
       fresh.push(row);
@@ -67,7 +82,8 @@ function parentsFirst(importer: CityImporter, departments: CityDepartment[], kno
 
 async function changeIfDifferent(importer: CityImporter, there: DepartmentRow, one: CityDepartment, parentId: string | null, index: number): Promise<void> {
   if (there.parent_id !== parentId) importer.error(`/departments/${index}/parent`, "is below another department already; an import moves none");
-  else if (there.name_zh === one.nameZh && there.name_en === one.nameEn && there.level === one.level && there.line === one.line) importer.count("unchanged", "departments");
+  else if (there.name_zh === one.nameZh && there.name_en === one.nameEn && there.level === one.level && there.line === one.line)
+    importer.count("unchanged", "departments");
   else {
     await changeDepartment(importer.tx, importer.act, there.id, { name_zh: one.nameZh, name_en: one.nameEn, level: one.level, line: one.line }, () => {});
     importer.count("changed", "departments");
@@ -85,7 +101,20 @@ async function insert(importer: CityImporter, fresh: DepartmentRow[], known: Map
     return above;
   });
   for (const rows of slices(closure)) await tx.insertInto("department_ancestors").values(rows).execute();
-  await ensureAccounts(tx, fresh.map((row) => row.id));
-  await appendAudits(tx, act, fresh.map((row) => ({ action: "department.create", subjectKind: "department", subjectId: row.id, departmentId: row.id, after: { code: row.code, nameZh: row.name_zh } })));
+  await ensureAccounts(
+    tx,
+    fresh.map((row) => row.id),
+  );
+  await appendAudits(
+    tx,
+    act,
+    fresh.map((row) => ({
+      action: "department.create",
+      subjectKind: "department",
+      subjectId: row.id,
+      departmentId: row.id,
+      after: { code: row.code, nameZh: row.name_zh },
+    })),
+  );
   importer.count("created", "departments", fresh.length);
 }

@@ -32,7 +32,8 @@ export class CityImporter {
       return await work();
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (error.errors && error.errors.length > 0) for (const place of error.errors) this.error(`${pointer}${place.pointer}`, place.detail === "" ? error.detail : `${place.detail}: ${error.detail}`);
+      if (error.errors && error.errors.length > 0)
+        for (const place of error.errors) this.error(`${pointer}${place.pointer}`, place.detail === "" ? error.detail : `${place.detail}: ${error.detail}`);
       else this.error(pointer, error.detail);
       return undefined;
     }
@@ -41,7 +42,9 @@ export class CityImporter {
   /** @throws Refusal("city-invalid") with every error found so far; parts that build on others call it in between */
   settle(): void {
     if (this.errors.length === 0) return;
-    throw new Refusal("city-invalid", `${this.errors.length} ${this.errors.length === 1 ? "place does" : "places do"} not fit; nothing was imported.`, { errors: this.errors.slice(0, 500) });
+    throw new Refusal("city-invalid", `${this.errors.length} ${this.errors.length === 1 ? "place does" : "places do"} not fit; nothing was imported.`, {
+      errors: this.errors.slice(0, 500),
+    });
   }
 }
 

@@ -14,7 +14,12 @@ export type ProjectDirectory = (departmentId: string, idOrCode: string) => Proje
 
 export async function importProjects(importer: CityImporter, projects: CityData["projects"], departments: Directory): Promise<ProjectDirectory> {
   const { tx, act } = importer;
-  repeated(importer, projects, (one) => `${departments(one.department)?.id} ${one.code}`, (index) => `/projects/${index}/code`);
+  repeated(
+    importer,
+    projects,
+    (one) => `${departments(one.department)?.id} ${one.code}`,
+    (index) => `/projects/${index}/code`,
+  );
   const known = new Map<string, ProjectRow>();
   const keep = (row: ProjectRow) => known.set(`${row.department_id} ${row.code}`, row).set(`${row.department_id} ${row.id}`, row);
   for (const row of await tx.selectFrom("projects").selectAll().execute()) keep(row);
@@ -28,7 +33,16 @@ export async function importProjects(importer: CityImporter, projects: CityData[
     const there = known.get(`${department.id} ${one.code}`);
     const wanted = { name: one.name, budget_fen: one.budgetFen, stage: one.stage };
     if (!there) {
-      const row: ProjectRow = { id: newId("prj", act.now), department_id: department.id, code: one.code, fiscal_year: one.fiscalYear, ...wanted, revision: 1, created_at: act.now, updated_at: act.now };
+      const row: ProjectRow = {
+        id: newId("prj", act.now),
+        department_id: department.id,
+        code: one.code,
+        fiscal_year: one.fiscalYear,
+        ...wanted,
+        revision: 1,
+        created_at: act.now,
+        updated_at: act.now,
+      };
       keep(row);
       fresh.push(row);
     } else if (there.fiscal_year !== one.fiscalYear) importer.error(`/projects/${index}/fiscalYear`, `is ${there.fiscal_year} and cannot be changed`);
@@ -40,14 +54,34 @@ export async function importProjects(importer: CityImporter, projects: CityData[
   }
   importer.settle();
   for (const rows of slices(fresh)) await tx.insertInto("projects").values(rows).execute();
-  await appendAudits(tx, act, fresh.map((row) => ({ action: "project.create", subjectKind: "project", subjectId: row.id, departmentId: row.department_id, after: { code: row.code, name: row.name, stage: row.stage } })));
+  await appendAudits(
+    tx,
+    act,
+    fresh.map((row) => ({
+      action: "project.create",
+      subjectKind: "project",
+      subjectId: row.id,
+      departmentId: row.department_id,
+      after: { code: row.code, name: row.name, stage: row.stage },
+    })),
+  );
   importer.count("created", "projects", fresh.length);
   return (departmentId, reference) => known.get(`${departmentId} ${reference}`);
 }
 
-export async function importApplications(importer: CityImporter, applications: CityData["applications"], departments: Directory, projects: ProjectDirectory): Promise<void> {
+export async function importApplications(
+  importer: CityImporter,
+  applications: CityData["applications"],
+  departments: Directory,
+  projects: ProjectDirectory,
+): Promise<void> {
   const { tx, act } = importer;
-  repeated(importer, applications, (one) => `${departments(one.department)?.id} ${one.code}`, (index) => `/applications/${index}/code`);
+  repeated(
+    importer,
+    applications,
+    (one) => `${departments(one.department)?.id} ${one.code}`,
+    (index) => `/applications/${index}/code`,
+  );
   const known = new Map((await tx.selectFrom("applications").selectAll().execute()).map((row) => [`${row.department_id} ${row.code}`, row]));
   const fresh: ApplicationRow[] = [];
   for (const [index, one] of applications.entries()) {
@@ -60,13 +94,24 @@ export async function importApplications(importer: CityImporter, applications: C
     const wanted = { name: one.name, contact: one.contact, filing_number: one.filingNumber };
     if (!there) {
       fresh.push({
-        id: newId("app", act.now), department_id: department.id, project_id: project.id, code: one.code, ...wanted, protection_level: one.protectionLevel, zone: one.zone,
-        revision: 1, created_at: act.now, updated_at: act.now,
+        id: newId("app", act.now),
+        department_id: department.id,
+        project_id: project.id,
+        code: one.code,
+        ...wanted,
+        protection_level: one.protectionLevel,
+        zone: one.zone,
+        revision: 1,
+        created_at: act.now,
+        updated_at: act.now,
       });
     } else if (there.project_id !== project.id) importer.error(`/applications/${index}/project`, "is another one already; an import moves none");
-    else if (there.protection_level !== one.protectionLevel) importer.error(`/applications/${index}/protectionLevel`, `is ${there.protection_level}: hosts were placed by it, so an import does not change it`);
-    else if (there.zone !== one.zone) importer.error(`/applications/${index}/zone`, `is ${there.zone}: hosts were placed by it, so an import does not change it`);
-    else if (there.name === wanted.name && there.contact === wanted.contact && there.filing_number === wanted.filing_number) importer.count("unchanged", "applications");
+    else if (there.protection_level !== one.protectionLevel)
+      importer.error(`/applications/${index}/protectionLevel`, `is ${there.protection_level}: hosts were placed by it, so an import does not change it`);
+    else if (there.zone !== one.zone)
+      importer.error(`/applications/${index}/zone`, `is ${there.zone}: hosts were placed by it, so an import does not change it`);
+    else if (there.name === wanted.name && there.contact === wanted.contact && there.filing_number === wanted.filing_number)
+      importer.count("unchanged", "applications");
     else {
       await changeApplication(tx, act, there.id, wanted, () => {});
       importer.count("changed", "applications");
@@ -74,6 +119,16 @@ export async function importApplications(importer: CityImporter, applications: C
   }
   importer.settle();
   for (const rows of slices(fresh)) await tx.insertInto("applications").values(rows).execute();
-  await appendAudits(tx, act, fresh.map((row) => ({ action: "application.create", subjectKind: "application", subjectId: row.id, departmentId: row.department_id, after: { code: row.code, name: row.name } })));
+  await appendAudits(
+    tx,
+    act,
+    fresh.map((row) => ({
+      action: "application.create",
+      subjectKind: "application",
+      subjectId: row.id,
+      departmentId: row.department_id,
+      after: { code: row.code, name: row.name },
+    })),
+  );
   importer.count("created", "applications", fresh.length);
 }

@@ -42,7 +42,12 @@ export async function importCity(tx: Tx, act: Act, city: CityData, context: City
 async function importCatalogue(importer: CityImporter, city: CityData): Promise<void> {
   const there = await readCatalogue(importer.tx);
   const differing = <T extends { code: string }>(noun: "flavours" | "images", wanted: T[], had: T[], same: (a: T, b: T) => boolean): T[] => {
-    repeated(importer, wanted, (one) => one.code, (index) => `/${noun}/${index}/code`);
+    repeated(
+      importer,
+      wanted,
+      (one) => one.code,
+      (index) => `/${noun}/${index}/code`,
+    );
     const known = new Map(had.map((one) => [one.code, one]));
     return wanted.filter((one) => {
       const old = known.get(one.code);
@@ -51,7 +56,12 @@ async function importCatalogue(importer: CityImporter, city: CityData): Promise<
       return what !== "unchanged";
     });
   };
-  const flavours = differing("flavours", city.flavours, there.flavours, (a, b) => a.name === b.name && a.vcpu === b.vcpu && a.memoryMib === b.memoryMib && a.diskGib === b.diskGib);
+  const flavours = differing(
+    "flavours",
+    city.flavours,
+    there.flavours,
+    (a, b) => a.name === b.name && a.vcpu === b.vcpu && a.memoryMib === b.memoryMib && a.diskGib === b.diskGib,
+  );
   const images = differing("images", city.images, there.images, (a, b) => a.name === b.name);
   importer.settle();
   await putCatalogue(importer.tx, importer.act, { flavours, images });
@@ -59,10 +69,15 @@ async function importCatalogue(importer: CityImporter, city: CityData): Promise<
 
 async function importPools(importer: CityImporter, pools: CityData["pools"], defaultEndpoint: string): Promise<void> {
   const { tx, act } = importer;
-  repeated(importer, pools, (one) => one.code, (index) => `/pools/${index}/code`);
+  repeated(
+    importer,
+    pools,
+    (one) => one.code,
+    (index) => `/pools/${index}/code`,
+  );
   importer.settle();
   const known = new Map<string, PoolWithAccounts>();
-  for (let cursor: string | undefined; ; ) {
+  for (let cursor: string | undefined; ;) {
     const { items, next } = await listPools(tx, { limit: 500, cursor });
     for (const pool of items) known.set(pool.code, pool);
     if (next === null) break;
@@ -70,17 +85,30 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
   }
   for (const [index, { securityLevel, overcommitPercent, endpoint, ...one }] of pools.entries()) {
     const there = known.get(one.code);
-    const fixed = { kind: one.kind, site: one.site, tier: one.tier, security_level: securityLevel, zone: one.zone, driver: one.driver, endpoint: endpoint || there?.endpoint || defaultEndpoint };
+    const fixed = {
+      kind: one.kind,
+      site: one.site,
+      tier: one.tier,
+      security_level: securityLevel,
+      zone: one.zone,
+      driver: one.driver,
+      endpoint: endpoint || there?.endpoint || defaultEndpoint,
+    };
     if (!there) {
-      await importer.at(`/pools/${index}`, () => createPool(tx, act, { code: one.code, name: one.name, ...fixed, overcommit_percent: overcommitPercent, capacity: one.capacity }));
+      await importer.at(`/pools/${index}`, () =>
+        createPool(tx, act, { code: one.code, name: one.name, ...fixed, overcommit_percent: overcommitPercent, capacity: one.capacity }),
+      );
       importer.count("created", "pools");
       continue;
     }
     const moved = (Object.keys(fixed) as (keyof typeof fixed)[]).filter((key) => there[key] !== fixed[key]);
     if (moved.length > 0) importer.error(`/pools/${index}`, `${moved.join(", ")}: hosts were placed by this, so an import does not change it`);
-    else if (there.name === one.name && there.overcommit_percent === overcommitPercent && sameAmounts(there.capacity, one.capacity)) importer.count("unchanged", "pools");
+    else if (there.name === one.name && there.overcommit_percent === overcommitPercent && sameAmounts(there.capacity, one.capacity))
+      importer.count("unchanged", "pools");
     else {
-      await importer.at(`/pools/${index}`, () => changePool(tx, act, there.id, { name: one.name, overcommit_percent: overcommitPercent, capacity: one.capacity }, () => {}));
+      await importer.at(`/pools/${index}`, () =>
+        changePool(tx, act, there.id, { name: one.name, overcommit_percent: overcommitPercent, capacity: one.capacity }, () => {}),
+      );
       importer.count("changed", "pools");
     }
   }
@@ -112,22 +140,33 @@ async function importQuotas(importer: CityImporter, quotas: CityData["quotas"], 
   }
 }
 
+const keyOf = (ref: string) => `city-request/${ref}`;
+
 /** Drafts are found again by their `ref`, whatever has become of them. */
 async function importRequests(importer: CityImporter, requests: CityData["requests"], context: CityContext): Promise<z.infer<typeof CityImport>["requests"]> {
   const { tx, act } = importer;
-  repeated(importer, requests, (one) => one.ref, (index) => `/requests/${index}/ref`);
+  repeated(
+    importer,
+    requests,
+    (one) => one.ref,
+    (index) => `/requests/${index}/ref`,
+  );
   importer.settle();
-  const keyOf = (ref: string) => `city-request/${ref}`;
   const kept = await tx.selectFrom("settings").selectAll().where("key", "like", "city-request/%").execute();
   const ids = new Map(kept.map((one) => [one.key, (one.value as { id: string }).id]));
   const shown: z.infer<typeof CityImport>["requests"] = [];
   for (const [index, { ref, ...body }] of requests.entries()) {
     const id = ids.get(keyOf(ref));
-    const there = id === undefined ? undefined : await tx.selectFrom("requests").select(["id", "number", "department_id", "state"]).where("id", "=", id).executeTakeFirst();
+    const there =
+      id === undefined ? undefined : await tx.selectFrom("requests").select(["id", "number", "department_id", "state"]).where("id", "=", id).executeTakeFirst();
     const row = there ?? (await importer.at(`/requests/${index}`, () => createRequest(tx, act, context.principal, { ...body, draft: true }, context.seal)));
     if (!row) continue;
     importer.count(there ? "unchanged" : "created", "requests");
-    if (!there) await tx.insertInto("settings").values({ key: keyOf(ref), value: JSON.stringify({ id: row.id }) }).execute();
+    if (!there)
+      await tx
+        .insertInto("settings")
+        .values({ key: keyOf(ref), value: JSON.stringify({ id: row.id }) })
+        .execute();
     shown.push({ ref, id: row.id, number: row.number, department: row.department_id, state: row.state });
   }
   return shown;

@@ -8,7 +8,7 @@ import { PGlite, types as pgliteTypes } from "@electric-sql/pglite";
 import { btree_gist } from "@electric-sql/pglite/contrib/btree_gist";
 import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
-import pg from "pg";
+import { Pool, TypeOverrides } from "pg";
 import { lockDirectory } from "./lock.ts";
 import * as core from "./migrations/0001_core.ts";
 import * as state from "./migrations/0002_state.ts";
@@ -49,9 +49,9 @@ export async function openDatabase(options: { url?: string | undefined; director
 
 function openPostgres(url: string, max: number): OpenDatabase {
   // bigint and count(*) as numbers on both engines: quantities and fen stay far below 2^53.
-  const parsers = new pg.TypeOverrides();
+  const parsers = new TypeOverrides();
   parsers.setTypeParser(int8, Number);
-  const pool = new pg.Pool({ connectionString: url, max, types: parsers });
+  const pool = new Pool({ connectionString: url, max, types: parsers });
   // A restart of PostgreSQL breaks idle connections, each an "error" event that would end the process; the pool replaces them by itself.
   pool.on("error", () => {});
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });

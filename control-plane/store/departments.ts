@@ -18,11 +18,19 @@ export interface Viewer {
 }
 
 const counted = (db: Db) =>
-  db.selectFrom("departments").selectAll("departments").select(sql<number>`(select count(*)::int from departments child where child.parent_id = departments.id)`.as("children"));
+  db
+    .selectFrom("departments")
+    .selectAll("departments")
+    .select(sql<number>`(select count(*)::int from departments child where child.parent_id = departments.id)`.as("children"));
 
 /** @returns undefined when there is none */
 export async function findDepartment(db: Db, idOrCode: string): Promise<DepartmentRow | undefined> {
-  return db.selectFrom("departments").selectAll().where((eb) => eb.or([eb("id", "=", idOrCode), eb("code", "=", idOrCode)])).orderBy(sql`id = ${idOrCode}`, "desc").executeTakeFirst();
+  return db
+    .selectFrom("departments")
+    .selectAll()
+    .where((eb) => eb.or([eb("id", "=", idOrCode), eb("code", "=", idOrCode)]))
+    .orderBy(sql`id = ${idOrCode}`, "desc")
+    .executeTakeFirst();
 }
 
 /** @throws Refusal("not-found") */
@@ -42,7 +50,12 @@ export async function visibleDepartment(db: Db, viewer: Viewer, idOrCode: string
 export async function mayView(db: Db, viewer: Viewer, departmentId: string | null): Promise<boolean> {
   if (viewer.departmentId === null || viewer.departmentId === departmentId) return true;
   if (departmentId === null) return false;
-  const row = await db.selectFrom("department_ancestors").select("distance").where("department_id", "=", departmentId).where("ancestor_id", "=", viewer.departmentId).executeTakeFirst();
+  const row = await db
+    .selectFrom("department_ancestors")
+    .select("distance")
+    .where("department_id", "=", departmentId)
+    .where("ancestor_id", "=", viewer.departmentId)
+    .executeTakeFirst();
   return row !== undefined;
 }
 
@@ -76,7 +89,9 @@ export async function getDepartment(db: Db, viewer: Viewer, idOrCode: string): P
 export async function listDepartments(db: Db, viewer: Viewer, ask: PageAsk & { parentId?: string | null | undefined }): Promise<Page<CountedDepartment>> {
   let query = counted(db);
   if (viewer.departmentId !== null) {
-    query = query.where("departments.id", "in", (eb) => eb.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", viewer.departmentId!));
+    query = query.where("departments.id", "in", (eb) =>
+      eb.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", viewer.departmentId!),
+    );
   }
   if (ask.parentId === null) query = query.where("departments.parent_id", "is", null);
   else if (ask.parentId !== undefined) query = query.where("departments.parent_id", "=", ask.parentId);
@@ -97,7 +112,17 @@ export async function createDepartment(tx: Tx, act: Act, ask: DepartmentAsk): Pr
   const id = newId("dep", act.now);
   const row = await tx
     .insertInto("departments")
-    .values({ id, parent_id: ask.parentId, code: ask.code, name_zh: ask.nameZh, name_en: ask.nameEn, level: ask.level, line: ask.line, created_at: act.now, updated_at: act.now })
+    .values({
+      id,
+      parent_id: ask.parentId,
+      code: ask.code,
+      name_zh: ask.nameZh,
+      name_en: ask.nameEn,
+      level: ask.level,
+      line: ask.line,
+      created_at: act.now,
+      updated_at: act.now,
+    })
     .onConflict((on) => on.column("code").doNothing())
     .returningAll()
     .executeTakeFirst();
@@ -106,7 +131,13 @@ export async function createDepartment(tx: Tx, act: Act, ask: DepartmentAsk): Pr
     select ${id}, ${id}, 0 union all
     select ${id}, ancestor_id, distance + 1 from department_ancestors where department_id = ${ask.parentId}`.execute(tx);
   await ensureAccounts(tx, [id]);
-  await appendAudit(tx, act, { action: "department.create", subjectKind: "department", subjectId: id, departmentId: id, after: { code: row.code, nameZh: row.name_zh } });
+  await appendAudit(tx, act, {
+    action: "department.create",
+    subjectKind: "department",
+    subjectId: id,
+    departmentId: id,
+    after: { code: row.code, nameZh: row.name_zh },
+  });
   return row;
 }
 
@@ -117,7 +148,12 @@ export async function changeDepartment(tx: Tx, act: Act, id: string, patch: Depa
   const before = await tx.selectFrom("departments").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
   if (!before) throw notFound("department", id);
   check(before.revision);
-  const after = await tx.updateTable("departments").set({ ...patch, revision: before.revision + 1, updated_at: act.now }).where("id", "=", id).returningAll().executeTakeFirstOrThrow();
+  const after = await tx
+    .updateTable("departments")
+    .set({ ...patch, revision: before.revision + 1, updated_at: act.now })
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
   await appendAudit(tx, act, { action: "department.change", subjectKind: "department", subjectId: id, departmentId: id, before, after });
   return after;
 }

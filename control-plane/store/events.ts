@@ -27,7 +27,14 @@ export function notifyEvents(): void {
 export async function appendEvent(tx: Tx, event: NewEvent): Promise<void> {
   await tx
     .insertInto("events")
-    .values({ at: event.at, department_id: event.departmentId, request_id: event.requestId, type: event.type, subject_id: event.subjectId, data: JSON.stringify(event.data ?? null) })
+    .values({
+      at: event.at,
+      department_id: event.departmentId,
+      request_id: event.requestId,
+      type: event.type,
+      subject_id: event.subjectId,
+      data: JSON.stringify(event.data ?? null),
+    })
     .execute();
 }
 
@@ -50,6 +57,9 @@ export async function eventsAfter(db: Db, ask: EventsAsk): Promise<EventRow[]> {
 
 /** Id of the newest event; 0 when there is none. */
 export async function lastEventId(db: Db): Promise<number> {
-  const row = await db.selectFrom("events").select((eb) => eb.fn.max("id").as("id")).executeTakeFirst();
-  return Number(row?.id ?? 0);
+  const row = await db
+    .selectFrom("events")
+    .select((eb) => eb.fn.max("id").as("id"))
+    .executeTakeFirst();
+  return row?.id ?? 0;
 }

@@ -32,14 +32,23 @@ export async function takeKey(tx: Tx, use: KeyUse): Promise<StoredAnswer | undef
   if (taken) return undefined;
   const first = await tx.selectFrom("idempotency_keys").selectAll().where("id", "=", use.id).executeTakeFirst();
   if (first && (first.method_path !== use.methodPath || first.body_hash !== use.bodyHash)) {
-    throw new Refusal("idempotency-key-reused", "This Idempotency-Key came with another address or body before.", { remedy: "Use a new key for every new request." });
+    throw new Refusal("idempotency-key-reused", "This Idempotency-Key came with another address or body before.", {
+      remedy: "Use a new key for every new request.",
+    });
   }
-  if (!first || first.status === null) throw new Refusal("idempotency-in-progress", "The first request with this Idempotency-Key has not been answered yet.", { remedy: "Repeat it in a moment." });
+  if (!first || first.status === null)
+    throw new Refusal("idempotency-in-progress", "The first request with this Idempotency-Key has not been answered yet.", {
+      remedy: "Repeat it in a moment.",
+    });
   return { status: first.status, headers: first.headers ?? {}, body: first.body };
 }
 
 export async function keepAnswer(tx: Tx, id: string, answer: StoredAnswer): Promise<void> {
-  await tx.updateTable("idempotency_keys").set({ status: answer.status, headers: JSON.stringify(answer.headers), body: answer.body }).where("id", "=", id).execute();
+  await tx
+    .updateTable("idempotency_keys")
+    .set({ status: answer.status, headers: JSON.stringify(answer.headers), body: answer.body })
+    .where("id", "=", id)
+    .execute();
 }
 
 /** Housekeeping. */

@@ -2,7 +2,24 @@
 import { randomBytes } from "node:crypto";
 
 export type IdPrefix =
-  | "dep" | "prj" | "app" | "pol" | "req" | "itm" | "hst" | "vol" | "att" | "bkp" | "bak" | "rst" | "tok" | "ses" | "chg" | "alc" | "upt" | "stk";
+  | "dep"
+  | "prj"
+  | "app"
+  | "pol"
+  | "req"
+  | "itm"
+  | "hst"
+  | "vol"
+  | "att"
+  | "bkp"
+  | "bak"
+  | "rst"
+  | "tok"
+  | "ses"
+  | "chg"
+  | "alc"
+  | "upt"
+  | "stk";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -37,7 +37,10 @@ export async function page<DB, TB extends keyof DB, Row>(query: SelectQueryBuild
     const after = readCursor(order.cursor, order.numeric ? "number" : "string");
     rest = rest.where(sql<boolean>`${column} ${sql.raw(order.descending ? "<" : ">")} ${after}`);
   }
-  const rows = await rest.orderBy(column, direction).limit(limit + 1).execute();
+  const rows = await rest
+    .orderBy(column, direction)
+    .limit(limit + 1)
+    .execute();
   const items = rows.slice(0, limit);
   const last = items.at(-1);
   const key = order.key ?? ((row: Row) => (row as Record<string, string | number>)[order.by.split(".").at(-1)!]!);
@@ -67,5 +70,7 @@ export function readCursor(cursor: string, kind: "string" | "number" = "string")
   } catch {
     // Said below.
   }
-  throw new Refusal("invalid-query", "The cursor is not one that this control plane gave out.", { remedy: "Send `next` of the page before, unchanged, or leave the cursor out." });
+  throw new Refusal("invalid-query", "The cursor is not one that this control plane gave out.", {
+    remedy: "Send `next` of the page before, unchanged, or leave the cursor out.",
+  });
 }

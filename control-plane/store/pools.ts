@@ -11,10 +11,17 @@ import type { Dimension, Pools } from "./schema.ts";
 export type PoolRow = Selectable<Pools>;
 export type Amounts = Partial<Record<Dimension, number>>;
 export type PoolWithAccounts = PoolRow & { capacity: Amounts; taken: Amounts };
-export type PoolAsk = Pick<PoolRow, "code" | "name" | "kind" | "site" | "tier" | "security_level" | "zone" | "overcommit_percent" | "driver" | "endpoint"> & { capacity: Amounts };
+export type PoolAsk = Pick<PoolRow, "code" | "name" | "kind" | "site" | "tier" | "security_level" | "zone" | "overcommit_percent" | "driver" | "endpoint"> & {
+  capacity: Amounts;
+};
 
 export async function getPool(db: Db, idOrCode: string): Promise<PoolWithAccounts> {
-  const row = await db.selectFrom("pools").selectAll().where((eb) => eb.or([eb("id", "=", idOrCode), eb("code", "=", idOrCode)])).orderBy(sql`id = ${idOrCode}`, "desc").executeTakeFirst();
+  const row = await db
+    .selectFrom("pools")
+    .selectAll()
+    .where((eb) => eb.or([eb("id", "=", idOrCode), eb("code", "=", idOrCode)]))
+    .orderBy(sql`id = ${idOrCode}`, "desc")
+    .executeTakeFirst();
   if (!row) throw notFound("pool", idOrCode);
   return (await withAccounts(db, [row]))[0]!;
 }
@@ -26,10 +33,19 @@ export async function listPools(db: Db, ask: PageAsk): Promise<Page<PoolWithAcco
 
 async function withAccounts(db: Db, pools: PoolRow[]): Promise<PoolWithAccounts[]> {
   if (pools.length === 0) return [];
-  const accounts = await db.selectFrom("pool_accounts").selectAll().where("pool_id", "in", pools.map((pool) => pool.id)).execute();
+  const accounts = await db
+    .selectFrom("pool_accounts")
+    .selectAll()
+    .where(
+      "pool_id",
+      "in",
+      pools.map((pool) => pool.id),
+    )
+    .execute();
   return pools.map((pool) => {
     const own = accounts.filter((account) => account.pool_id === pool.id);
-    const amounts = (pick: (account: (typeof own)[number]) => number) => Object.fromEntries(own.map((account) => [account.dimension, pick(account)])) as Amounts;
+    const amounts = (pick: (account: (typeof own)[number]) => number) =>
+      Object.fromEntries(own.map((account) => [account.dimension, pick(account)])) as Amounts;
     return { ...pool, capacity: amounts((account) => account.capacity), taken: amounts((account) => account.taken) };
   });
 }
@@ -51,13 +67,30 @@ export async function createPool(tx: Tx, act: Act, { capacity, ...ask }: PoolAsk
 export type PoolPatch = Partial<Pick<PoolRow, "name" | "state" | "overcommit_percent">> & { capacity?: Amounts | undefined };
 
 /** @param check is given the revision as it is now, the row being locked; throws to refuse */
-export async function changePool(tx: Tx, act: Act, id: string, { capacity, ...patch }: PoolPatch, check: (revision: number) => void): Promise<PoolWithAccounts> {
+export async function changePool(
+  tx: Tx,
+  act: Act,
+  id: string,
+  { capacity, ...patch }: PoolPatch,
+  check: (revision: number) => void,
+): Promise<PoolWithAccounts> {
   const before = await tx.selectFrom("pools").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
   if (!before) throw notFound("pool", id);
   check(before.revision);
   if (capacity) await setCapacity(tx, id, capacity);
-  await tx.updateTable("pools").set({ ...patch, revision: before.revision + 1, updated_at: act.now }).where("id", "=", id).execute();
-  await appendAudit(tx, act, { action: "pool.change", subjectKind: "pool", subjectId: id, departmentId: null, before, after: { ...patch, ...(capacity ? { capacity } : {}) } });
+  await tx
+    .updateTable("pools")
+    .set({ ...patch, revision: before.revision + 1, updated_at: act.now })
+    .where("id", "=", id)
+    .execute();
+  await appendAudit(tx, act, {
+    action: "pool.change",
+    subjectKind: "pool",
+    subjectId: id,
+    departmentId: null,
+    before,
+    after: { ...patch, ...(capacity ? { capacity } : {}) },
+  });
   return getPool(tx, id);
 }
 
@@ -70,6 +103,9 @@ async function setCapacity(tx: Tx, poolId: string, capacity: Amounts): Promise<v
       .onConflict((on) => on.columns(["pool_id", "dimension"]).doUpdateSet({ capacity: amount }).where("pool_accounts.taken", "<=", amount))
       .returning("capacity")
       .executeTakeFirst();
-    if (!done) throw new Refusal("rule-broken", `More of ${dimension} is taken than ${amount}.`, { errors: [{ pointer: `/capacity/${dimension}`, detail: "is less than what is taken" }] });
+    if (!done)
+      throw new Refusal("rule-broken", `More of ${dimension} is taken than ${amount}.`, {
+        errors: [{ pointer: `/capacity/${dimension}`, detail: "is less than what is taken" }],
+      });
   }
 }

@@ -30,7 +30,8 @@ export async function createProject(tx: Tx, act: Act, ask: ProjectAsk): Promise<
     .onConflict((on) => on.columns(["department_id", "code"]).doNothing())
     .returningAll()
     .executeTakeFirst();
-  if (!row) throw new Refusal("conflict", `The department has a project with the code "${ask.code}" already.`, { errors: [{ pointer: "/code", detail: "is taken" }] });
+  if (!row)
+    throw new Refusal("conflict", `The department has a project with the code "${ask.code}" already.`, { errors: [{ pointer: "/code", detail: "is taken" }] });
   await appendAudit(tx, act, { action: "project.create", subjectKind: "project", subjectId: row.id, departmentId: row.department_id, after: ask });
   return row;
 }
@@ -42,14 +43,24 @@ export async function changeProject(tx: Tx, act: Act, id: string, patch: Project
   const before = await tx.selectFrom("projects").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
   if (!before) throw notFound("project", id);
   check(before.revision);
-  const after = await tx.updateTable("projects").set({ ...patch, revision: before.revision + 1, updated_at: act.now }).where("id", "=", id).returningAll().executeTakeFirstOrThrow();
+  const after = await tx
+    .updateTable("projects")
+    .set({ ...patch, revision: before.revision + 1, updated_at: act.now })
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
   await appendAudit(tx, act, { action: "project.change", subjectKind: "project", subjectId: id, departmentId: after.department_id, before, after });
   return after;
 }
 
 /** A department's project by id or code. @throws Refusal("not-found") */
 export async function resolveProject(db: Db, departmentId: string, idOrCode: string): Promise<ProjectRow> {
-  const row = await db.selectFrom("projects").selectAll().where("department_id", "=", departmentId).where((eb) => eb.or([eb("id", "=", idOrCode), eb("code", "=", idOrCode)])).executeTakeFirst();
+  const row = await db
+    .selectFrom("projects")
+    .selectAll()
+    .where("department_id", "=", departmentId)
+    .where((eb) => eb.or([eb("id", "=", idOrCode), eb("code", "=", idOrCode)]))
+    .executeTakeFirst();
   if (!row) throw notFound("project", idOrCode);
   return row;
 }

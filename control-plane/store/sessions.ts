@@ -19,7 +19,15 @@ export async function makeLink(tx: Tx, act: Act, tokenId: string): Promise<{ cod
   const id = newId("ses", act.now);
   await tx
     .insertInto("sessions")
-    .values({ id, secret_hash: hashSecret(newSecret("unused")), token_id: tokenId, link_hash: hashSecret(code), link_expires_at: expiresAt, expires_at: expiresAt, created_at: act.now })
+    .values({
+      id,
+      secret_hash: hashSecret(newSecret("unused")),
+      token_id: tokenId,
+      link_hash: hashSecret(code),
+      link_expires_at: expiresAt,
+      expires_at: expiresAt,
+      created_at: act.now,
+    })
     .execute();
   await appendAudit(tx, act, { action: "session.link", subjectKind: "session", subjectId: id, departmentId: null });
   return { code, expiresAt };
@@ -39,13 +47,20 @@ export async function openSession(tx: Tx, code: string, now: Date): Promise<{ se
     .where("link_expires_at", ">", now)
     .returning("id")
     .executeTakeFirst();
-  if (!opened) throw new Refusal("unauthenticated", "This sign-in link was used already, or is too old.", { remedy: "Ask for a new one: zhengyun session link" });
+  if (!opened)
+    throw new Refusal("unauthenticated", "This sign-in link was used already, or is too old.", { remedy: "Ask for a new one: zhengyun session link" });
   return { secret, expiresAt };
 }
 
 /** The token that a session acts as, and the session's own id and end. */
 export async function findSession(db: Db, secret: string, now: Date): Promise<{ id: string; expiresAt: Date; token: TokenRow } | undefined> {
-  const session = await db.selectFrom("sessions").selectAll().where("secret_hash", "=", hashSecret(secret)).where("expires_at", ">", now).where("link_hash", "is", null).executeTakeFirst();
+  const session = await db
+    .selectFrom("sessions")
+    .selectAll()
+    .where("secret_hash", "=", hashSecret(secret))
+    .where("expires_at", ">", now)
+    .where("link_hash", "is", null)
+    .executeTakeFirst();
   if (!session) return undefined;
   const token = await db.selectFrom("tokens").selectAll().where("id", "=", session.token_id).executeTakeFirst();
   return token && isUsable(token, now) ? { id: session.id, expiresAt: session.expires_at, token } : undefined;

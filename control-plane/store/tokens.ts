@@ -28,16 +28,33 @@ export const hashSecret = (secret: string): string => createHash("sha256").updat
  */
 export async function makeToken(tx: Tx, act: Act, ask: TokenAsk): Promise<{ token: TokenRow; secret: string }> {
   if ((ask.role === "department") !== (ask.departmentId !== null)) {
-    throw new Refusal("rule-broken", "A token of the role department needs a department; the other roles see all and take none.", { errors: [{ pointer: "/department", detail: "does not fit the role" }] });
+    throw new Refusal("rule-broken", "A token of the role department needs a department; the other roles see all and take none.", {
+      errors: [{ pointer: "/department", detail: "does not fit the role" }],
+    });
   }
-  if (ask.expiresAt && ask.expiresAt <= act.now) throw new Refusal("rule-broken", "The token would have expired already.", { errors: [{ pointer: "/expiresAt", detail: "is in the past" }] });
+  if (ask.expiresAt && ask.expiresAt <= act.now)
+    throw new Refusal("rule-broken", "The token would have expired already.", { errors: [{ pointer: "/expiresAt", detail: "is in the past" }] });
   const secret = newSecret("zy");
   const token = await tx
     .insertInto("tokens")
-    .values({ id: newId("tok", act.now), name: ask.name, secret_hash: hashSecret(secret), role: ask.role, department_id: ask.departmentId, expires_at: ask.expiresAt, created_at: act.now })
+    .values({
+      id: newId("tok", act.now),
+      name: ask.name,
+      secret_hash: hashSecret(secret),
+      role: ask.role,
+      department_id: ask.departmentId,
+      expires_at: ask.expiresAt,
+      created_at: act.now,
+    })
     .returningAll()
     .executeTakeFirstOrThrow();
-  await appendAudit(tx, act, { action: "token.create", subjectKind: "token", subjectId: token.id, departmentId: token.department_id, after: { name: token.name, role: token.role } });
+  await appendAudit(tx, act, {
+    action: "token.create",
+    subjectKind: "token",
+    subjectId: token.id,
+    departmentId: token.department_id,
+    after: { name: token.name, role: token.role },
+  });
   return { token, secret };
 }
 
@@ -77,7 +94,12 @@ export async function touchToken(db: Db, token: Pick<TokenRow, "id" | "last_used
 export async function bootstrapToken(db: Db, now: Date): Promise<string | undefined> {
   return db.transaction().execute(async (tx) => {
     // Of two control planes that start on one empty PostgreSQL only one makes it.
-    const first = await tx.insertInto("settings").values({ key: "bootstrap-token", value: JSON.stringify({ at: now.toISOString() }) }).onConflict((on) => on.doNothing()).returning("key").executeTakeFirst();
+    const first = await tx
+      .insertInto("settings")
+      .values({ key: "bootstrap-token", value: JSON.stringify({ at: now.toISOString() }) })
+      .onConflict((on) => on.doNothing())
+      .returning("key")
+      .executeTakeFirst();
     if (!first) return undefined;
     return (await makeToken(tx, systemAct(now), { name: "operator", role: "operations", departmentId: null, expiresAt: null })).secret;
   });

@@ -17,7 +17,11 @@ const operations: AccessCase = { roles: ["operations"], scope: "all" };
 const overseers: AccessCase = { roles: ["operations", "auditor"], scope: "all" };
 const anyone: AccessCase = { roles: everyone, scope: "all" };
 const lists = (list: string): AccessCase => ({ roles: everyone, scope: "subtree", list });
-const reads = (noun: string, kind: keyof World["ids"]): AccessCase => ({ roles: everyone, scope: "subtree", stranger: (ids) => ({ path: `/api/v1/${noun}/${ids[kind]}` }) });
+const reads = (noun: string, kind: keyof World["ids"]): AccessCase => ({
+  roles: everyone,
+  scope: "subtree",
+  stranger: (ids) => ({ path: `/api/v1/${noun}/${ids[kind]}` }),
+});
 const does = (stranger: AccessCase["stranger"]): AccessCase => ({ roles: ["department", "operations"], scope: "subtree", stranger });
 
 export const cases: Record<string, AccessCase> = {
@@ -58,7 +62,13 @@ export const cases: Record<string, AccessCase> = {
   "get /api/v1/requests/{id}": reads("requests", "request"),
   "post /api/v1/requests": does((ids) => ({
     path: "/api/v1/requests",
-    body: { project: ids.project, application: ids.application, title: "T", draft: true, items: [{ action: "create", kind: "volume", spec: { name: "v", sizeGib: 1 } }] },
+    body: {
+      project: ids.project,
+      application: ids.application,
+      title: "T",
+      draft: true,
+      items: [{ action: "create", kind: "volume", spec: { name: "v", sizeGib: 1 } }],
+    },
   })),
   "post /api/v1/requests/{id}/submit": does((ids) => ({ path: `/api/v1/requests/${ids.request}/submit` })),
   "post /api/v1/requests/{id}/withdraw": does((ids) => ({ path: `/api/v1/requests/${ids.request}/withdraw` })),

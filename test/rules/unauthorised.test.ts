@@ -28,7 +28,7 @@ beforeAll(async () => {
     revoked: await api.token("operations"),
   };
   const { id } = (await api.database.db.selectFrom("tokens").select("id").orderBy("id", "desc").executeTakeFirst())!;
-  expect((await api.call(tokens.operations, "DELETE", `/api/v1/tokens/${id}`)).status).toBe(204);
+  await api.call(tokens.operations, "DELETE", `/api/v1/tokens/${id}`);
 });
 afterAll(() => api?.close());
 
@@ -77,31 +77,39 @@ describe.each(Object.entries(cases).filter(([, { scope }]) => scope !== "public"
   });
 });
 
+const text = (body: unknown) => (typeof body === "string" ? body : JSON.stringify(body));
 const inSubtrees = Object.entries(cases).filter(([, { scope }]) => scope === "subtree");
 
 it("every route of subtrees is tried by a stranger", () => {
   expect(inSubtrees.filter(([, { stranger, list }]) => !stranger && !list).map(([key]) => key)).toEqual([]);
 });
 
-it.each(inSubtrees.flatMap(([key, { stranger }]) => (stranger ? [[key, stranger] as const] : [])))("%s hides a thing from another department, and answers its own", async (key, stranger) => {
-  const method = key.split(" ")[0]!.toUpperCase();
-  const { path, body } = stranger(world.ids);
-  const ask = async (secret: string) => {
-    const headers = { authorization: `Bearer ${secret}`, "if-match": '"1"', ...(method === "POST" ? { "idempotency-key": key } : {}), ...(body ? { "content-type": "application/json" } : {}) };
-    const response = await api.app.request(path, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
-    // A stream would not end: that it begins is all that is asked.
-    await response.body?.cancel();
-    return response.status;
-  };
-  expect(await ask(tokens.stranger)).toBe(404);
-  expect([401, 403, 404, 500]).not.toContain(await ask(tokens.owner));
-});
+it.each(inSubtrees.flatMap(([key, { stranger }]) => (stranger ? [[key, stranger] as const] : [])))(
+  "%s hides a thing from another department, and answers its own",
+  async (key, stranger) => {
+    const method = key.split(" ")[0]!.toUpperCase();
+    const { path, body } = stranger(world.ids);
+    const ask = async (secret: string) => {
+      const headers = {
+        authorization: `Bearer ${secret}`,
+        "if-match": '"1"',
+        ...(method === "POST" ? { "idempotency-key": key } : {}),
+        ...(body ? { "content-type": "application/json" } : {}),
+      };
+      const response = await api.app.request(path, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+      // A stream would not end: that it begins is all that is asked.
+      await response.body?.cancel();
+      return response.status;
+    };
+    expect(await ask(tokens.stranger)).toBe(404);
+    expect([401, 403, 404, 500]).not.toContain(await ask(tokens.owner));
+  },
+);
 
 it.each(inSubtrees.flatMap(([key, { list }]) => (list ? [[key, list] as const] : [])))("%s lists nothing of another department", async (_key, list) => {
   const mine = await api.call(tokens.owner, "GET", list);
   const theirs = await api.call(tokens.stranger, "GET", list);
   expect([mine.status, theirs.status]).toEqual([200, 200]);
-  const text = (body: unknown) => (typeof body === "string" ? body : JSON.stringify(body));
   const owners = new RegExp(`${world.owner}|owner-bureau`);
   expect(text(mine.body)).toMatch(owners);
   expect(text(theirs.body)).not.toMatch(owners);

@@ -11,7 +11,21 @@ import type { Database } from "../../control-plane/store/schema.ts";
 export interface World {
   owner: string;
   stranger: string;
-  ids: Record<"department" | "project" | "application" | "request" | "host" | "volume" | "attachment" | "backup-policy" | "backup" | "restore" | "pool" | "stackOperation", string>;
+  ids: Record<
+    | "department"
+    | "project"
+    | "application"
+    | "request"
+    | "host"
+    | "volume"
+    | "attachment"
+    | "backup-policy"
+    | "backup"
+    | "restore"
+    | "pool"
+    | "stackOperation",
+    string
+  >;
 }
 
 export async function buildWorld(db: Kysely<Database>): Promise<World> {
@@ -23,37 +37,128 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
     const stranger = (await department("stranger-bureau")).id;
     const project = await createProject(tx, act, { department_id: owner, code: "p", name: "P", fiscal_year: 2026, budget_fen: 1, stage: "approved" });
     const application = await createApplication(tx, act, {
-      department_id: owner, project_id: project.id, code: "a", name: "A", contact: "c", protection_level: 2, filing_number: null, zone: "extranet",
+      department_id: owner,
+      project_id: project.id,
+      code: "a",
+      name: "A",
+      contact: "c",
+      protection_level: 2,
+      filing_number: null,
+      zone: "extranet",
     });
     const pool = await createPool(tx, act, {
-      code: "pool", name: "P", kind: "storage", site: "S", tier: "standard", security_level: 3, zone: "extranet", overcommit_percent: 100, driver: "embedded", endpoint: "x", capacity: { hosts: 9 },
+      code: "pool",
+      name: "P",
+      kind: "storage",
+      site: "S",
+      tier: "standard",
+      security_level: 3,
+      zone: "extranet",
+      overcommit_percent: 100,
+      driver: "embedded",
+      endpoint: "x",
+      capacity: { hosts: 9 },
     });
     const request = newId("req", now);
     const belongs = { department_id: owner, project_id: project.id, application_id: application.id, created_at: now, updated_at: now };
-    await tx.insertInto("requests").values({ id: request, number: "2026-000001", ...belongs, state: "draft", title: "T", reason: "", requested_by: "system" }).execute();
+    await tx
+      .insertInto("requests")
+      .values({ id: request, number: "2026-000001", ...belongs, state: "draft", title: "T", reason: "", requested_by: "system" })
+      .execute();
     const resource = async (prefix: "hst" | "vol" | "att" | "bkp", kind: "host" | "volume" | "attachment" | "backup-policy", wanted: object) => {
       const id = newId(prefix, now);
       await tx
         .insertInto("resources")
-        .values({ id, kind, ...belongs, pool_id: pool.id, name: kind, phase: "live", wanted: JSON.stringify({ id, name: kind, ...wanted }), request_id: request, observed_state: "unknown", opened_at: now })
+        .values({
+          id,
+          kind,
+          ...belongs,
+          pool_id: pool.id,
+          name: kind,
+          phase: "live",
+          wanted: JSON.stringify({ id, name: kind, ...wanted }),
+          request_id: request,
+          observed_state: "unknown",
+          opened_at: now,
+        })
         .execute();
       return id;
     };
     const host = await resource("hst", "host", {
-      flavour: { vcpu: 1, memoryMib: 2048, diskGib: 20 }, image: "zhengyun-base-1", power: "running", sshKeys: [], addresses: [], ports: [], pool: { code: "pool", driver: "embedded", endpoint: "x" },
+      flavour: { vcpu: 1, memoryMib: 2048, diskGib: 20 },
+      image: "zhengyun-base-1",
+      power: "running",
+      sshKeys: [],
+      addresses: [],
+      ports: [],
+      pool: { code: "pool", driver: "embedded", endpoint: "x" },
     });
     const volume = await resource("vol", "volume", { sizeGib: 1, tier: "standard" });
     const attachment = await resource("att", "attachment", { host, volume, hostId: host, volumeId: volume, path: "/data" });
     const policy = await resource("bkp", "backup-policy", { volume, volumeId: volume, schedule: "0 2 * * *", timezone: "Asia/Shanghai", keep: 7 });
     const backup = newId("bak", now);
-    await tx.insertInto("backups").values({ id: backup, department_id: owner, volume_id: volume, policy_id: policy, pool_id: pool.id, state: "complete", size_bytes: 1, sha256: "0", requested_by: "system", created_at: now, error: null }).execute();
+    await tx
+      .insertInto("backups")
+      .values({
+        id: backup,
+        department_id: owner,
+        volume_id: volume,
+        policy_id: policy,
+        pool_id: pool.id,
+        state: "complete",
+        size_bytes: 1,
+        sha256: "0",
+        requested_by: "system",
+        created_at: now,
+        error: null,
+      })
+      .execute();
     const restore = newId("rst", now);
-    await tx.insertInto("restores").values({ id: restore, department_id: owner, backup_id: backup, volume_id: volume, state: "complete", bytes: 1, error: null, requested_by: "system", created_at: now }).execute();
+    await tx
+      .insertInto("restores")
+      .values({
+        id: restore,
+        department_id: owner,
+        backup_id: backup,
+        volume_id: volume,
+        state: "complete",
+        bytes: 1,
+        error: null,
+        requested_by: "system",
+        created_at: now,
+      })
+      .execute();
     const stackOperation = newId("stk", now);
-    await tx.insertInto("stack_operations").values({ id: stackOperation, department_id: owner, kind: "preview", state: "complete", steps: "[]", error: null, requested_by: "system", created_at: now }).execute();
+    await tx
+      .insertInto("stack_operations")
+      .values({
+        id: stackOperation,
+        department_id: owner,
+        kind: "preview",
+        state: "complete",
+        steps: "[]",
+        error: null,
+        requested_by: "system",
+        created_at: now,
+      })
+      .execute();
     return {
-      owner, stranger,
-      ids: { department: owner, project: project.id, application: application.id, request, host, volume, attachment, "backup-policy": policy, backup, restore, pool: pool.id, stackOperation },
+      owner,
+      stranger,
+      ids: {
+        department: owner,
+        project: project.id,
+        application: application.id,
+        request,
+        host,
+        volume,
+        attachment,
+        "backup-policy": policy,
+        backup,
+        restore,
+        pool: pool.id,
+        stackOperation,
+      },
     };
   });
 }

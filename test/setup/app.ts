@@ -58,10 +58,18 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
     token: (role, departmentId = null) =>
       database.db.transaction().execute(async (tx) => (await makeToken(tx, systemAct(new Date()), { name: role, role, departmentId, expiresAt: null })).secret),
     call: async (secret, method, path, { body, headers = {} } = {}) => {
-      const sent = new Headers({ ...(method === "POST" ? { "idempotency-key": randomUUID() } : {}), ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers });
+      const sent = new Headers({
+        ...(method === "POST" ? { "idempotency-key": randomUUID() } : {}),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      });
       if (headers["idempotency-key"] === "") sent.delete("idempotency-key");
       if (secret !== undefined) sent.set("authorization", `Bearer ${secret}`);
-      const response = await app.request(path, { method, headers: sent, ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }) });
+      const response = await app.request(path, {
+        method,
+        headers: sent,
+        ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      });
       const text = await response.text();
       return { status: response.status, headers: response.headers, body: /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : text };
     },

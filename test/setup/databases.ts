@@ -1,6 +1,6 @@
 /** Both stores for tests: an empty database each, gone afterwards. */
 import { randomBytes } from "node:crypto";
-import pg from "pg";
+import { Client } from "pg";
 import { inject } from "vitest";
 import { type OpenDatabase, openDatabase } from "../../control-plane/store/database.ts";
 
@@ -22,7 +22,7 @@ export async function openEmpty(engine: Engine): Promise<OpenDatabase> {
 }
 
 async function administer(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new Client({ connectionString: url });
   await client.connect();
   try {
     await client.query(statement);

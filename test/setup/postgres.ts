@@ -5,7 +5,7 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import pg from "pg";
+import { Client } from "pg";
 import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
@@ -24,7 +24,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 /** Starts one with an empty data directory on a socket of its own. */
-export async function startPostgres(): Promise<{ url: string; stop(): Promise<void> }> {
+export async function startPostgres(): Promise<{ url: string; stop: () => Promise<void> }> {
   const version = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a))[0] : undefined;
   if (!version) throw new Error("There is no PostgreSQL: run `npm test`, which installs it, or apt-get install postgresql.");
   const binary = (name: string) => join(versions, version, "bin", name);
@@ -32,7 +32,11 @@ export async function startPostgres(): Promise<{ url: string; stop(): Promise<vo
   const user = unprivileged();
   if (user) chownSync(directory, user.uid, user.gid);
   const data = join(directory, "data");
-  execFileSync(binary("initdb"), ["-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"], { ...user, stdio: "ignore", cwd: directory });
+  execFileSync(binary("initdb"), ["-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"], {
+    ...user,
+    stdio: "ignore",
+    cwd: directory,
+  });
   const settings = ["listen_addresses=", "fsync=off", "max_connections=200"].flatMap((one) => ["-c", one]);
   const server = spawn(binary("postgres"), ["-D", data, "-k", directory, ...settings], { ...user, cwd: directory, stdio: "ignore" });
   const ended = once(server, "exit");
@@ -52,15 +56,16 @@ export async function startPostgres(): Promise<{ url: string; stop(): Promise<vo
   return { url, stop };
 }
 
+const id = (what: string) => Number(execFileSync("id", [what, "postgres"], { encoding: "utf8" }));
+
 /** PostgreSQL refuses to run as root: then it runs as Debian's user for it. */
 function unprivileged(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
-  const id = (what: string) => Number(execFileSync("id", [what, "postgres"], { encoding: "utf8" }));
   return { uid: id("-u"), gid: id("-g") };
 }
 
 async function answers(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new Client({ connectionString: url });
   try {
     await client.connect();
     return true;

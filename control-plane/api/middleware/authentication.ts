@@ -36,7 +36,8 @@ async function identify(c: ApiContext, deps: AppDeps, now: Date): Promise<{ toke
   // SameSite=Strict keeps other sites out; this keeps out other origins of the same site.
   const from = c.req.header("sec-fetch-site");
   const changes = c.req.method !== "GET" && c.req.method !== "HEAD";
-  if (changes && from !== undefined && from !== "same-origin" && from !== "none") throw new Refusal("forbidden", "A session changes things only from the console's own pages.");
+  if (changes && from !== undefined && from !== "same-origin" && from !== "none")
+    throw new Refusal("forbidden", "A session changes things only from the console's own pages.");
   return { token: session.token, expiresAt: session.expiresAt };
 }
 

@@ -10,14 +10,19 @@ export const etag = (revision: number): string => `"${revision}"`;
  */
 export function requireMatch(c: ApiContext, revision: number): void {
   if (!matches(ifMatch(c), revision)) {
-    throw new Refusal("precondition-failed", `It is at revision ${revision} now, not the one that you saw.`, { remedy: "Read it again and repeat the change on what it is now." });
+    throw new Refusal("precondition-failed", `It is at revision ${revision} now, not the one that you saw.`, {
+      remedy: "Read it again and repeat the change on what it is now.",
+    });
   }
 }
 
 /** The If-Match header, for stores that compare it in their own transaction. */
 export function ifMatch(c: ApiContext): string {
   const header = c.req.header("if-match");
-  if (!header) throw new Refusal("precondition-missing", "A change needs If-Match with the ETag of what you saw.", { remedy: 'Read it first, then send its ETag, such as If-Match: "3".' });
+  if (!header)
+    throw new Refusal("precondition-missing", "A change needs If-Match with the ETag of what you saw.", {
+      remedy: 'Read it first, then send its ETag, such as If-Match: "3".',
+    });
   return header;
 }
 

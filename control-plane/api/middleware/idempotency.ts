@@ -18,7 +18,10 @@ export interface Answer {
 /** Runs `effect` in a transaction, or repeats the answer of the first request with this key. A refused request changes nothing and keeps no key. */
 export async function idempotent(c: ApiContext, deps: AppDeps, effect: (tx: Tx) => Promise<Answer>): Promise<Response> {
   const key = c.req.header("idempotency-key");
-  if (!key) throw new Refusal("idempotency-key-missing", "Every POST needs an Idempotency-Key.", { remedy: "Send a new UUID for each new request and the same one when you repeat it." });
+  if (!key)
+    throw new Refusal("idempotency-key-missing", "Every POST needs an Idempotency-Key.", {
+      remedy: "Send a new UUID for each new request and the same one when you repeat it.",
+    });
   const hash = (text: string) => createHash("sha256").update(text).digest("hex");
   const body = await c.req.text();
   const id = hash(`${c.get("principal").tokenId}\n${key}`);
@@ -35,7 +38,9 @@ export async function idempotent(c: ApiContext, deps: AppDeps, effect: (tx: Tx) 
   });
   if (!replayed) notifyEvents();
   if (answer.body === null) {
-    throw new Refusal("conflict", "This was done already. The answer held a secret, which is shown only once.", { remedy: "If you don't have it, revoke what was made and make a new one with a new key." });
+    throw new Refusal("conflict", "This was done already. The answer held a secret, which is shown only once.", {
+      remedy: "If you don't have it, revoke what was made and make a new one with a new key.",
+    });
   }
   const headers = new Headers(answer.headers);
   if (replayed) headers.set("idempotency-replayed", "true");

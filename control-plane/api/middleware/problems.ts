@@ -1,7 +1,6 @@
 /** Every answer that is not a success is a problem document (RFC 9457) with a stable code. */
 import type { Hook } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
-import type { z } from "zod";
 import { type Problem, type ProblemCode, problems } from "../../contract/problems.ts";
 import { Refusal } from "../../domain/refusal.ts";
 import { appendAudit } from "../../store/audit.ts";
@@ -40,7 +39,12 @@ async function recordDenial(deps: AppDeps, c: ApiContext, refusal: Refusal): Pro
   const act = c.get("act");
   if (!act) return;
   try {
-    const subject = { action: `${c.req.method} ${c.req.path}`.slice(0, 200), subjectKind: "route", subjectId: c.req.path.slice(0, 200), departmentId: c.get("principal").departmentId };
+    const subject = {
+      action: `${c.req.method} ${c.req.path}`.slice(0, 200),
+      subjectKind: "route",
+      subjectId: c.req.path.slice(0, 200),
+      departmentId: c.get("principal").departmentId,
+    };
     await deps.db.transaction().execute((tx) => appendAudit(tx, act, { ...subject, result: "denied", after: { code: refusal.code } }));
   } catch (error) {
     deps.log.error({ err: error, correlationId: act.correlationId }, "a denial could not be recorded");
@@ -63,7 +67,13 @@ const databaseCodes: Record<string, [ProblemCode, string]> = {
   ENOSPC: ["storage-full", "The disk is full."],
 };
 
-const httpCodes: Partial<Record<number, ProblemCode>> = { 400: "malformed", 404: "not-found", 405: "method-not-allowed", 413: "payload-too-large", 415: "unsupported-media-type" };
+const httpCodes: Partial<Record<number, ProblemCode>> = {
+  400: "malformed",
+  404: "not-found",
+  405: "method-not-allowed",
+  413: "payload-too-large",
+  415: "unsupported-media-type",
+};
 
 function refusalOf(error: Error): Refusal {
   if (error instanceof Refusal) return error;
@@ -72,30 +82,43 @@ function refusalOf(error: Error): Refusal {
   const known = typeof code === "string" ? databaseCodes[code] : undefined;
   if (known) return new Refusal(known[0], known[1]);
   if (/Connection terminated|timeout exceeded when trying to connect/.test(error.message)) return new Refusal("unavailable", "The database does not answer.");
-  return new Refusal("internal", "Something went wrong on our side; nothing was changed.", { remedy: "Quote the correlation id to whoever runs this control plane." });
+  return new Refusal("internal", "Something went wrong on our side; nothing was changed.", {
+    remedy: "Quote the correlation id to whoever runs this control plane.",
+  });
 }
 
 /** What the contract's schemas found, as a problem. */
 // eslint-disable-next-line typescript/no-explicit-any
 export const onInvalid: Hook<any, ApiEnv, any, any> = (result, c) => {
   if (result.success) return undefined;
-  const issues = (result.error as z.ZodError).issues;
+  const issues = result.error.issues;
   const errors = pointers(issues);
   const context = c as unknown as ApiContext;
   switch (result.target) {
     case "json":
-      return problemResponse(context, new Refusal("invalid-body", errors.length === 1 ? `${errors[0]!.pointer || "The body"}: ${errors[0]!.detail}` : `${errors.length} places don't fit.`, { errors }));
+      return problemResponse(
+        context,
+        new Refusal("invalid-body", errors.length === 1 ? `${errors[0]!.pointer || "The body"}: ${errors[0]!.detail}` : `${errors.length} places don't fit.`, {
+          errors,
+        }),
+      );
     case "header":
       return problemResponse(context, missingHeader(context, String(issues[0]?.path[0] ?? "")));
     case "param":
       return problemResponse(context, new Refusal("not-found", "No thing can have this address."));
     default:
-      return problemResponse(context, new Refusal("invalid-query", errors.map(({ pointer, detail }) => `${pointer.slice(1)}: ${detail}`).join("; "), { errors }));
+      return problemResponse(
+        context,
+        new Refusal("invalid-query", errors.map(({ pointer, detail }) => `${pointer.slice(1)}: ${detail}`).join("; "), { errors }),
+      );
   }
 };
 
 function missingHeader(c: ApiContext, name: string): Refusal {
   if (c.req.header(name)) return new Refusal("malformed", `The header ${name} is too long.`);
-  if (name === "if-match") return new Refusal("precondition-missing", "A change needs If-Match with the ETag of what you saw.", { remedy: "Read it first and send its ETag." });
-  return new Refusal("idempotency-key-missing", "Every POST needs an Idempotency-Key.", { remedy: "Send a new UUID for each new request and the same one when you repeat it." });
+  if (name === "if-match")
+    return new Refusal("precondition-missing", "A change needs If-Match with the ETag of what you saw.", { remedy: "Read it first and send its ETag." });
+  return new Refusal("idempotency-key-missing", "Every POST needs an Idempotency-Key.", {
+    remedy: "Send a new UUID for each new request and the same one when you repeat it.",
+  });
 }

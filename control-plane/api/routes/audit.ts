@@ -7,21 +7,45 @@ import type { z } from "zod";
 import { defineRoute, jsonAnswer, overseers } from "../route.ts";
 
 const list = defineRoute({
-  method: "get", path: "/api/v1/audit", tags: ["audit"], summary: "Audit entries (审计记录), newest first", access: overseers, request: { query: AuditQuery }, responses: { 200: jsonAnswer(pageOf(AuditEntry)) },
+  method: "get",
+  path: "/api/v1/audit",
+  tags: ["audit"],
+  summary: "Audit entries (审计记录), newest first",
+  access: overseers,
+  request: { query: AuditQuery },
+  responses: { 200: jsonAnswer(pageOf(AuditEntry)) },
 });
 
 function shown(row: AuditRow): z.infer<typeof AuditEntry> {
   return {
-    id: row.id, at: row.at.toISOString(), actor: row.actor, role: row.role, source: row.source, action: row.action, subjectKind: row.subject_kind, subject: row.subject_id,
-    department: row.department_id, result: row.result, before: row.before, after: row.after, correlationId: row.correlation_id,
+    id: row.id,
+    at: row.at.toISOString(),
+    actor: row.actor,
+    role: row.role,
+    source: row.source,
+    action: row.action,
+    subjectKind: row.subject_kind,
+    subject: row.subject_id,
+    department: row.department_id,
+    result: row.result,
+    before: row.before,
+    after: row.after,
+    correlationId: row.correlation_id,
   };
 }
 
 export function registerAudit(app: App, deps: AppDeps): void {
   app.openapi(list, async (c) => {
     const { department, subject, from, to, ...ask } = c.req.valid("query");
-    const departmentIds = department === undefined ? undefined : await subtreeOf(deps.db, (await visibleDepartment(deps.db, c.get("principal"), department)).id);
-    const { items, next } = await listAudit(deps.db, { ...ask, departmentIds, subjectId: subject, from: from === undefined ? undefined : new Date(from), to: to === undefined ? undefined : new Date(to) });
+    const departmentIds =
+      department === undefined ? undefined : await subtreeOf(deps.db, (await visibleDepartment(deps.db, c.get("principal"), department)).id);
+    const { items, next } = await listAudit(deps.db, {
+      ...ask,
+      departmentIds,
+      subjectId: subject,
+      from: from === undefined ? undefined : new Date(from),
+      to: to === undefined ? undefined : new Date(to),
+    });
     return c.json({ items: items.map(shown), next });
   });
 }

@@ -4,7 +4,12 @@ import type { App, AppDeps } from "../deps.ts";
 import { defineRoute, everyone, jsonAnswer } from "../route.ts";
 
 const read = defineRoute({
-  method: "get", path: "/api/v1/catalogue", tags: ["catalogue"], summary: "Flavours and images that may be asked for", access: { roles: everyone, scope: "all" }, responses: { 200: jsonAnswer(Catalogue) },
+  method: "get",
+  path: "/api/v1/catalogue",
+  tags: ["catalogue"],
+  summary: "Flavours and images that may be asked for",
+  access: { roles: everyone, scope: "all" },
+  responses: { 200: jsonAnswer(Catalogue) },
 });
 
 export function registerCatalogue(app: App, deps: AppDeps): void {

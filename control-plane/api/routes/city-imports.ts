@@ -5,8 +5,13 @@ import { idempotent } from "../middleware/idempotency.ts";
 import { defineRoute, jsonAnswer, jsonBody, operationsOnly } from "../route.ts";
 
 const create = defineRoute({
-  method: "post", path: "/api/v1/city-imports", tags: ["city-imports"], summary: "Import a whole city, all or nothing; may be repeated", access: operationsOnly,
-  request: { body: jsonBody(City) }, responses: { 200: jsonAnswer(CityImport, "Imported") },
+  method: "post",
+  path: "/api/v1/city-imports",
+  tags: ["city-imports"],
+  summary: "Import a whole city, all or nothing; may be repeated",
+  access: operationsOnly,
+  request: { body: jsonBody(City) },
+  responses: { 200: jsonAnswer(CityImport, "Imported") },
 });
 
 export function registerCityImports(app: App, deps: AppDeps): void {

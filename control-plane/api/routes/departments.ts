@@ -1,7 +1,15 @@
 import { z } from "@hono/zod-openapi";
 import { PageQuery, pageOf, Reference } from "../../contract/common.ts";
 import { Department, DepartmentChange, NewDepartment } from "../../contract/departments.ts";
-import { changeDepartment, type CountedDepartment, createDepartment, getDepartment, listDepartments, resolveDepartment, visibleDepartment } from "../../store/departments.ts";
+import {
+  changeDepartment,
+  type CountedDepartment,
+  createDepartment,
+  getDepartment,
+  listDepartments,
+  resolveDepartment,
+  visibleDepartment,
+} from "../../store/departments.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent } from "../middleware/idempotency.ts";
@@ -9,18 +17,62 @@ import { byReference, defineRoute, jsonAnswer, jsonBody, operationsOnly, subtree
 
 const tags = ["departments"];
 const path = "/api/v1/departments";
-const query = PageQuery.extend({ parent: z.union([z.literal("none"), Reference]).optional().meta({ description: "Only those directly below this one; none: the roots" }) });
-const list = defineRoute({ method: "get", path, tags, summary: "Departments that you may see", access: subtreeReaders, request: { query }, responses: { 200: jsonAnswer(pageOf(Department)) } });
-const create = defineRoute({ method: "post", path, tags, summary: "Add a department", access: operationsOnly, request: { body: jsonBody(NewDepartment) }, responses: { 201: jsonAnswer(Department, "Added") } });
-const read = defineRoute({ method: "get", path: `${path}/{id}`, tags, summary: "A department, by id or code", access: subtreeReaders, request: byReference, responses: { 200: jsonAnswer(Department) } });
+const query = PageQuery.extend({
+  parent: z
+    .union([z.literal("none"), Reference])
+    .optional()
+    .meta({ description: "Only those directly below this one; none: the roots" }),
+});
+const list = defineRoute({
+  method: "get",
+  path,
+  tags,
+  summary: "Departments that you may see",
+  access: subtreeReaders,
+  request: { query },
+  responses: { 200: jsonAnswer(pageOf(Department)) },
+});
+const create = defineRoute({
+  method: "post",
+  path,
+  tags,
+  summary: "Add a department",
+  access: operationsOnly,
+  request: { body: jsonBody(NewDepartment) },
+  responses: { 201: jsonAnswer(Department, "Added") },
+});
+const read = defineRoute({
+  method: "get",
+  path: `${path}/{id}`,
+  tags,
+  summary: "A department, by id or code",
+  access: subtreeReaders,
+  request: byReference,
+  responses: { 200: jsonAnswer(Department) },
+});
 const change = defineRoute({
-  method: "patch", path: `${path}/{id}`, tags, summary: "Change a department", access: operationsOnly, request: { ...byReference, body: jsonBody(DepartmentChange) }, responses: { 200: jsonAnswer(Department) },
+  method: "patch",
+  path: `${path}/{id}`,
+  tags,
+  summary: "Change a department",
+  access: operationsOnly,
+  request: { ...byReference, body: jsonBody(DepartmentChange) },
+  responses: { 200: jsonAnswer(Department) },
 });
 
 function shown(row: CountedDepartment): Department {
   return {
-    id: row.id, parent: row.parent_id, code: row.code, nameZh: row.name_zh, nameEn: row.name_en, level: row.level, line: row.line, children: row.children, revision: row.revision,
-    createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(),
+    id: row.id,
+    parent: row.parent_id,
+    code: row.code,
+    nameZh: row.name_zh,
+    nameEn: row.name_en,
+    level: row.level,
+    line: row.line,
+    children: row.children,
+    revision: row.revision,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
   };
 }
 

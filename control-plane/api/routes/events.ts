@@ -7,13 +7,21 @@ import { eventStream } from "../event-stream.ts";
 import { defineRoute, subtreeReaders } from "../route.ts";
 
 const stream = defineRoute({
-  method: "get", path: "/api/v1/events", tags: ["events"], summary: "What happens, as server-sent events; Last-Event-ID resumes", access: subtreeReaders,
+  method: "get",
+  path: "/api/v1/events",
+  tags: ["events"],
+  summary: "What happens, as server-sent events; Last-Event-ID resumes",
+  access: subtreeReaders,
   request: { query: z.object({ department: Reference.optional() }) },
   responses: { 200: { description: "Each event's data is an Event", content: { "text/event-stream": { schema: z.string() } } } },
 });
 
 const ofRequest = defineRoute({
-  method: "get", path: "/api/v1/requests/{id}/events", tags: ["events"], summary: "What has happened to a request and what happens, from its first event", access: subtreeReaders,
+  method: "get",
+  path: "/api/v1/requests/{id}/events",
+  tags: ["events"],
+  summary: "What has happened to a request and what happens, from its first event",
+  access: subtreeReaders,
   request: { params: z.object({ id: Id }) },
   responses: { 200: { description: "Each event's data is an Event", content: { "text/event-stream": { schema: z.string() } } } },
 });
@@ -22,7 +30,10 @@ export function registerEvents(app: App, deps: AppDeps): void {
   app.openapi(stream, async (c) => {
     const { department } = c.req.valid("query");
     const viewer = c.get("principal");
-    const departmentIds = department === undefined ? await visibleDepartments(deps.db, viewer) : await subtreeOf(deps.db, (await visibleDepartment(deps.db, viewer, department)).id);
+    const departmentIds =
+      department === undefined
+        ? await visibleDepartments(deps.db, viewer)
+        : await subtreeOf(deps.db, (await visibleDepartment(deps.db, viewer, department)).id);
     return eventStream(c, deps, { departmentIds, start: "next" });
   });
   app.openapi(ofRequest, async (c) => {

@@ -8,16 +8,62 @@ import { byReference, defineRoute, jsonAnswer, jsonBody, operationsOnly, oversee
 
 const tags = ["pools"];
 const path = "/api/v1/pools";
-const list = defineRoute({ method: "get", path, tags, summary: "Pools of capacity", access: overseers, request: { query: PageQuery }, responses: { 200: jsonAnswer(pageOf(Pool)) } });
-const create = defineRoute({ method: "post", path, tags, summary: "Add a pool", access: operationsOnly, request: { body: jsonBody(NewPool) }, responses: { 201: jsonAnswer(Pool, "Added") } });
-const read = defineRoute({ method: "get", path: `${path}/{id}`, tags, summary: "A pool, by id or code", access: overseers, request: byReference, responses: { 200: jsonAnswer(Pool) } });
-const change = defineRoute({ method: "patch", path: `${path}/{id}`, tags, summary: "Change a pool", access: operationsOnly, request: { ...byReference, body: jsonBody(PoolChange) }, responses: { 200: jsonAnswer(Pool) } });
+const list = defineRoute({
+  method: "get",
+  path,
+  tags,
+  summary: "Pools of capacity",
+  access: overseers,
+  request: { query: PageQuery },
+  responses: { 200: jsonAnswer(pageOf(Pool)) },
+});
+const create = defineRoute({
+  method: "post",
+  path,
+  tags,
+  summary: "Add a pool",
+  access: operationsOnly,
+  request: { body: jsonBody(NewPool) },
+  responses: { 201: jsonAnswer(Pool, "Added") },
+});
+const read = defineRoute({
+  method: "get",
+  path: `${path}/{id}`,
+  tags,
+  summary: "A pool, by id or code",
+  access: overseers,
+  request: byReference,
+  responses: { 200: jsonAnswer(Pool) },
+});
+const change = defineRoute({
+  method: "patch",
+  path: `${path}/{id}`,
+  tags,
+  summary: "Change a pool",
+  access: operationsOnly,
+  request: { ...byReference, body: jsonBody(PoolChange) },
+  responses: { 200: jsonAnswer(Pool) },
+});
 
 function shown(row: PoolWithAccounts): Pool {
   return {
-    id: row.id, code: row.code, name: row.name, kind: row.kind, site: row.site, tier: row.tier, securityLevel: row.security_level, zone: row.zone, overcommitPercent: row.overcommit_percent,
-    driver: row.driver, endpoint: row.endpoint, state: row.state, capacity: row.capacity, taken: row.taken, revision: row.revision,
-    createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(),
+    id: row.id,
+    code: row.code,
+    name: row.name,
+    kind: row.kind,
+    site: row.site,
+    tier: row.tier,
+    securityLevel: row.security_level,
+    zone: row.zone,
+    overcommitPercent: row.overcommit_percent,
+    driver: row.driver,
+    endpoint: row.endpoint,
+    state: row.state,
+    capacity: row.capacity,
+    taken: row.taken,
+    revision: row.revision,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
   };
 }
 
@@ -33,7 +79,12 @@ export function registerPools(app: App, deps: AppDeps): void {
   app.openapi(create, (c) =>
     idempotent(c, deps, async (tx) => {
       const { securityLevel, overcommitPercent, endpoint, ...ask } = c.req.valid("json");
-      const { id } = await createPool(tx, c.get("act"), { ...ask, security_level: securityLevel, overcommit_percent: overcommitPercent, endpoint: endpoint || deps.defaultEndpoint });
+      const { id } = await createPool(tx, c.get("act"), {
+        ...ask,
+        security_level: securityLevel,
+        overcommit_percent: overcommitPercent,
+        endpoint: endpoint || deps.defaultEndpoint,
+      });
       const row = await getPool(tx, id);
       return { status: 201, body: shown(row), headers: { location: `${path}/${id}`, etag: etag(row.revision) } };
     }),

@@ -11,15 +11,55 @@ import { byId, defineRoute, jsonAnswer, jsonBody, operationsOnly, subtreeReaders
 const tags = ["projects"];
 const path = "/api/v1/projects";
 const query = PageQuery.extend({ department: Reference.optional().meta({ description: "Of this department and everything below it" }) });
-const list = defineRoute({ method: "get", path, tags, summary: "Projects that you may see", access: subtreeReaders, request: { query }, responses: { 200: jsonAnswer(pageOf(Project)) } });
-const create = defineRoute({ method: "post", path, tags, summary: "Add a project", access: operationsOnly, request: { body: jsonBody(NewProject) }, responses: { 201: jsonAnswer(Project, "Added") } });
-const read = defineRoute({ method: "get", path: `${path}/{id}`, tags, summary: "A project", access: subtreeReaders, request: byId, responses: { 200: jsonAnswer(Project) } });
-const change = defineRoute({ method: "patch", path: `${path}/{id}`, tags, summary: "Change a project", access: operationsOnly, request: { ...byId, body: jsonBody(ProjectChange) }, responses: { 200: jsonAnswer(Project) } });
+const list = defineRoute({
+  method: "get",
+  path,
+  tags,
+  summary: "Projects that you may see",
+  access: subtreeReaders,
+  request: { query },
+  responses: { 200: jsonAnswer(pageOf(Project)) },
+});
+const create = defineRoute({
+  method: "post",
+  path,
+  tags,
+  summary: "Add a project",
+  access: operationsOnly,
+  request: { body: jsonBody(NewProject) },
+  responses: { 201: jsonAnswer(Project, "Added") },
+});
+const read = defineRoute({
+  method: "get",
+  path: `${path}/{id}`,
+  tags,
+  summary: "A project",
+  access: subtreeReaders,
+  request: byId,
+  responses: { 200: jsonAnswer(Project) },
+});
+const change = defineRoute({
+  method: "patch",
+  path: `${path}/{id}`,
+  tags,
+  summary: "Change a project",
+  access: operationsOnly,
+  request: { ...byId, body: jsonBody(ProjectChange) },
+  responses: { 200: jsonAnswer(Project) },
+});
 
 function shown(row: ProjectRow): Project {
   return {
-    id: row.id, department: row.department_id, code: row.code, name: row.name, fiscalYear: row.fiscal_year, budgetFen: row.budget_fen, stage: row.stage, revision: row.revision,
-    createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(),
+    id: row.id,
+    department: row.department_id,
+    code: row.code,
+    name: row.name,
+    fiscalYear: row.fiscal_year,
+    budgetFen: row.budget_fen,
+    stage: row.stage,
+    revision: row.revision,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
   };
 }
 
@@ -27,7 +67,10 @@ export function registerProjects(app: App, deps: AppDeps): void {
   app.openapi(list, async (c) => {
     const { department, ...ask } = c.req.valid("query");
     const viewer = c.get("principal");
-    const departmentIds = department === undefined ? await visibleDepartments(deps.db, viewer) : await subtreeOf(deps.db, (await visibleDepartment(deps.db, viewer, department)).id);
+    const departmentIds =
+      department === undefined
+        ? await visibleDepartments(deps.db, viewer)
+        : await subtreeOf(deps.db, (await visibleDepartment(deps.db, viewer, department)).id);
     const { items, next } = await listProjects(deps.db, { ...ask, departmentIds });
     return c.json({ items: items.map(shown), next });
   });
@@ -48,7 +91,11 @@ export function registerProjects(app: App, deps: AppDeps): void {
   );
   app.openapi(change, async (c) => {
     const { name, budgetFen, stage } = c.req.valid("json");
-    const row = await deps.db.transaction().execute((tx) => changeProject(tx, c.get("act"), c.req.valid("param").id, { name, budget_fen: budgetFen, stage }, (revision) => requireMatch(c, revision)));
+    const row = await deps.db
+      .transaction()
+      .execute((tx) =>
+        changeProject(tx, c.get("act"), c.req.valid("param").id, { name, budget_fen: budgetFen, stage }, (revision) => requireMatch(c, revision)),
+      );
     return c.json(shown(row), 200, { etag: etag(row.revision) });
   });
 }

@@ -10,15 +10,38 @@ import { idempotent } from "../middleware/idempotency.ts";
 import { defineRoute, everyone, jsonAnswer } from "../route.ts";
 
 const anyone = { roles: everyone, scope: "all" as const };
-const current = defineRoute({ method: "get", path: "/api/v1/sessions/current", tags: ["sessions"], summary: "Who am I", access: anyone, responses: { 200: jsonAnswer(Session) } });
-const end = defineRoute({ method: "delete", path: "/api/v1/sessions/current", tags: ["sessions"], summary: "Sign out", access: anyone, responses: { 204: { description: "Signed out" } } });
+const current = defineRoute({
+  method: "get",
+  path: "/api/v1/sessions/current",
+  tags: ["sessions"],
+  summary: "Who am I",
+  access: anyone,
+  responses: { 200: jsonAnswer(Session) },
+});
+const end = defineRoute({
+  method: "delete",
+  path: "/api/v1/sessions/current",
+  tags: ["sessions"],
+  summary: "Sign out",
+  access: anyone,
+  responses: { 204: { description: "Signed out" } },
+});
 const links = defineRoute({
-  method: "post", path: "/api/v1/sessions/links", tags: ["sessions"], summary: "Make a one-time sign-in link that acts as you do", access: anyone,
+  method: "post",
+  path: "/api/v1/sessions/links",
+  tags: ["sessions"],
+  summary: "Make a one-time sign-in link that acts as you do",
+  access: anyone,
   responses: { 201: jsonAnswer(SignInLink, "Made; it can be opened once") },
 });
 const signIn = defineRoute({
-  method: "get", path: "/sign-in", tags: ["sessions"], summary: "Open a one-time sign-in link", access: { roles: [], scope: "public" },
-  request: { query: z.object({ code: z.string().min(1).max(200) }) }, responses: { 303: { description: "Signed in; goes on to the console" } },
+  method: "get",
+  path: "/sign-in",
+  tags: ["sessions"],
+  summary: "Open a one-time sign-in link",
+  access: { roles: [], scope: "public" },
+  request: { query: z.object({ code: z.string().min(1).max(200) }) },
+  responses: { 303: { description: "Signed in; goes on to the console" } },
 });
 
 export function registerSessions(app: App, deps: AppDeps): void {
@@ -26,7 +49,11 @@ export function registerSessions(app: App, deps: AppDeps): void {
     const principal = c.get("principal");
     const department = principal.departmentId === null ? undefined : await findDepartment(deps.db, principal.departmentId);
     const body: z.infer<typeof Session> = {
-      role: principal.role, name: principal.name, department: principal.departmentId, departmentName: department?.name_zh ?? null, expiresAt: principal.expiresAt?.toISOString() ?? null,
+      role: principal.role,
+      name: principal.name,
+      department: principal.departmentId,
+      departmentName: department?.name_zh ?? null,
+      expiresAt: principal.expiresAt?.toISOString() ?? null,
     };
     return c.json(body);
   });

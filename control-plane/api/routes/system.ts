@@ -7,9 +7,20 @@ const open = { roles: [], scope: "public" as const };
 const Health = z.object({ status: z.literal("ok") }).meta({ id: "Health" });
 const Readiness = z.object({ ok: z.boolean(), checks: z.record(z.string(), z.string()) }).meta({ id: "Readiness" });
 
-const healthz = defineRoute({ method: "get", path: "/healthz", tags: ["system"], summary: "Whether the process runs", access: open, responses: { 200: jsonAnswer(Health, "It runs") } });
+const healthz = defineRoute({
+  method: "get",
+  path: "/healthz",
+  tags: ["system"],
+  summary: "Whether the process runs",
+  access: open,
+  responses: { 200: jsonAnswer(Health, "It runs") },
+});
 const readyz = defineRoute({
-  method: "get", path: "/readyz", tags: ["system"], summary: "Whether it can do its work now", access: open,
+  method: "get",
+  path: "/readyz",
+  tags: ["system"],
+  summary: "Whether it can do its work now",
+  access: open,
   responses: { 200: jsonAnswer(Readiness, "Ready"), 503: jsonAnswer(Readiness, "Not ready; the checks say why") },
 });
 
@@ -22,8 +33,12 @@ export function registerSystem(app: App, deps: AppDeps): void {
   const { exposeMetrics } = deps;
   if (!exposeMetrics) return;
   const metrics = defineRoute({
-    method: "get", path: "/metrics", tags: ["system"], summary: "Prometheus' exposition; without a token only where it is made public or on loopback",
-    access: exposeMetrics.public ? open : { roles: everyone, scope: "all" }, responses: { 200: { description: "Text", content: { "text/plain": { schema: z.string() } } } },
+    method: "get",
+    path: "/metrics",
+    tags: ["system"],
+    summary: "Prometheus' exposition; without a token only where it is made public or on loopback",
+    access: exposeMetrics.public ? open : { roles: everyone, scope: "all" },
+    responses: { 200: { description: "Text", content: { "text/plain": { schema: z.string() } } } },
   });
   app.openapi(metrics, async (c) => c.body(await exposeMetrics.expose(), 200, { "content-type": exposeMetrics.contentType }));
 }

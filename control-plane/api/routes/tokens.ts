@@ -10,21 +10,46 @@ import { defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 const operations = { roles: ["operations" as const], scope: "all" as const };
 const readers = { roles: ["operations" as const, "auditor" as const], scope: "all" as const };
 
-const list = defineRoute({ method: "get", path: "/api/v1/tokens", tags: ["tokens"], summary: "API tokens", access: readers, request: { query: PageQuery }, responses: { 200: jsonAnswer(pageOf(Token)) } });
+const list = defineRoute({
+  method: "get",
+  path: "/api/v1/tokens",
+  tags: ["tokens"],
+  summary: "API tokens",
+  access: readers,
+  request: { query: PageQuery },
+  responses: { 200: jsonAnswer(pageOf(Token)) },
+});
 const create = defineRoute({
-  method: "post", path: "/api/v1/tokens", tags: ["tokens"], summary: "Make a token; its secret is shown once", access: operations,
-  request: { body: jsonBody(NewToken) }, responses: { 201: jsonAnswer(MadeToken, "Made") },
+  method: "post",
+  path: "/api/v1/tokens",
+  tags: ["tokens"],
+  summary: "Make a token; its secret is shown once",
+  access: operations,
+  request: { body: jsonBody(NewToken) },
+  responses: { 201: jsonAnswer(MadeToken, "Made") },
 });
 const revoke = defineRoute({
-  method: "delete", path: "/api/v1/tokens/{id}", tags: ["tokens"], summary: "Revoke a token and its sessions at once", access: operations,
-  request: { params: z.object({ id: Id }) }, responses: { 204: { description: "Revoked" } },
+  method: "delete",
+  path: "/api/v1/tokens/{id}",
+  tags: ["tokens"],
+  summary: "Revoke a token and its sessions at once",
+  access: operations,
+  request: { params: z.object({ id: Id }) },
+  responses: { 204: { description: "Revoked" } },
 });
 
+const time = (at: Date | null) => at?.toISOString() ?? null;
+
 function shown(row: TokenRow): Token {
-  const time = (at: Date | null) => at?.toISOString() ?? null;
   return {
-    id: row.id, name: row.name, role: row.role, department: row.department_id, expiresAt: time(row.expires_at), revokedAt: time(row.revoked_at),
-    lastUsedAt: time(row.last_used_at), createdAt: row.created_at.toISOString(),
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    department: row.department_id,
+    expiresAt: time(row.expires_at),
+    revokedAt: time(row.revoked_at),
+    lastUsedAt: time(row.last_used_at),
+    createdAt: row.created_at.toISOString(),
   };
 }
 type Token = z.infer<typeof Token>;
@@ -38,7 +63,12 @@ export function registerTokens(app: App, deps: AppDeps): void {
     idempotent(c, deps, async (tx) => {
       const { name, role, department, expiresAt } = c.req.valid("json");
       const node = department === null ? null : await resolveDepartment(tx, department);
-      const made = await makeToken(tx, c.get("act"), { name, role, departmentId: node?.id ?? null, expiresAt: expiresAt === null ? null : new Date(expiresAt) });
+      const made = await makeToken(tx, c.get("act"), {
+        name,
+        role,
+        departmentId: node?.id ?? null,
+        expiresAt: expiresAt === null ? null : new Date(expiresAt),
+      });
       return { status: 201, body: { ...shown(made.token), secret: made.secret }, secret: true };
     }),
   );

@@ -1,7 +1,8 @@
 /** What every installation may ask for from the start. */
 import { type Kysely, sql } from "kysely";
 
-const flavour = (code: string, name: string, vcpu: number, memoryMib: number, diskGib: number) => ["flavour", code, name, JSON.stringify({ vcpu, memoryMib, diskGib })] as const;
+const flavour = (code: string, name: string, vcpu: number, memoryMib: number, diskGib: number) =>
+  ["flavour", code, name, JSON.stringify({ vcpu, memoryMib, diskGib })] as const;
 const entries = [
   flavour("small", "小型 1C2G", 1, 2048, 20),
   flavour("standard", "标准型 2C4G", 2, 4096, 40),
@@ -10,5 +11,6 @@ const entries = [
 ];
 
 export async function up(db: Kysely<unknown>): Promise<void> {
-  for (const [kind, code, name, spec] of entries) await sql`insert into catalogue (kind, code, name, spec) values (${kind}, ${code}, ${name}, ${spec}::jsonb)`.execute(db);
+  for (const [kind, code, name, spec] of entries)
+    await sql`insert into catalogue (kind, code, name, spec) values (${kind}, ${code}, ${name}, ${spec}::jsonb)`.execute(db);
 }

@@ -10,14 +10,21 @@ describe.each(engines)("access, on %s", (engine) => {
     api = await openApp(engine, { now: () => clock });
   });
   afterAll(() => api?.close());
-  const browser = (cookie: string, method = "GET", path = "/api/v1/sessions/current", headers: Record<string, string> = {}) => api.app.request(path, { method, headers: { cookie, ...headers } });
+  const browser = (cookie: string, method = "GET", path = "/api/v1/sessions/current", headers: Record<string, string> = {}) =>
+    api.app.request(path, { method, headers: { cookie, ...headers } });
 
   it("makes the first token once, however many start at the same moment", async () => {
     const made = await Promise.all([1, 2, 3].map(() => bootstrapToken(api.database.db, clock)));
     expect(made.filter((secret) => secret !== undefined)).toHaveLength(1);
     expect(await bootstrapToken(api.database.db, clock)).toBeUndefined();
     const operator = made.find((secret) => secret !== undefined);
-    expect((await api.call(operator, "GET", "/api/v1/sessions/current")).body).toEqual({ role: "operations", name: "operator", department: null, departmentName: null, expiresAt: null });
+    expect((await api.call(operator, "GET", "/api/v1/sessions/current")).body).toEqual({
+      role: "operations",
+      name: "operator",
+      department: null,
+      departmentName: null,
+      expiresAt: null,
+    });
   });
 
   it("shows a token's secret once and stores only its hash", async () => {
@@ -27,7 +34,9 @@ describe.each(engines)("access, on %s", (engine) => {
     expect(status).toBe(201);
     expect((await api.call(body.secret, "GET", "/api/v1/audit")).status).toBe(200);
     expect((await send()).body).toMatchObject({ status: 409, code: "conflict" });
-    const kept = await Promise.all((["tokens", "idempotency_keys", "audit_entries"] as const).map((table) => api.database.db.selectFrom(table).selectAll().execute()));
+    const kept = await Promise.all(
+      (["tokens", "idempotency_keys", "audit_entries"] as const).map((table) => api.database.db.selectFrom(table).selectAll().execute()),
+    );
     expect(JSON.stringify(kept)).not.toContain(body.secret);
   });
 
@@ -38,7 +47,10 @@ describe.each(engines)("access, on %s", (engine) => {
     expect((await make({ role: "department" })).body).toMatchObject({ code: "rule-broken", errors: [{ pointer: "/department" }] });
     expect((await make({ role: "auditor", department: "bureau" })).body).toMatchObject({ code: "rule-broken" });
     expect((await make({ role: "department", department: "bureau" })).status).toBe(201);
-    expect((await make({ role: "auditor", expiresAt: "2026-11-23T07:59:59Z" })).body).toMatchObject({ code: "rule-broken", errors: [{ pointer: "/expiresAt" }] });
+    expect((await make({ role: "auditor", expiresAt: "2026-11-23T07:59:59Z" })).body).toMatchObject({
+      code: "rule-broken",
+      errors: [{ pointer: "/expiresAt" }],
+    });
   });
 
   it("ends with the token's time", async () => {

@@ -12,14 +12,17 @@ describe.each(engines)("live events, on %s", (engine) => {
   beforeAll(async () => {
     api = await openApp(engine);
     const act = systemAct(new Date());
-    const department = (code: string) => api.database.db.transaction().execute((tx) => createDepartment(tx, act, { parentId: null, code, nameZh: code, nameEn: code, level: "city", line: null }));
+    const department = (code: string) =>
+      api.database.db.transaction().execute((tx) => createDepartment(tx, act, { parentId: null, code, nameZh: code, nameEn: code, level: "city", line: null }));
     ours = (await department("ours")).id;
     others = (await department("others")).id;
   });
   afterAll(() => api?.close());
 
   const happen = async (departmentId: string, type: string) => {
-    await api.database.db.transaction().execute((tx) => appendEvent(tx, { at: new Date(), departmentId, requestId: null, type, subjectId: null, data: { type } }));
+    await api.database.db
+      .transaction()
+      .execute((tx) => appendEvent(tx, { at: new Date(), departmentId, requestId: null, type, subjectId: null, data: { type } }));
     notifyEvents();
   };
 
@@ -33,7 +36,12 @@ describe.each(engines)("live events, on %s", (engine) => {
       async next(): Promise<{ id: string; event: string; data: { type: string } }> {
         while (!text.includes("\n\n")) text += (await reader.read()).value ?? "";
         const end = text.indexOf("\n\n");
-        const fields = Object.fromEntries(text.slice(0, end).split("\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]));
+        const fields = Object.fromEntries(
+          text
+            .slice(0, end)
+            .split("\n")
+            .map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]),
+        );
         text = text.slice(end + 2);
         return { id: fields["id"]!, event: fields["event"]!, data: (JSON.parse(fields["data"]!) as { data: { type: string } }).data };
       },
@@ -59,8 +67,7 @@ describe.each(engines)("live events, on %s", (engine) => {
   });
 
   // PGlite has one connection: two transactions at once are PostgreSQL's alone, and there an earlier id may commit later.
-  const concurrent = engine === "postgres" ? it : undefined;
-  concurrent?.("does not step over an event whose transaction commits after a later one's", async () => {
+  it.for(engine === "postgres" ? [engine] : [])("on %s does not step over an event whose transaction commits after a later one's", async () => {
     const live = await listen(await api.token("operations"));
     const { promise: mayCommit, resolve: commit } = Promise.withResolvers<void>();
     const { promise: written, resolve: wrote } = Promise.withResolvers<void>();
@@ -80,6 +87,9 @@ describe.each(engines)("live events, on %s", (engine) => {
   });
 
   it("refuses a Last-Event-ID that is none", async () => {
-    expect((await api.call(await api.token("operations"), "GET", "/api/v1/events", { headers: { "last-event-id": "x" } })).body).toMatchObject({ status: 400, code: "malformed" });
+    expect((await api.call(await api.token("operations"), "GET", "/api/v1/events", { headers: { "last-event-id": "x" } })).body).toMatchObject({
+      status: 400,
+      code: "malformed",
+    });
   });
 });

@@ -26,7 +26,8 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
     const seen = await api.call(viewer, "GET", "/api/v1/departments");
     expect(seen.body.items.map((one: { code: string }) => one.code)).toEqual(["tree-left", "tree-left-1"]);
     expect((await api.call(viewer, "GET", `/api/v1/departments/${below.id}`)).status).toBe(200);
-    for (const hidden of [root.id, "tree", "tree-right"]) expect((await api.call(viewer, "GET", `/api/v1/departments/${hidden}`)).body).toMatchObject({ status: 404, code: "not-found" });
+    for (const hidden of [root.id, "tree", "tree-right"])
+      expect((await api.call(viewer, "GET", `/api/v1/departments/${hidden}`)).body).toMatchObject({ status: 404, code: "not-found" });
   });
 
   it("makes a quota account per dimension with each department", async () => {
@@ -54,20 +55,29 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
 
   it("does a POST once for each Idempotency-Key", async () => {
     const body = { code: "once", nameZh: "一次", nameEn: "Once", level: "city" };
-    const send = (more: object = {}) => api.call(operations, "POST", "/api/v1/departments", { body: { ...body, ...more }, headers: { "idempotency-key": `once-${engine}` } });
+    const send = (more: object = {}) =>
+      api.call(operations, "POST", "/api/v1/departments", { body: { ...body, ...more }, headers: { "idempotency-key": `once-${engine}` } });
     const [first, second] = await Promise.all([send(), send()]);
     expect([first.status, second.status]).toEqual([201, 201]);
     expect(first.body).toEqual(second.body);
     expect([first, second].filter((answer) => answer.headers.has("idempotency-replayed"))).toHaveLength(1);
     expect((await send({ nameEn: "Twice" })).body).toMatchObject({ status: 422, code: "idempotency-key-reused" });
-    expect((await api.call(operations, "POST", "/api/v1/departments", { body, headers: { "idempotency-key": "" } })).body).toMatchObject({ status: 400, code: "idempotency-key-missing" });
+    expect((await api.call(operations, "POST", "/api/v1/departments", { body, headers: { "idempotency-key": "" } })).body).toMatchObject({
+      status: 400,
+      code: "idempotency-key-missing",
+    });
   });
 
   it("keeps no key for a refused POST, nor what it had done", async () => {
     const send = (project: string) =>
-      api.call(operations, "POST", "/api/v1/applications", { body: { department: "refused", project, code: "a", name: "A", contact: "somebody" }, headers: { "idempotency-key": `refused-${engine}` } });
+      api.call(operations, "POST", "/api/v1/applications", {
+        body: { department: "refused", project, code: "a", name: "A", contact: "somebody" },
+        headers: { "idempotency-key": `refused-${engine}` },
+      });
     await department("refused");
-    await api.call(operations, "POST", "/api/v1/projects", { body: { department: "refused", code: "p", name: "P", fiscalYear: 2026, budgetFen: 1, stage: "approved" } });
+    await api.call(operations, "POST", "/api/v1/projects", {
+      body: { department: "refused", code: "p", name: "P", fiscalYear: 2026, budgetFen: 1, stage: "approved" },
+    });
     expect((await send("none")).status).toBe(404);
     expect((await send("p")).status).toBe(201);
   });
@@ -89,12 +99,18 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
     const viewer = await api.token("department", id);
     expect((await api.call(viewer, "POST", "/api/v1/departments", { body: { code: "no", nameZh: "x", nameEn: "x", level: "x" } })).status).toBe(403);
     const entries = (await api.call(await api.token("auditor"), "GET", "/api/v1/audit?department=audited")).body.items;
-    expect(entries.map((entry: { action: string; result: string }) => `${entry.action} ${entry.result}`)).toEqual(["POST /api/v1/departments denied", "token.create done", "department.create done"]);
+    expect(entries.map((entry: { action: string; result: string }) => `${entry.action} ${entry.result}`)).toEqual([
+      "POST /api/v1/departments denied",
+      "token.create done",
+      "department.create done",
+    ]);
     expect(JSON.stringify(entries)).not.toContain(viewer);
   });
 
   it("refuses a pool's capacity below what is taken", async () => {
-    const pool = (await api.call(operations, "POST", "/api/v1/pools", { body: { code: "pool", name: "P", kind: "compute", site: "S", capacity: { hosts: 10, vcpu: 20 } } })).body;
+    const pool = (
+      await api.call(operations, "POST", "/api/v1/pools", { body: { code: "pool", name: "P", kind: "compute", site: "S", capacity: { hosts: 10, vcpu: 20 } } })
+    ).body;
     expect(pool).toMatchObject({ endpoint: "/var/lib/zhengyun/embedded", capacity: { hosts: 10, vcpu: 20 }, taken: { hosts: 0, vcpu: 0 } });
     await api.database.db.updateTable("pool_accounts").set({ taken: 5 }).where("pool_id", "=", pool.id).where("dimension", "=", "hosts").execute();
     const change = (hosts: number) => api.call(operations, "PATCH", "/api/v1/pools/pool", { body: { capacity: { hosts } }, headers: { "if-match": "*" } });
@@ -109,6 +125,9 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
     const nul = await api.call(operations, "POST", "/api/v1/departments", { body: { code: "nul", nameZh: "a\0b", nameEn: "\ud800", level: "x" } });
     expect(nul.body.errors.map((error: { pointer: string }) => error.pointer)).toEqual(["/nameZh", "/nameEn"]);
     expect((await api.call(operations, "POST", "/api/v1/departments", { body: "{" })).body).toMatchObject({ status: 400, code: "malformed" });
-    expect((await api.call(operations, "POST", "/api/v1/departments", { body: "{}", headers: { "content-type": "text/plain" } })).body).toMatchObject({ status: 415, code: "unsupported-media-type" });
+    expect((await api.call(operations, "POST", "/api/v1/departments", { body: "{}", headers: { "content-type": "text/plain" } })).body).toMatchObject({
+      status: 415,
+      code: "unsupported-media-type",
+    });
   });
 });

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DirectoryInUse, lockDirectory } from "../../../control-plane/store/lock.ts";
 
@@ -24,13 +25,13 @@ const contender = `
   const { lockDirectory } = await import(${JSON.stringify(module)});
   process.stdout.write("ready\\n");
   process.stdin.once("data", () => {
-    try { lockDirectory(${"process.argv[1]"}); process.stdout.write("took\\n"); } catch (error) { process.stdout.write(error.name + "\\n"); }
+    try { lockDirectory(process.argv[1]); process.stdout.write("took\\n"); } catch (error) { process.stdout.write(error.name + "\\n"); }
   });`;
 
-function contend(): { child: ChildProcess; line(): Promise<string> } {
+function contend(): { child: ChildProcessByStdio<Writable, Readable, null>; line: () => Promise<string> } {
   const child = spawn(process.execPath, ["--input-type=module", "-e", contender, data], { stdio: ["pipe", "pipe", "inherit"] });
   children.push(child);
-  return { child, line: async () => String((await once(child.stdout!, "data"))[0]).trim() };
+  return { child, line: async () => String((await once(child.stdout, "data"))[0]).trim() };
 }
 
 describe("lockDirectory", () => {
@@ -55,7 +56,7 @@ describe("lockDirectory", () => {
       const contenders = Array.from({ length: 6 }, contend);
       await Promise.all(contenders.map(({ line }) => line()));
       const answers = contenders.map(({ line }) => line());
-      for (const { child } of contenders) child.stdin!.write("go\n");
+      for (const { child } of contenders) child.stdin.write("go\n");
       const said = await Promise.all(answers);
       expect(said.toSorted()).toEqual(["DirectoryInUse", "DirectoryInUse", "DirectoryInUse", "DirectoryInUse", "DirectoryInUse", "took"]);
       // Killed, not asked: its lock stays and the next round finds it dead.

@@ -30,29 +30,33 @@ export async function eventStream(c: ApiContext, deps: AppDeps, filter: EventFil
   for (const event of await read(Math.max(0, from - lookBack))) if (event.id <= from) seen.add(event.id);
   c.header("cache-control", "no-store");
   c.header("x-accel-buffering", "no");
-  return streamSSE(c, async (stream) => {
-    const gone = new AbortController();
-    stream.onAbort(() => gone.abort());
-    const until = Date.now() + lifeMs;
-    let last = from;
-    let spoke = Date.now();
-    while (!gone.signal.aborted && Date.now() < until) {
-      const rows = await read(Math.max(0, last - lookBack));
-      for (const row of rows.filter(({ id }) => !seen.has(id))) {
-        await stream.writeSSE({ id: String(row.id), event: row.type, data: JSON.stringify(shown(row)) });
-        seen.add(row.id);
-        last = Math.max(last, row.id);
-        spoke = Date.now();
+  return streamSSE(
+    c,
+    async (stream) => {
+      const gone = new AbortController();
+      stream.onAbort(() => gone.abort());
+      const until = Date.now() + lifeMs;
+      let last = from;
+      let spoke = Date.now();
+      while (!gone.signal.aborted && Date.now() < until) {
+        const rows = await read(Math.max(0, last - lookBack));
+        for (const row of rows.filter(({ id }) => !seen.has(id))) {
+          await stream.writeSSE({ id: String(row.id), event: row.type, data: JSON.stringify(shown(row)) });
+          seen.add(row.id);
+          last = Math.max(last, row.id);
+          spoke = Date.now();
+        }
+        for (const id of seen) if (id < last - lookBack) seen.delete(id);
+        if (rows.length === batch) continue;
+        if (Date.now() - spoke > keepAliveMs) {
+          await stream.write(": still here\n\n");
+          spoke = Date.now();
+        }
+        await wake(gone.signal);
       }
-      for (const id of seen) if (id < last - lookBack) seen.delete(id);
-      if (rows.length === batch) continue;
-      if (Date.now() - spoke > keepAliveMs) {
-        await stream.write(": still here\n\n");
-        spoke = Date.now();
-      }
-      await wake(gone.signal);
-    }
-  });
+    },
+    async (error) => deps.log.warn({ err: error, correlationId: c.get("correlationId") }, "a stream of events broke"),
+  );
 }
 
 /** Until this process has new events, a second is over, or the reader has gone. */

@@ -15,6 +15,8 @@ export interface Answer {
   secret?: boolean;
 }
 
+const hash = (text: string) => createHash("sha256").update(text).digest("hex");
+
 /** Runs `effect` in a transaction, or repeats the answer of the first request with this key. A refused request changes nothing and keeps no key. */
 export async function idempotent(c: ApiContext, deps: AppDeps, effect: (tx: Tx) => Promise<Answer>): Promise<Response> {
   const key = c.req.header("idempotency-key");
@@ -22,20 +24,21 @@ export async function idempotent(c: ApiContext, deps: AppDeps, effect: (tx: Tx) 
     throw new Refusal("idempotency-key-missing", "Every POST needs an Idempotency-Key.", {
       remedy: "Send a new UUID for each new request and the same one when you repeat it.",
     });
-  const hash = (text: string) => createHash("sha256").update(text).digest("hex");
   const body = await c.req.text();
   const id = hash(`${c.get("principal").tokenId}\n${key}`);
   const methodPath = `${c.req.method} ${c.req.path}`;
   let replayed = true;
-  const answer = await deps.db.transaction().execute(async (tx): Promise<StoredAnswer> => {
-    const first = await takeKey(tx, { id, methodPath, bodyHash: hash(body), now: deps.now() });
-    if (first) return first;
-    replayed = false;
-    const done = await effect(tx);
-    const fresh: StoredAnswer = { status: done.status, headers: done.headers ?? {}, body: done.body === undefined ? "" : JSON.stringify(done.body) };
-    await keepAnswer(tx, id, done.secret ? { ...fresh, body: null } : fresh);
-    return fresh;
-  });
+  const answer = await repeated(() =>
+    deps.db.transaction().execute(async (tx): Promise<StoredAnswer> => {
+      const first = await takeKey(tx, { id, methodPath, bodyHash: hash(body), now: deps.now() });
+      if (first) return first;
+      replayed = false;
+      const done = await effect(tx);
+      const fresh: StoredAnswer = { status: done.status, headers: done.headers ?? {}, body: done.body === undefined ? "" : JSON.stringify(done.body) };
+      await keepAnswer(tx, id, done.secret ? { ...fresh, body: null } : fresh);
+      return fresh;
+    }),
+  );
   if (!replayed) notifyEvents();
   if (answer.body === null) {
     throw new Refusal("conflict", "This was done already. The answer held a secret, which is shown only once.", {
@@ -46,4 +49,18 @@ export async function idempotent(c: ApiContext, deps: AppDeps, effect: (tx: Tx) 
   if (replayed) headers.set("idempotency-replayed", "true");
   if (answer.body !== "") headers.set("content-type", "application/json");
   return new Response(answer.body === "" ? null : answer.body, { status: answer.status, headers });
+}
+
+const attempts = 4;
+
+/** PostgreSQL ends one of two transactions that wait for each other; that one has changed nothing and is tried again. */
+async function repeated<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (attempt === attempts || (code !== "40P01" && code !== "40001")) throw error;
+    }
+  }
 }

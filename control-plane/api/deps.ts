@@ -3,17 +3,9 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Logger } from "pino";
 import type { Act } from "../store/act.ts";
-import type { Db, Tx } from "../store/database.ts";
+import type { Db } from "../store/database.ts";
+import type { Queue } from "../store/queue.ts";
 import type { Role } from "../store/schema.ts";
-
-/** Puts work on the queue within the transaction that makes it necessary (jobs/queue.ts). */
-export interface Queue {
-  plan(tx: Tx, requestId: string): Promise<void>;
-  apply(tx: Tx, departmentId: string): Promise<void>;
-  backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
-  restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
-  stackOperation(tx: Tx, id: string, departmentId: string): Promise<void>;
-}
 
 /** What the API tells the metrics. */
 export interface ApiMetrics {

@@ -1,8 +1,8 @@
 /** The queue: pg-boss in the control plane's own database, so that work is enqueued in the transaction that makes it necessary. */
 import { sql } from "kysely";
 import { fromKysely, fromPglite, PgBoss } from "pg-boss";
-import type { Queue } from "../api/deps.ts";
 import type { OpenDatabase, Tx } from "../store/database.ts";
+import type { Queue } from "../store/queue.ts";
 
 export type { Queue };
 

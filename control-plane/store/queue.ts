@@ -1,0 +1,11 @@
+/** What a transaction may leave to be done after its commit. The API asks by this, the jobs keep it (jobs/queue.ts). */
+import type { Tx } from "./database.ts";
+
+/** Puts work on the queue within the transaction that makes it necessary: it is there if and only if that commits. */
+export interface Queue {
+  plan(tx: Tx, requestId: string): Promise<void>;
+  apply(tx: Tx, departmentId: string): Promise<void>;
+  backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
+  restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
+  stackOperation(tx: Tx, id: string, departmentId: string): Promise<void>;
+}

@@ -1,7 +1,7 @@
 /** A department's estate: what is wanted, what an apply begins with, and what its outcome settles. */
 import { sql, type Selectable } from "kysely";
 import { digestOf } from "../domain/digest.ts";
-import { type AnySpec, estateOf } from "../domain/resources.ts";
+import { type AnySpec, estateOf, type Quantity } from "../domain/resources.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import type { DepartmentSpec, HostSpec, PoolEndpoint, SpecKind, VolumeSpec } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
@@ -10,7 +10,7 @@ import { appendAudits } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvent } from "./events.ts";
 import { takeCapacity } from "./proposing.ts";
-import { releaseResources, settleCharges } from "./quotas.ts";
+import { giveBackDifference, releaseResources, settleCharges } from "./quotas.ts";
 import { move, type Seal } from "./requests.ts";
 import type { Resources } from "./schema.ts";
 import { closeUptime } from "./uptime.ts";
@@ -114,6 +114,11 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
     const ids = kept.map(({ resource }) => resource.id);
     await tx.updateTable("resources").set({ phase: "live", applied: sql<string>`wanted`, opened_at: sql<Date>`coalesce(opened_at, ${act.now}::timestamptz)`, updated_at: act.now, revision: sql<number>`revision + 1` }).where("id", "in", ids).execute();
     await settleCharges(tx, act, kept.map(({ item }) => item.id), "used");
+    for (const { item, resource } of kept) {
+      const less = (item.spec as { charge: Quantity[] }).charge.filter((one) => one.quantity < 0).map((one) => ({ ...one, quantity: -one.quantity }));
+      const given = await giveBackDifference(tx, act, { departmentId, requestId: item.request_id, itemId: item.id, resourceId: resource.id, less });
+      await takeCapacity(tx, given.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })));
+    }
     await hold(tx, act, kept.map(({ resource }) => ({ resource, quantities: of(resource) })));
     // A host's item is active when a reading of the driver says that it runs; the rest has nothing more to wait for.
     await finishItems(tx, kept.filter(({ item, resource }) => resource.kind !== "host" || item.action === "stop" || item.action === "extend" || resource.observed_state === "running").map(({ item }) => item.id));

@@ -116,6 +116,27 @@ async function moveCharges(tx: Tx, act: Act, which: ReturnType<typeof sql>, to: 
     from sums s where q.department_id = s.ancestor_id and q.dimension = s.dimension`.execute(tx);
 }
 
+/**
+ * A resource that has become smaller gives back the difference, once for each item: as a charge of its own with a negative quantity.
+ * @returns what was given back now
+ */
+export async function giveBackDifference(tx: Tx, act: Act, ask: { departmentId: string; requestId: string; itemId: string; resourceId: string; less: readonly Quantity[] }): Promise<Quantity[]> {
+  const given = await tx.selectFrom("quota_charges").select("id").where("item_id", "=", ask.itemId).where("quantity", "<", 0).executeTakeFirst();
+  if (given || ask.less.length === 0) return [];
+  await lockChain(tx, ask.departmentId, ask.less.map((one) => one.dimension));
+  await tx.insertInto("quota_charges").values(
+    ask.less.map((one) => ({
+      id: newId("chg", act.now), department_id: ask.departmentId, resource_id: ask.resourceId, request_id: ask.requestId, item_id: ask.itemId, dimension: one.dimension,
+      quantity: -one.quantity, state: "used" as const, expires_at: null, created_at: act.now, settled_at: act.now,
+    })),
+  ).execute();
+  await sql`
+    update quota_accounts q set used = q.used - w.quantity
+    from unnest(${sql.val(ask.less.map((one) => one.dimension))}::text[], ${sql.val(ask.less.map((one) => one.quantity))}::bigint[]) as w(dimension, quantity), department_ancestors a
+    where a.department_id = ${ask.departmentId} and q.department_id = a.ancestor_id and q.dimension = w.dimension`.execute(tx);
+  return [...ask.less];
+}
+
 /** @throws Refusal not-found, precondition-failed, or rule-broken for a limit below what is held */
 export async function setLimit(tx: Tx, act: Act, departmentId: string, dimension: Dimension, limit: number | null, ifMatch?: number): Promise<QuotaRow> {
   const before = await tx.selectFrom("quota_accounts").selectAll().where("department_id", "=", departmentId).where("dimension", "=", dimension).forUpdate().executeTakeFirst();

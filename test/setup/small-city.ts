@@ -1,0 +1,65 @@
+/** A small city for tests: a city, a bureau below it and an office below that, each with an application, and pools with room. */
+import { City } from "../../control-plane/contract/city.ts";
+import { NewRequest } from "../../control-plane/contract/requests.ts";
+import type { Outcome } from "../../infra/operations.ts";
+import { systemAct, type Act } from "../../control-plane/store/act.ts";
+import { importCity } from "../../control-plane/store/city.ts";
+import type { Db, Tx } from "../../control-plane/store/database.ts";
+import { beginApply, settleApply } from "../../control-plane/store/estates.ts";
+import { recordTransitions, transitionsOf } from "../../control-plane/store/readings.ts";
+import { approve, createRequest, recordPlan, type RequestRow } from "../../control-plane/store/requests.ts";
+
+export const plain = (_context: string, text: string) => text;
+const departments = ["city", "bureau", "office"];
+
+export function smallCity(options: { endpoint?: string; hosts?: number } = {}) {
+  const endpoint = options.endpoint ?? "";
+  const hosts = options.hosts ?? 40;
+  return City.parse({
+    name: "Small city",
+    pools: [
+      { code: "compute", name: "Compute", kind: "compute", site: "Site A", endpoint, capacity: { hosts: 60, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000 } },
+      { code: "storage", name: "Storage", kind: "storage", site: "Site A", endpoint, capacity: { "storage_gib:standard": 10_000 } },
+      { code: "backup", name: "Backup", kind: "backup", site: "Site B", endpoint, capacity: { backup_gib: 10_000 } },
+    ],
+    departments: departments.map((code, index) => ({ code, parent: departments[index - 1] ?? null, nameZh: `部门${index}`, nameEn: code, level: "city" })),
+    quotas: departments.map((department, index) => ({ department, limits: { hosts: hosts - index, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000, backup_gib: 10_000 } })),
+    projects: departments.map((department) => ({ department, code: "p", name: "Project", fiscalYear: 2026, budgetFen: 100, stage: "approved" })),
+    applications: departments.map((department) => ({ department, project: "p", code: `${department}-app`, name: "Application", contact: "somebody" })),
+  });
+}
+
+/** Changes as their authors make them, without engine and API: what the stores promise. */
+export function openBooks(db: Db) {
+  const applicant = { tokenId: "tok_applicant", role: "department", departmentId: null };
+  const approver = { tokenId: "tok_approver", role: "operations", departmentId: null };
+  const act = (actor = "system"): Act => ({ ...systemAct(new Date()), actor });
+  const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
+  const ask = (department: string, items: unknown[]) =>
+    change((tx) => createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), plain));
+  const decide = async (request: RequestRow): Promise<RequestRow> => {
+    const planned = await change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));
+    return change((tx) => approve(tx, act("tok_approver"), approver, request.id, { planHash: planned.plan_hash ?? "", reason: "" }));
+  };
+  /** One `up` in which these resources fail. */
+  const apply = async (departmentId: string, failing: readonly string[] = []): Promise<boolean> => {
+    const begun = await change((tx) => beginApply(tx, act(), departmentId, plain));
+    if (begun.unchanged) return false;
+    const outcome: Outcome = {
+      operation: "op", steps: [], durationMs: 1, result: failing.length === 0 ? "succeeded" : "failed",
+      failures: failing.map((name) => ({ kind: "host", name, code: "unknown-image", message: "no such image" })),
+    };
+    return (await change((tx) => settleApply(tx, act(), departmentId, { hash: begun.hash, fence: begun.fence, outcome }))).again;
+  };
+  /** Everything that should run is seen running. */
+  const observe = async () => {
+    const pools = (await db.selectFrom("pools").select("id").execute()).map((row) => row.id);
+    const live = await db.selectFrom("resources").select(["id", "kind"]).where("phase", "=", "live").execute();
+    const seen = live.map((row) => ({ name: row.id, state: row.kind === "host" ? "running" : "present" }));
+    await change(async (tx) => recordTransitions(tx, act(), await transitionsOf(tx, pools, seen)));
+  };
+  return { applicant, approver, act, change, ask, decide, apply, observe, import: (city = smallCity()) => change((tx) => importCity(tx, act("tok_applicant"), city, { principal: { ...applicant, name: "", expiresAt: null } as never, seal: plain, defaultEndpoint: "/nowhere" } as never)) };
+}
+
+export const host = (name: string, flavour = "standard") => ({ action: "create", kind: "host", spec: { name, flavour, image: "zhengyun-base-1" } });
+export const volume = (name: string, sizeGib = 10) => ({ action: "create", kind: "volume", spec: { name, sizeGib } });

@@ -6,7 +6,8 @@ export const shared = css`
   h1 { font-size: 1.5rem; margin: 0 0 0.75rem; }
   h2 { font-size: 1.1rem; margin: 1.5rem 0 0.5rem; }
   a { color: var(--accent); }
-  .card { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: 1rem; overflow-x: auto; }
+  .card { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: 1rem; overflow-x: auto; margin-bottom: 1rem; }
+  .card > h2 { margin-top: 0; }
   .bar { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: center; margin-bottom: 0.75rem; }
   .muted { color: var(--muted); }
   table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }

@@ -14,6 +14,8 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  // prom-client names these gauges like counters; promtool refuses that.
+  for (const name of ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"]) registry.removeSingleMetric(name);
   const registers = [registry];
   const department = ["department", "code"] as const;
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Gauge({ name: `zhengyun_${name}`, help, labelNames: [...labelNames], registers });

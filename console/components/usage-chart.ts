@@ -48,7 +48,7 @@ export class UsageChart extends LitElement {
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line") } };
     this.#plot = new uPlot(
       {
-        width: this.clientWidth || 800, height: 240, cursor: { show: false },
+        width: this.clientWidth || 800, height: 240, cursor: { show: false }, legend: { live: false },
         scales: { x: { time: false, range: [-0.6, this.bars.length - 0.4] }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [
           { ...axis, grid: { show: false }, splits: () => this.bars.map((_, index) => index), values: () => this.bars.map((bar) => (bar.name.length > 8 ? `${bar.name.slice(0, 7)}…` : bar.name)), rotate: this.bars.length > 8 ? -35 : 0, size: this.bars.length > 8 ? 70 : 40 },

@@ -14,6 +14,8 @@ export interface Held {
   phase: string;
   poolId: string | null;
   wanted: AnySpec;
+  /** Number of another open request that changes or retires it; null: none. */
+  changedBy: string | null;
 }
 
 export interface Context {
@@ -46,7 +48,10 @@ export interface Proposals {
   shortages: string[];
 }
 
-/** @throws Refusal invalid-body with a pointer to each item that cannot be */
+/**
+ * @throws Refusal invalid-body with a pointer to each item that cannot be, or conflict while another open request changes the same thing:
+ * each change is counted from what the thing is now, so two at once would be charged wrongly
+ */
 export function propose(items: readonly Item[], context: Context): Proposals {
   const errors: { pointer: string; detail: string }[] = [];
   const shortages: string[] = [];
@@ -55,11 +60,18 @@ export function propose(items: readonly Item[], context: Context): Proposals {
   const retiring = new Set(items.flatMap((item) => (item.action === "retire" ? [item.id] : [])));
   const names = new Set(context.held.filter((one) => !retiring.has(one.id)).map((one) => `${one.kind} ${one.name}`));
 
+  const named = new Set<string>();
+  let conflicts = 0;
+
   const fail = (position: number, field: string, detail: string) => void errors.push({ pointer: `/items/${position}${field}`, detail });
+  const conflict = (position: number, field: string, detail: string) => {
+    conflicts++;
+    fail(position, field, detail);
+  };
   const poolOf = (id: string | null) => pools.find((pool) => pool.id === id);
   const find = (kind: SpecKind, reference: string) =>
     proposals.find((one) => one.kind === kind && one.action === "create" && one.name === reference) ??
-    context.held.find((one) => one.kind === kind && (one.id === reference || one.name === reference) && (one.phase === "live" || one.phase === "wanted"));
+    context.held.find((one) => one.kind === kind && (one.id === reference || one.name === reference) && (one.phase === "live" || one.phase === "wanted") && !retiring.has(one.id));
   const idOf = (found: Proposal | Held) => ("resourceId" in found ? found.resourceId : found.id);
 
   const put = (position: number, wish: Omit<Wish, "securityLevel" | "zone">): Extract<Placed, { pool: PoolView }> | undefined => {
@@ -70,6 +82,16 @@ export function propose(items: readonly Item[], context: Context): Proposals {
     }
     if (placed.shortage) shortages.push(placed.reason);
     else fail(position, "/spec", `No pool may take this: ${placed.reason}`);
+    return undefined;
+  };
+  /** Where the other end of an attachment that this request asks for lies already: what is attached must be reachable. */
+  const besideOf = (kind: "host" | "volume", name: string) => {
+    for (const item of items) {
+      if (item.action !== "create" || item.kind !== "attachment" || item.spec[kind] !== name) continue;
+      const other = kind === "host" ? find("volume", item.spec.volume) : find("host", item.spec.host);
+      const pool = other && poolOf(other.poolId);
+      if (pool) return { driver: pool.driver, endpoint: pool.endpoint };
+    }
     return undefined;
   };
   const unplaced = (kind: PoolView["kind"]) => pools.find((pool) => pool.kind === kind)?.id ?? context.newId("host");
@@ -86,13 +108,13 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         const { flavour: _code, pool, expiresAt, name, ...rest } = item.spec;
         const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, power: "running", application: context.application.id };
         const charge = metersOf("host", wanted);
-        const placed = put(position, { kind: "compute", pool, needs: charge });
+        const placed = put(position, { kind: "compute", pool, needs: charge, beside: besideOf("host", name) });
         wanted.pool = placed?.pool.id ?? unplaced("compute");
         proposals.push({ ...proposal, name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge, expiresAt: expiresAt ?? null });
       } else if (item.kind === "volume") {
         const wanted: VolumeSpec = { name: resourceId, pool: "", tier: item.spec.tier, sizeGib: item.spec.sizeGib, application: context.application.id };
         const charge = metersOf("volume", wanted);
-        const placed = put(position, { kind: "storage", tier: item.spec.tier, pool: item.spec.pool, needs: charge });
+        const placed = put(position, { kind: "storage", tier: item.spec.tier, pool: item.spec.pool, needs: charge, beside: besideOf("volume", item.spec.name) });
         wanted.pool = placed?.pool.id ?? unplaced("storage");
         proposals.push({ ...proposal, name: item.spec.name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge, expiresAt: item.spec.expiresAt ?? null });
       } else if (item.kind === "attachment") {
@@ -132,12 +154,23 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       fail(position, "/id", held ? `${held.name} is ${held.phase}, not live.` : `This application has no ${item.kind} ${item.id}.`);
       continue;
     }
+    // An extension changes only the register: it may go along with one other change.
+    const key = `${held.id} ${item.action === "extend" ? "extend" : ""}`;
+    if (named.has(key)) {
+      fail(position, "/id", `${held.name} is changed by another item of this request already.`);
+      continue;
+    }
+    named.add(key);
+    if (held.changedBy !== null && item.action !== "extend") {
+      conflict(position, "/id", `${held.name} is being changed by request ${held.changedBy}: wait until that is done, or withdraw it.`);
+      continue;
+    }
     const change = { position, action: item.action, kind: held.kind, resourceId: held.id, name: held.name, poolId: held.poolId, placement: null, expiresAt: null as string | null };
     if (item.action === "retire") {
       const users = context.held.filter((one) => (one.wanted as AttachmentSpec).volume === held.id && one.kind !== "volume" && !retiring.has(one.id));
-      if (held.kind === "volume" && users.length > 0) fail(position, "/id", `${held.name} is still used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}: retire these too.`);
+      if (held.kind === "volume" && users.length > 0) conflict(position, "/id", `${held.name} is still used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}: retire these too.`);
       const attachments = held.kind === "host" ? context.held.filter((one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).host === held.id && !retiring.has(one.id)) : [];
-      if (attachments.length > 0) fail(position, "/id", `${held.name} still has ${attachments.map((one) => `attachment ${one.name} (${one.id})`).join(", ")}: retire these too.`);
+      if (attachments.length > 0) conflict(position, "/id", `${held.name} still has ${attachments.map((one) => `attachment ${one.name} (${one.id})`).join(", ")}: retire these too.`);
       proposals.push({ ...change, wanted: held.wanted, charge: [] });
     } else if (item.action === "extend") {
       proposals.push({ ...change, wanted: held.wanted, charge: [], expiresAt: item.spec.expiresAt });
@@ -164,6 +197,6 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       proposals.push({ ...change, wanted, charge });
     }
   }
-  if (errors.length > 0) throw new Refusal("invalid-body", errors[0]!.detail, { errors });
+  if (errors.length > 0) throw new Refusal(conflicts === errors.length ? "conflict" : "invalid-body", errors[0]!.detail, { errors });
   return { items: proposals, shortages };
 }

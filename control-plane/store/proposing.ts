@@ -27,10 +27,13 @@ export async function readPools(db: Db): Promise<PoolView[]> {
   }));
 }
 
-/** Resources of an application that are not gone. */
+/** Resources of an application that are not gone, and by which other open request each is being changed. */
 export async function readHeld(db: Db, applicationId: string): Promise<Held[]> {
-  const rows = await db.selectFrom("resources").select(["id", "kind", "name", "phase", "pool_id", "wanted"]).where("application_id", "=", applicationId).where("phase", "in", ["proposed", "wanted", "live", "retiring"]).execute();
-  return rows.map((row) => ({ id: row.id, kind: row.kind, name: row.name, phase: row.phase, poolId: row.pool_id, wanted: row.wanted as AnySpec }));
+  const rows = await db.selectFrom("resources as r").select(["r.id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted"])
+    .select((where) => where.selectFrom("request_items as i").innerJoin("requests as q", "q.id", "i.request_id").select("q.number").whereRef("i.resource_id", "=", "r.id")
+      .where("i.action", "not in", ["create", "extend"]).where("i.state", "in", ["pending", "applying"]).where("q.state", "in", ["submitted", "planned", "approved", "applying"]).limit(1).as("changed_by"))
+    .where("r.application_id", "=", applicationId).where("r.phase", "in", ["proposed", "wanted", "live", "retiring"]).execute();
+  return rows.map((row) => ({ id: row.id, kind: row.kind, name: row.name, phase: row.phase, poolId: row.pool_id, wanted: row.wanted as AnySpec, changedBy: row.changed_by }));
 }
 
 /** @throws Refusal invalid-body */

@@ -1,0 +1,121 @@
+import { spawnSync } from "node:child_process";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { settled, waitFor } from "../../control-plane/cli/wait.ts";
+import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
+import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/resources.ts";
+import type { StackOperation } from "../../control-plane/contract/stacks.ts";
+import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
+import { TestPlane } from "../setup/control-plane.ts";
+import { startPrometheus } from "../setup/prometheus.ts";
+import { host, volume } from "../setup/small-city.ts";
+
+const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => Array.fromAsync(items);
+
+describe("the main job, on the real engine and real hosts", () => {
+  const plane = new TestPlane();
+  beforeAll(async () => {
+    await plane.start();
+    await plane.fill();
+  });
+  afterAll(() => plane.remove());
+
+  const hosts = () => collect(plane.applicant.all<Host>("/api/v1/hosts"));
+  const usage = async (department: string) => (await plane.operations.get<{ items: DepartmentUsage[] }>("/api/v1/usage", { department, depth: 0 })).items[0]!;
+
+  it("goes from a request over a plan and an approval to running hosts", async () => {
+    const secret = "s3cret-of-the-first-boot";
+    const request = await plane.ask([
+      { ...host("web"), spec: { ...host("web").spec, userData: secret, sshKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0 someone"], addresses: ["10.0.0.5"], ports: [{ port: 443 }] } },
+      host("db"), volume("data"), { action: "create", kind: "attachment", spec: { host: "db", volume: "data" } }, { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } },
+    ]);
+    expect(request.state).toBe("submitted");
+    const planned = await waitFor(() => plane.read(request.id), (one) => one.state === "planned");
+    expect(planned.plan?.steps.map((step) => `${step.action} ${step.kind}`).toSorted()).toEqual(["create attachment", "create backup-policy", "create host", "create host", "create volume"]);
+    expect(planned.plan?.charge).toContainEqual({ dimension: "hosts", quantity: 2 });
+    await plane.approve(request.id);
+    const done = await plane.settled(request.id);
+    expect(done.items.map((item) => item.state)).toEqual(Array.from({ length: 5 }, () => "active"));
+    expect((await hosts()).map((one) => [one.name, one.observedState, one.phase])).toEqual([["web", "running", "live"], ["db", "running", "live"]]);
+    expect((await collect(plane.applicant.all<BackupPolicy>("/api/v1/backup-policies")))[0]).toMatchObject({ name: "nightly", volumeName: "data" });
+    expect(JSON.stringify(done) + plane.output).not.toContain(secret);
+    const found = spawnSync("grep", ["-rlaF", secret, `${plane.data}/database`, `${plane.data}/engine`], { encoding: "utf8" });
+    expect(found.stdout, "the secret lies nowhere in the clear but in the host's own directory").toBe("");
+  });
+
+  it("shows the volume inside the running host, backs it up, and restores it byte for byte", async () => {
+    const [data] = await collect(plane.applicant.all<Volume>("/api/v1/volumes"));
+    const db = data!.attachedTo!.host;
+    await plane.driver.exec(db, ["write", "/data/records"], { stdin: "precious" });
+    const backup = await plane.applicant.post<Backup>("/api/v1/backups", { volume: data!.id });
+    const kept = await waitFor(() => plane.applicant.get<Backup>(`/api/v1/backups/${backup.id}`), (one) => settled(one.state));
+    expect(kept).toMatchObject({ state: "complete", site: "Site B" });
+    await plane.driver.exec(db, ["rm", "/data/records"]);
+    const restore = await plane.applicant.post<Restore>("/api/v1/restores", { backup: backup.id });
+    expect((await waitFor(() => plane.applicant.get<Restore>(`/api/v1/restores/${restore.id}`), (one) => settled(one.state))).state).toBe("complete");
+    expect((await plane.driver.exec(db, ["cat", "/data/records"])).stdout).toBe("precious");
+  });
+
+  it("spares the neighbours of a host that cannot be made, and gives its quota back", async () => {
+    const pools = await collect(plane.operations.all<{ id: string; code: string }>("/api/v1/pools"));
+    expect(pools).toHaveLength(3);
+    await plane.operations.post("/api/v1/city-imports", { name: "more", images: [{ code: "not-there", name: "An image that no pool has" }] });
+    const request = await plane.ask([host("good"), { ...host("bad"), spec: { ...host("bad").spec, image: "not-there" } }], "bureau");
+    await plane.approve(request.id);
+    const done = await plane.settled(request.id);
+    expect(done.state).toBe("active");
+    expect(done.items.map((item) => item.state)).toEqual(["active", "failed"]);
+    expect(done.items[1]?.error).toMatchObject({ code: "unknown-image" });
+    const left = await waitFor(() => usage("bureau"), (row) => row.quota.find((one) => one.dimension === "hosts")?.reserved === 0);
+    expect(left.quota.find((one) => one.dimension === "hosts")).toMatchObject({ reserved: 0, used: 3 });
+  });
+
+  it("previews a department's stack with the real engine: nothing to do", async () => {
+    const made = await plane.operations.post<StackOperation>("/api/v1/stack-operations", { department: "office", kind: "preview" });
+    const done = await waitFor(() => plane.operations.get<StackOperation>(`/api/v1/stack-operations/${made.id}`), (one) => one.state === "complete" || one.state === "failed");
+    expect(done.error).toBeNull();
+    expect(done.steps.map((step) => step.action)).toEqual(Array.from({ length: 5 }, () => "same"));
+  });
+
+  it("sees a host crash, and counts it as down", async () => {
+    const [web] = await hosts();
+    const { pid } = (await plane.driver.observe()).hosts.find((one) => one.name === web!.id)!;
+    process.kill(pid!, "SIGKILL");
+    await waitFor(() => plane.applicant.get<Host>(`/api/v1/hosts/${web!.id}`), (one) => one.observedState === "crashed", { timeoutMs: 20_000 });
+  });
+
+  it("exposes metrics that promtool accepts and a real Prometheus answers as the API does", async () => {
+    const text = await (await fetch(new URL("/metrics", plane.operations.url))).text();
+    const checked = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
+    expect(checked.stderr + checked.stdout).toBe("");
+    const prometheus = await startPrometheus(plane.operations.url);
+    try {
+      const [row] = await prometheus.query('zhengyun_department_quota_used{code="city",dimension="hosts"}');
+      expect(row?.value).toBe((await usage("city")).tree.hosts);
+      expect((await prometheus.query("sum(zhengyun_host_up)"))[0]?.value).toBe((await collect(plane.operations.all<Host>("/api/v1/hosts", { phase: "live" }))).filter((one) => one.observedState === "running").length);
+    } finally {
+      await prometheus.close();
+    }
+  });
+
+  it("retires what is asked for, and its series and its charges go", async () => {
+    const [web] = (await hosts()).filter((one) => one.name === "web");
+    const request = await plane.ask([{ action: "retire", kind: "host", id: web!.id }]);
+    await plane.approve(request.id);
+    expect((await plane.settled(request.id)).state).toBe("active");
+    expect((await plane.driver.list()).some((one) => one.name === web!.id)).toBe(false);
+    expect(await (await fetch(new URL("/metrics", plane.operations.url))).text()).not.toContain(web!.id);
+    expect((await usage("office")).own.hosts).toBe(1);
+  });
+
+  it("lists every resource in the register, with its request", async () => {
+    const csv = await (await plane.operations.send("GET", "/api/v1/register.csv")).text();
+    expect(csv.split("\r\n")[0]).toContain("申请编号");
+    expect(csv).toMatch(/office,.*,web,.*2026-0000/);
+  });
+
+  it("refuses a second process on its data directory", async () => {
+    const second = spawnSync(process.execPath, ["control-plane/main.ts"], { encoding: "utf8", env: { ...process.env, ZHENGYUN_DATA: plane.data, PORT: "0" } });
+    expect(second.status).toBe(1);
+    expect(second.stderr).toContain(`in use by process ${plane.pid}`);
+  });
+});

@@ -1,0 +1,108 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { waitFor } from "../../control-plane/cli/wait.ts";
+import type { Quota } from "../../control-plane/contract/quotas.ts";
+import { applySteps } from "../../control-plane/jobs/apply.ts";
+import { TestPlane } from "../setup/control-plane.ts";
+import { host, volume } from "../setup/small-city.ts";
+
+const items = [host("web"), host("db"), volume("data"), { action: "create", kind: "attachment", spec: { host: "db", volume: "data" } }];
+/** Points within a driver's call, in the engine worker. */
+const driverSteps = ["host.create:record", "host.start:launched", "host.create:done", "volume.create:record", "attachment.create:record"];
+
+/** Host processes of an endpoint, whoever knows of them: twins and orphans show here. */
+function hostProcesses(names: string[]): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const pid of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const name = /^zhengyun-host=([a-z0-9_]+)\./.exec(readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[1] ?? "")?.[1];
+      if (name !== undefined && names.includes(name)) found[name] = (found[name] ?? 0) + 1;
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return found;
+}
+
+describe("kill -9", () => {
+  let plane: TestPlane;
+  let before: { id: string; pid: number | undefined; startedAt: number | undefined }[];
+  beforeEach(async () => {
+    plane = new TestPlane();
+    await plane.start();
+    await plane.fill();
+    const first = await plane.ask([host("old")]);
+    await plane.approve(first.id);
+    expect((await plane.settled(first.id)).state).toBe("active");
+    before = (await plane.driver.observe()).hosts.map(({ id, pid, startedAt }) => ({ id, pid, startedAt }));
+    expect(before).toHaveLength(1);
+  });
+  afterEach(() => plane.remove());
+
+  /** All that was asked for is there once, nothing else is, what ran before runs on, and the quota is what is held. */
+  async function expectConverged(request: string): Promise<void> {
+    const done = await plane.settled(request).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${plane.output.slice(-3000)}`);
+    });
+    expect(done.items.map((item) => item.state)).toEqual(["active", "active", "active", "active"]);
+    expect(done.state).toBe("active");
+    const listed = await plane.driver.list();
+    expect(listed.map((one) => one.kind).toSorted()).toEqual(["attachment", "host", "host", "host", "volume"]);
+    const names = listed.filter((one) => one.kind === "host").map((one) => one.name);
+    expect(hostProcesses(names)).toEqual(Object.fromEntries(names.map((name) => [name, 1])));
+    const hosts = (await plane.driver.observe()).hosts;
+    expect(hosts.every((one) => one.state === "running")).toBe(true);
+    expect(hosts.filter((one) => before.some((old) => old.id === one.id)).map(({ id, pid, startedAt }) => ({ id, pid, startedAt }))).toEqual(before);
+    const quotas: Quota[] = [];
+    for await (const quota of plane.operations.all<Quota>("/api/v1/quotas", { department: "city" })) quotas.push(quota);
+    const of = (dimension: string) => quotas.filter((one) => one.dimension === dimension).map(({ reserved, used }) => ({ reserved, used }));
+    expect(of("hosts")).toEqual([{ reserved: 0, used: 3 }]);
+    expect(of("storage_gib:standard")).toEqual([{ reserved: 0, used: 130 }]);
+  }
+
+  it.each(applySteps)("of the control plane at %s: a start resumes the work", async (step) => {
+    await plane.kill("SIGTERM");
+    await plane.start({ ZHENGYUN_FAULT: step });
+    const request = await plane.ask(items);
+    // The kill may come before the answer does: what was acknowledged or not, the database says.
+    await plane.approve(request.id).catch((error: unknown) => expect(String(error)).toMatch(/No control plane answers/));
+    expect(await plane.exited).toBe("SIGKILL");
+    await plane.start();
+    await expectConverged(request.id);
+  });
+
+  it.each(driverSteps)("of the worker at %s: the work goes on with another", async (step) => {
+    await plane.kill("SIGTERM");
+    await plane.start({ ZHENGYUN_FAULT: step });
+    const request = await plane.ask(items);
+    await plane.approve(request.id);
+    await expectConverged(request.id);
+  });
+
+  it("of the engine: the work goes on with another", async () => {
+    const request = await plane.ask(items);
+    await plane.approve(request.id);
+    const engine = await waitFor(async () => enginesOf(plane.data)[0], (pid) => pid !== undefined, { intervalMs: 2, timeoutMs: 20_000 });
+    process.kill(engine!, "SIGKILL");
+    await expectConverged(request.id);
+  });
+
+  it("of the control plane while it plans: a start makes the plan", async () => {
+    const request = await plane.ask(items);
+    await plane.kill();
+    await plane.start();
+    await plane.approve(request.id);
+    await expectConverged(request.id);
+  });
+});
+
+/** Engines that belong to a data directory: known by their PULUMI_HOME. */
+function enginesOf(data: string): number[] {
+  return readdirSync("/proc").filter((entry) => /^\d+$/.test(entry)).map(Number).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi\0up") && readFileSync(`/proc/${pid}/environ`, "utf8").includes(data);
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,78 @@
+/** A real control plane as a process of its own, on a data directory of its own, with real hosts: to be used, killed and started again. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { type Client, createClient } from "../../control-plane/cli/client.ts";
+import { settled, waitFor } from "../../control-plane/cli/wait.ts";
+import type { Request } from "../../control-plane/contract/requests.ts";
+import { loadDriver } from "../../infra/drivers/load.ts";
+import { smallCity } from "./small-city.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+
+export class TestPlane {
+  readonly data = mkdtempSync(join(tmpdir(), "zhengyun-plane-"));
+  readonly driver = loadDriver("embedded", join(this.data, "embedded"));
+  #child: ChildProcess | undefined;
+  #exited: Promise<string> = Promise.resolve("not started");
+  output = "";
+  operations!: Client;
+  applicant!: Client;
+  #applicantToken = "";
+
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
+  /** Starts it and waits until it serves. */
+  async start(env: Record<string, string> = {}): Promise<void> {
+    const from = this.output.length;
+    const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
+      cwd: root, stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ZHENGYUN_DATA: this.data, PORT: "0", HOST: "127.0.0.1", ZHENGYUN_OBSERVE_SECONDS: "1", ZHENGYUN_LOG_LEVEL: "info", DATABASE_URL: "", ...env },
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (this.output += data.toString()));
+    this.#exited = new Promise((done) => child.once("exit", (code, signal) => done(signal ?? String(code))));
+    const url = await waitFor(async () => /serves at (\S+)/.exec(this.output.slice(from))?.[1] ?? (child.exitCode === null && child.signalCode === null ? undefined : "ended"), (found) => found !== undefined, { timeoutMs: 60_000, intervalMs: 50 });
+    if (url === undefined || url === "ended") throw new Error(`the control plane ended:\n${this.output.slice(-3000)}`);
+    this.operations = createClient({ url, token: readFileSync(join(this.data, "operator.token"), "utf8").trim() });
+    if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
+  }
+
+  /** The small city, and a token of an applicant. */
+  async fill(): Promise<void> {
+    await this.operations.post("/api/v1/city-imports", smallCity());
+    const { secret } = await this.operations.post<{ secret: string }>("/api/v1/tokens", { name: "applicant", role: "department", department: "city", expiresAt: null });
+    this.#applicantToken = secret;
+    this.applicant = createClient({ url: this.operations.url, token: secret });
+  }
+
+  ask(items: unknown[], department = "office"): Promise<Request> {
+    return this.applicant.post<Request>("/api/v1/requests", { application: `${department}-app`, project: "p", title: "Test", items });
+  }
+  read = (id: string): Promise<Request> => this.operations.get<Request>(`/api/v1/requests/${id}`);
+  /** Waits for the plan and approves it. */
+  async approve(id: string): Promise<void> {
+    const planned = await waitFor(() => this.read(id), (one) => one.state === "planned" || settled(one.state), { intervalMs: 50, timeoutMs: 60_000 });
+    if (planned.state !== "planned") throw new Error(`${planned.state}: ${planned.error?.message}`);
+    await this.operations.post(`/api/v1/requests/${id}/approve`, { planHash: planned.plan!.hash, reason: "" }, { ifMatch: planned.revision });
+  }
+  settled = (id: string): Promise<Request> => waitFor(() => this.read(id), (one) => settled(one.state), { intervalMs: 50, timeoutMs: 90_000 });
+
+  /** How it ended; resolves when it has. */
+  get exited(): Promise<string> {
+    return this.#exited;
+  }
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    this.#child?.kill(signal);
+    await this.#exited;
+  }
+  /** Takes everything down. */
+  async remove(): Promise<void> {
+    await this.kill("SIGTERM");
+    await this.driver.purge();
+    rmSync(this.data, { recursive: true, force: true });
+  }
+}

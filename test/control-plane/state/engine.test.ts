@@ -269,7 +269,7 @@ function comparable({ resources = [], pending_operations = [], metadata: _, mani
 
 /** Pulumi takes what is empty and what is absent for the same, and writes now one, now the other. */
 function solid(record: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => !isEmpty(value)).sort());
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => !isEmpty(value)).sort(([a], [b]) => a.localeCompare(b)));
 }
 
 function isEmpty(value: unknown): boolean {

@@ -65,7 +65,7 @@ const things: provider.Provider = {
 /** The port that `main` prints goes to the parent; its messages are programs to be served. */
 process.stdout.write = (text) => process.send!(String(text).trim());
 void provider.main(things, []);
-process.on("message", async (wanted: Thing[]) => process.send!((await serveProgram(program(wanted), () => {})).address));
+process.on("message", (wanted: Thing[]) => void serveProgram(program(wanted), () => {}).then(({ address }) => process.send!(address)));
 process.on("disconnect", () => process.exit());
 // When the engine is killed in the middle, the SDK's calls to it fail with nobody waiting for them.
 process.on("unhandledRejection", () => {});

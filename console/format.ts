@@ -3,8 +3,10 @@ import { getLocale } from "./locales/index.ts";
 
 const locale = () => getLocale();
 export const number = (value: number) => new Intl.NumberFormat(locale()).format(value);
-export const percent = (ratio: number | null) => (ratio === null ? "–" : new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(ratio));
-export const time = (value: string | null) => (value ? new Intl.DateTimeFormat(locale(), { timeZone: "Asia/Shanghai", dateStyle: "medium", timeStyle: "medium" }).format(new Date(value)) : "–");
+export const percent = (ratio: number | null) =>
+  ratio === null ? "–" : new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(ratio);
+export const time = (value: string | null) =>
+  value ? new Intl.DateTimeFormat(locale(), { timeZone: "Asia/Shanghai", dateStyle: "medium", timeStyle: "medium" }).format(new Date(value)) : "–";
 
 export function bytes(value: number | null): string {
   if (value === null) return "–";

@@ -21,25 +21,63 @@ class App extends LitElement {
   #me: Me | undefined;
   #signedOut = false;
   #connected = false;
-  #end: (() => void) | undefined;
 
   static override styles = [
     shared,
     css`
-      header { display: flex; flex-wrap: wrap; gap: 0.5rem 1.25rem; align-items: center; background: var(--surface); border-bottom: 1px solid var(--line); padding: 0.6rem 1.25rem; }
-      header strong { font-size: 1.1rem; } header nav { display: flex; gap: 1rem; flex: 1; }
-      main { padding: 1.25rem; max-width: 84rem; margin: 0 auto; }
-      main:focus { outline: none; }
-      .skip { position: absolute; left: -999px; } .skip:focus { left: 1rem; top: 0.5rem; background: var(--surface); padding: 0.5rem; }
+      header {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 0.5rem 1.25rem;
+        align-items: center;
+        background: var(--surface);
+        border-bottom: 1px solid var(--line);
+        padding: 0.6rem 1.25rem;
+      }
+      header strong {
+        font-size: 1.1rem;
+      }
+      header nav {
+        display: flex;
+        gap: 1rem;
+        flex: 1;
+      }
+      main {
+        padding: 1.25rem;
+        max-width: 84rem;
+        margin: 0 auto;
+      }
+      main:focus {
+        outline: none;
+      }
+      .skip {
+        position: absolute;
+        left: -999px;
+      }
+      .skip:focus {
+        left: 1rem;
+        top: 0.5rem;
+        background: var(--surface);
+        padding: 0.5rem;
+      }
     `,
   ];
 
   readonly #routes: Route[] = [
-    { pattern: new URLPattern({ pathname: "/" }), render: () => html`<zy-usage-page .open=${this.#query("open")} .month=${this.#query("month")}></zy-usage-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/" }),
+      render: () => html`<zy-usage-page .open=${this.#query("open")} .month=${this.#query("month")}></zy-usage-page>`,
+    },
     { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
     { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
-    { pattern: new URLPattern({ pathname: "/requests/new" }), render: () => html`<zy-new-request-page .department=${this.#query("department")}></zy-new-request-page>` },
-    { pattern: new URLPattern({ pathname: "/requests/:id" }), render: ({ id }) => html`<zy-request-page .request=${id} .role=${this.#me?.role ?? ""}></zy-request-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/requests/new" }),
+      render: () => html`<zy-new-request-page .department=${this.#query("department")}></zy-new-request-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/requests/:id" }),
+      render: ({ id }) => html`<zy-request-page .request=${id} .role=${this.#me?.role ?? ""}></zy-request-page>`,
+    },
   ];
   #query = (name: string) => new URL(location.href).searchParams.get(name) ?? "";
 
@@ -66,7 +104,7 @@ class App extends LitElement {
   async #identify(): Promise<void> {
     try {
       this.#me = await get<Me>(api.me);
-      this.#end ??= live(
+      live(
         (events: Happened[]) => globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events })),
         (up) => {
           this.#connected = up;
@@ -88,20 +126,31 @@ class App extends LitElement {
     return html`<a class="skip" href="#main" @click=${() => this.renderRoot.querySelector<HTMLElement>("main")?.focus()}>${msg("跳到内容", { id: "skip" })}</a>
       <header>
         <strong>政云 Zhengyun</strong>
-        <nav aria-label=${msg("主导航", { id: "main-nav" })}><a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a></nav>
+        <nav aria-label=${msg("主导航", { id: "main-nav" })}>
+          <a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a
+          ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a>
+        </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span>${this.#me.name} · ${this.#me.role}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>
         ${this.#me ? html`<button @click=${() => this.#signOut()}>${msg("退出", { id: "sign-out" })}</button>` : nothing}
       </header>
       <main id="main" tabindex="-1">
         ${this.#signedOut ? this.#signIn() : nothing}
-        ${this.#me ? (renderRoute(this.#routes, location.href) ?? html`<h1>404</h1><p>${msg("没有这个页面。", { id: "no-page" })}</p>`) : nothing}
+        ${
+          this.#me
+            ? (renderRoute(this.#routes, location.href) ??
+              html`<h1>404</h1>
+                <p>${msg("没有这个页面。", { id: "no-page" })}</p>`)
+            : nothing
+        }
       </main>`;
   }
 
   #signIn() {
-    return html`<div class="card"><h1>${msg("请登录", { id: "sign-in" })}</h1>
-      <p>${msg("用一次性登录链接登录。运维人员可生成：", { id: "sign-in-how" })} <code>zhengyun session link</code></p></div>`;
+    return html`<div class="card">
+      <h1>${msg("请登录", { id: "sign-in" })}</h1>
+      <p>${msg("用一次性登录链接登录。运维人员可生成：", { id: "sign-in-how" })} <code>zhengyun session link</code></p>
+    </div>`;
   }
 }
 customElements.define("zy-app", App);

@@ -2,29 +2,132 @@
 import { css } from "lit";
 
 export const shared = css`
-  :host { display: block; }
-  h1 { font-size: 1.5rem; margin: 0 0 0.75rem; }
-  h2 { font-size: 1.1rem; margin: 1.5rem 0 0.5rem; }
-  a { color: var(--accent); }
-  .card { background: var(--surface); border: 1px solid var(--line); border-radius: 8px; padding: 1rem; overflow-x: auto; margin-bottom: 1rem; }
-  .card > h2 { margin-top: 0; }
-  .bar { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: center; margin-bottom: 0.75rem; }
-  .muted { color: var(--muted); }
-  table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-  caption { text-align: left; color: var(--muted); padding-bottom: 0.5rem; }
-  th, td { text-align: left; padding: 0.4rem 0.6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-  th { color: var(--muted); font-weight: 600; }
-  th.n, td.n { text-align: right; }
-  button, select, input, textarea { font: inherit; color: inherit; background: var(--surface); border: 1px solid var(--muted); border-radius: 6px; padding: 0.35rem 0.7rem; min-height: 2.25rem; box-sizing: border-box; }
-  button { cursor: pointer; }
-  button.primary { background: var(--accent); color: var(--accent-text); border-color: var(--accent); }
-  button:disabled { cursor: not-allowed; opacity: 0.55; }
-  button.plain { border: 0; background: none; padding: 0 0.25rem; min-height: 1.5rem; min-width: 1.5rem; }
-  :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-  label { display: grid; gap: 0.2rem; color: var(--muted); }
-  label > * { color: var(--text); }
-  .error { border-left: 4px solid var(--bad); background: var(--surface); padding: 0.75rem 1rem; margin-bottom: 1rem; }
-  .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
-  meter { width: 7rem; height: 0.8rem; vertical-align: middle; }
-  code { font-family: ui-monospace, monospace; font-size: 0.85em; }
+  :host {
+    display: block;
+  }
+  h1 {
+    font-size: 1.5rem;
+    margin: 0 0 0.75rem;
+  }
+  h2 {
+    font-size: 1.1rem;
+    margin: 1.5rem 0 0.5rem;
+  }
+  a {
+    color: var(--accent);
+  }
+  .card {
+    background: var(--surface);
+    border: 1px solid var(--line);
+    border-radius: 8px;
+    padding: 1rem;
+    overflow-x: auto;
+    margin-bottom: 1rem;
+  }
+  .card > h2 {
+    margin-top: 0;
+  }
+  .bar {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 0.75rem;
+    align-items: center;
+    margin-bottom: 0.75rem;
+  }
+  .muted {
+    color: var(--muted);
+  }
+  table {
+    border-collapse: collapse;
+    width: 100%;
+    font-variant-numeric: tabular-nums;
+  }
+  caption {
+    text-align: left;
+    color: var(--muted);
+    padding-bottom: 0.5rem;
+  }
+  th,
+  td {
+    text-align: left;
+    padding: 0.4rem 0.6rem;
+    border-bottom: 1px solid var(--line);
+    white-space: nowrap;
+  }
+  th {
+    color: var(--muted);
+    font-weight: 600;
+  }
+  th.n,
+  td.n {
+    text-align: right;
+  }
+  button,
+  select,
+  input,
+  textarea {
+    font: inherit;
+    color: inherit;
+    background: var(--surface);
+    border: 1px solid var(--muted);
+    border-radius: 6px;
+    padding: 0.35rem 0.7rem;
+    min-height: 2.25rem;
+    box-sizing: border-box;
+  }
+  button {
+    cursor: pointer;
+  }
+  button.primary {
+    background: var(--accent);
+    color: var(--accent-text);
+    border-color: var(--accent);
+  }
+  button:disabled {
+    cursor: not-allowed;
+    opacity: 0.55;
+  }
+  button.plain {
+    border: 0;
+    background: none;
+    padding: 0 0.25rem;
+    min-height: 1.5rem;
+    min-width: 1.5rem;
+  }
+  :focus-visible {
+    outline: 3px solid var(--accent);
+    outline-offset: 2px;
+  }
+  label {
+    display: grid;
+    gap: 0.2rem;
+    color: var(--muted);
+  }
+  label > * {
+    color: var(--text);
+  }
+  .error {
+    border-left: 4px solid var(--bad);
+    background: var(--surface);
+    padding: 0.75rem 1rem;
+    margin-bottom: 1rem;
+  }
+  .good {
+    color: var(--good);
+  }
+  .warn {
+    color: var(--warn);
+  }
+  .bad {
+    color: var(--bad);
+  }
+  meter {
+    width: 7rem;
+    height: 0.8rem;
+    vertical-align: middle;
+  }
+  code {
+    font-family: ui-monospace, monospace;
+    font-size: 0.85em;
+  }
 `;

@@ -56,7 +56,14 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (problems.length > 0 || !parsed.success) throw new BadConfiguration(problems);
   const { data } = parsed;
   return {
-    data: resolve(data.ZHENGYUN_DATA), host: data.HOST, port: data.PORT, databaseUrl: data.DATABASE_URL, masterKey: data.ZHENGYUN_MASTER_KEY, observeMs: data.ZHENGYUN_OBSERVE_SECONDS * 1000,
-    engineSlots: data.ZHENGYUN_ENGINE_SLOTS, logLevel: data.ZHENGYUN_LOG_LEVEL, metricsPublic: data.ZHENGYUN_METRICS_PUBLIC === "true",
+    data: resolve(data.ZHENGYUN_DATA),
+    host: data.HOST,
+    port: data.PORT,
+    databaseUrl: data.DATABASE_URL,
+    masterKey: data.ZHENGYUN_MASTER_KEY,
+    observeMs: data.ZHENGYUN_OBSERVE_SECONDS * 1000,
+    engineSlots: data.ZHENGYUN_ENGINE_SLOTS,
+    logLevel: data.ZHENGYUN_LOG_LEVEL,
+    metricsPublic: data.ZHENGYUN_METRICS_PUBLIC === "true",
   };
 }

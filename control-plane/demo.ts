@@ -41,7 +41,8 @@ async function clear(): Promise<void> {
   const left = await driver.list();
   await driver.purge();
   const lockFile = "demo.lock";
-  for (const name of ["database", "embedded", "keys", "engine", "operator.token", "database.lock"]) if (name !== lockFile) rmSync(join(data, name), { recursive: true, force: true });
+  for (const name of ["database", "embedded", "keys", "engine", "operator.token", "database.lock"])
+    if (name !== lockFile) rmSync(join(data, name), { recursive: true, force: true });
   const hosts = left.filter((one) => one.kind === "host").length;
   if (hosts > 0) say(`took down ${hosts} hosts`);
 }
@@ -63,7 +64,9 @@ let code = 0;
 try {
   await clear();
   say("starting the control plane: PGlite, the Pulumi state service, the engine worker, the observer");
-  plane = await startControlPlane(readConfig({ ...process.env, ZHENGYUN_DATA: data, PORT: process.env["PORT"] ?? "0", ZHENGYUN_LOG_LEVEL: process.env["ZHENGYUN_LOG_LEVEL"] ?? "error" }));
+  plane = await startControlPlane(
+    readConfig({ ...process.env, ZHENGYUN_DATA: data, PORT: process.env["PORT"] ?? "0", ZHENGYUN_LOG_LEVEL: process.env["ZHENGYUN_LOG_LEVEL"] ?? "error" }),
+  );
   await Promise.race([run(plane.url), stopped]);
 } catch (error) {
   if (!stopping) {
@@ -86,7 +89,12 @@ async function run(url: string): Promise<void> {
   const hosts = loaded.city.requests.flatMap((request) => request.items).filter((item) => item.kind === "host").length;
   say(`imported ${loaded.city.name}: ${loaded.city.departments.length} departments, ${loaded.city.requests.length} draft requests for ${hosts} hosts`);
 
-  const root = await operations.post<{ secret: string }>("/api/v1/tokens", { name: "申请人 / applicant (demo)", role: "department", department: "110000", expiresAt: null });
+  const root = await operations.post<{ secret: string }>("/api/v1/tokens", {
+    name: "申请人 / applicant (demo)",
+    role: "department",
+    department: "110000",
+    expiresAt: null,
+  });
   const applicant = createClient({ url, token: root.secret });
   const drafts = imported.requests.filter((request) => options.full || shown.includes(codeOf(request.ref)));
   await Promise.all(drafts.map((draft) => provision(applicant, operations, draft.id)));
@@ -129,7 +137,8 @@ async function provision(applicant: Client, operations: Client, id: string): Pro
   await operations.post(`${path}/approve`, { planHash: planned.plan.hash, reason: "示例审批 / demo" }, { ifMatch: planned.revision });
   const done = await waitFor(read, (request) => settled(request.state), { intervalMs: 100 });
   const failed = done.items.filter((item) => item.state === "failed");
-  if (done.state !== "active" || failed.length > 0) throw new Error(`${done.number} is ${done.state}: ${failed.map((item) => `${item.name}: ${item.error?.message}`).join("; ")}`);
+  if (done.state !== "active" || failed.length > 0)
+    throw new Error(`${done.number} is ${done.state}: ${failed.map((item) => `${item.name}: ${item.error?.message}`).join("; ")}`);
   say(`${done.number} ${done.title}: ${planned.plan.steps.length} steps planned, approved, ${done.items.length} items active`);
 }
 
@@ -147,13 +156,21 @@ async function backUpAndRestore(applicant: Client): Promise<void> {
   await inside("write", file);
   const before = await inside("sha256sum", file);
   const backup = await applicant.post<Backup>("/api/v1/backups", { volume: volume.id });
-  const kept = await waitFor(() => applicant.get<Backup>(`/api/v1/backups/${backup.id}`), (one) => settled(one.state), { intervalMs: 50 });
+  const kept = await waitFor(
+    () => applicant.get<Backup>(`/api/v1/backups/${backup.id}`),
+    (one) => settled(one.state),
+    { intervalMs: 50 },
+  );
   if (kept.state !== "complete") throw new Error(`the backup is ${kept.state}: ${kept.error}`);
   say(`backed up volume ${volume.name} of ${volume.attachedTo.hostName}: ${bytes(kept.sizeBytes)}, SHA-256 ${kept.sha256?.slice(0, 16)}…`);
   await inside("rm", file);
   say(`destroyed ${file} inside ${volume.attachedTo.hostName}`);
   const restore = await applicant.post<Restore>("/api/v1/restores", { backup: backup.id });
-  const restored = await waitFor(() => applicant.get<Restore>(`/api/v1/restores/${restore.id}`), (one) => settled(one.state), { intervalMs: 50 });
+  const restored = await waitFor(
+    () => applicant.get<Restore>(`/api/v1/restores/${restore.id}`),
+    (one) => settled(one.state),
+    { intervalMs: 50 },
+  );
   if (restored.state !== "complete") throw new Error(`the restore is ${restored.state}: ${restored.error}`);
   if ((await inside("sha256sum", file)) !== before) throw new Error("the restored file differs");
   say(`restored it: ${file} is back, byte for byte`);

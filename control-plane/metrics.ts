@@ -18,13 +18,22 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   for (const name of ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"]) registry.removeSingleMetric(name);
   const registers = [registry];
   const department = ["department", "code"] as const;
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Gauge({ name: `zhengyun_${name}`, help, labelNames: [...labelNames], registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge({ name: `zhengyun_${name}`, help, labelNames: [...labelNames], registers });
 
-  const quotaLimit = gauge("department_quota_limit", "Quota limit of a department and its subtree, in the dimension's unit (pieces, vCPU, MiB, GiB).", [...department, "dimension"]);
+  const quotaLimit = gauge("department_quota_limit", "Quota limit of a department and its subtree, in the dimension's unit (pieces, vCPU, MiB, GiB).", [
+    ...department,
+    "dimension",
+  ]);
   const quotaReserved = gauge("department_quota_reserved", "Reserved by open requests, in the dimension's unit.", [...department, "dimension"]);
   const quotaUsed = gauge("department_quota_used", "Used by live resources, in the dimension's unit.", [...department, "dimension"]);
   const hosts = gauge("department_hosts", "Live hosts of a department by observed state.", [...department, "state"]);
-  const uptime = new Counter({ name: "zhengyun_department_host_uptime_seconds_total", help: "Seconds that a department's hosts have been up, from stored intervals.", labelNames: [...department], registers });
+  const uptime = new Counter({
+    name: "zhengyun_department_host_uptime_seconds_total",
+    help: "Seconds that a department's hosts have been up, from stored intervals.",
+    labelNames: [...department],
+    registers,
+  });
   const cpu = gauge("department_cpu_usage_seconds", "CPU time used by a department's running hosts since their start, in seconds.", department);
   const memory = gauge("department_memory_usage_bytes", "Memory used by a department's running hosts, in bytes.", department);
   const storage = gauge("department_storage_usage_bytes", "Bytes really used by a department's volumes.", department);
@@ -35,24 +44,73 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   const poolTaken = gauge("pool_taken", "Taken of a pool by placement, in the dimension's unit.", ["pool", "dimension"]);
   const queued = gauge("jobs_queued", "Jobs that wait.", ["queue"]);
   const oldest = gauge("jobs_oldest_age_seconds", "Age of the oldest job that waits, in seconds.", ["queue"]);
-  const jobs = new Histogram({ name: "zhengyun_job_duration_seconds", help: "Duration of jobs, in seconds.", labelNames: ["queue", "result"], buckets: [0.05, 0.2, 0.5, 1, 2, 5, 15, 60, 300], registers });
-  const requests = new Histogram({ name: "zhengyun_http_request_duration_seconds", help: "Duration of API requests, in seconds.", labelNames: ["method", "route", "status"], buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5], registers });
+  const jobs = new Histogram({
+    name: "zhengyun_job_duration_seconds",
+    help: "Duration of jobs, in seconds.",
+    labelNames: ["queue", "result"],
+    buckets: [0.05, 0.2, 0.5, 1, 2, 5, 15, 60, 300],
+    registers,
+  });
+  const requests = new Histogram({
+    name: "zhengyun_http_request_duration_seconds",
+    help: "Duration of API requests, in seconds.",
+    labelNames: ["method", "route", "status"],
+    buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers,
+  });
 
   async function collect(): Promise<void> {
     const at = now();
     const [departments, quotas, live, ups, policies, failed, pools, waiting] = await Promise.all([
       db.selectFrom("departments").select(["id", "code"]).execute(),
       db.selectFrom("quota_accounts").select(["department_id", "dimension", "limit_value", "reserved", "used"]).execute(),
-      db.selectFrom("resources").select(["id", "kind", "name", "department_id", "observed_state"]).where("phase", "=", "live").where("kind", "in", ["host", "volume"]).execute(),
-      sql<{ department_id: string; seconds: number }>`select department_id, sum(extract(epoch from coalesce(to_at, ${at}) - from_at))::float8 as seconds from uptime_intervals where state = 'up' group by 1`.execute(db),
+      db
+        .selectFrom("resources")
+        .select(["id", "kind", "name", "department_id", "observed_state"])
+        .where("phase", "=", "live")
+        .where("kind", "in", ["host", "volume"])
+        .execute(),
+      sql<{
+        department_id: string;
+        seconds: number;
+      }>`select department_id, sum(extract(epoch from coalesce(to_at, ${at}) - from_at))::float8 as seconds from uptime_intervals where state = 'up' group by 1`.execute(
+        db,
+      ),
       sql<{ department_id: string; age: number }>`
         select r.department_id, max(extract(epoch from ${at} - coalesce((select max(b.completed_at) from backups b where b.volume_id = r.wanted->>'volume' and b.state = 'complete'), r.opened_at)))::float8 as age
         from resources r where r.kind = 'backup-policy' and r.phase = 'live' group by 1`.execute(db),
-      sql<{ department_id: string }>`select distinct department_id from (select distinct on (volume_id) department_id, state from backups where state in ('complete', 'failed') order by volume_id, created_at desc) b where state = 'failed'`.execute(db),
+      sql<{
+        department_id: string;
+      }>`select distinct department_id from (select distinct on (volume_id) department_id, state from backups where state in ('complete', 'failed') order by volume_id, created_at desc) b where state = 'failed'`.execute(
+        db,
+      ),
       db.selectFrom("pool_accounts as a").innerJoin("pools as p", "p.id", "a.pool_id").select(["p.code", "a.dimension", "a.capacity", "a.taken"]).execute(),
-      sql<{ name: string; n: number; age: number }>`select name, count(*)::float8 as n, max(extract(epoch from ${at} - created_on))::float8 as age from pgboss.job where state in ('created', 'retry') group by 1`.execute(db),
+      sql<{
+        name: string;
+        n: number;
+        age: number;
+      }>`select name, count(*)::float8 as n, max(extract(epoch from ${at} - created_on))::float8 as age from pgboss.job where state in ('created', 'retry') group by 1`.execute(
+        db,
+      ),
     ]);
-    for (const metric of [quotaLimit, quotaReserved, quotaUsed, hosts, uptime, cpu, memory, storage, backupAge, backupFailed, hostUp, poolCapacity, poolTaken, queued, oldest]) metric.reset();
+    for (const metric of [
+      quotaLimit,
+      quotaReserved,
+      quotaUsed,
+      hosts,
+      uptime,
+      cpu,
+      memory,
+      storage,
+      backupAge,
+      backupFailed,
+      hostUp,
+      poolCapacity,
+      poolTaken,
+      queued,
+      oldest,
+    ])
+      metric.reset();
     const code = new Map(departments.map((row) => [row.id, row.code]));
     const of = (id: string) => ({ department: id, code: code.get(id) ?? "" });
     for (const row of quotas) {
@@ -98,7 +156,9 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
     contentType: registry.contentType,
     /** The exposition. Scrapes at the same moment share one collection. */
     expose(): Promise<string> {
-      collecting ??= collect().then(() => registry.metrics()).finally(() => (collecting = undefined));
+      collecting ??= collect()
+        .then(() => registry.metrics())
+        .finally(() => (collecting = undefined));
       return collecting;
     },
     request: (method: string, route: string, status: number, seconds: number) => requests.observe({ method, route, status: String(status) }, seconds),

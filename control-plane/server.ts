@@ -34,7 +34,8 @@ export async function startControlPlane(config: Config) {
   const closers: (() => Promise<unknown> | void)[] = [];
   /** In reverse order of the start; one that fails doesn't stop the others. */
   const close = async () => {
-    for (const step of closers.splice(0).toReversed()) await Promise.resolve(step()).catch((error: unknown) => log.warn({ error }, "a part did not close cleanly"));
+    for (const step of closers.splice(0).toReversed())
+      await Promise.resolve(step()).catch((error: unknown) => log.warn({ error }, "a part did not close cleanly"));
   };
   try {
     const { root: engineRoot } = await findEngine();
@@ -45,7 +46,8 @@ export async function startControlPlane(config: Config) {
     const state = await startStateService({ db, keys });
     closers.push(() => state.close());
     await endLeftEngines(db, log);
-    for (const left of await settleAll(db, { everything: opened.engine === "pglite" })) log.info({ stack: left.stack, version: left.version, interrupted: left.interrupted.length }, "settled an update that a kill left");
+    for (const left of await settleAll(db, { everything: opened.engine === "pglite" }))
+      log.info({ stack: left.stack, version: left.version, interrupted: left.interrupted.length }, "settled an update that a kill left");
 
     const engine = await startEngine({ engineRoot, directory: join(config.data, "engine"), slots: config.engineSlots, onNote: (note) => log.warn(note) });
     closers.push(() => engine.close());
@@ -58,18 +60,40 @@ export async function startControlPlane(config: Config) {
     await startJobs(boss, context, { slots: config.engineSlots, metrics });
     observer.start();
     closers.push(() => observer.stop());
-    closers.push(await startSchedules((name) => queue.tick(name), (error) => log.error({ error }, "a tick could not be enqueued")));
+    closers.push(
+      await startSchedules(
+        (name) => queue.tick(name),
+        (error) => log.error({ error }, "a tick could not be enqueued"),
+      ),
+    );
 
     const made = await bootstrapToken(db, now());
     const tokenFile = join(config.data, "operator.token");
     if (made !== undefined) writeFileSync(tokenFile, `${made}\n`, { mode: 0o600 });
     const ready = async () => {
-      const database = await db.selectFrom("settings").select("key").limit(1).execute().then(() => "ok", (error: unknown) => String(error));
+      const database = await db
+        .selectFrom("settings")
+        .select("key")
+        .limit(1)
+        .execute()
+        .then(
+          () => "ok",
+          (error: unknown) => String(error),
+        );
       const worker = engine.processes().worker === undefined ? "starting" : "ok";
       return { ok: database === "ok" && worker === "ok", checks: { database, worker } };
     };
     const app = createApp({
-      db, queue, now, log, metrics, ready, seal: keys.seal, unseal: keys.unseal, defaultEndpoint: join(config.data, "embedded"), consoleDirectory: join(import.meta.dirname, "../console/dist"),
+      db,
+      queue,
+      now,
+      log,
+      metrics,
+      ready,
+      seal: keys.seal,
+      unseal: keys.unseal,
+      defaultEndpoint: join(config.data, "embedded"),
+      consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),
       exposeMetrics: { contentType: metrics.contentType, expose: () => metrics.expose(), public: config.metricsPublic || isLoopback(config.host) },
     });

@@ -17,9 +17,17 @@ export class ProblemNote extends LitElement {
     return html`<div class="error" role="alert">
       <strong>${problem.title}</strong>
       ${problem.detail ? html`<div>${problem.detail}</div>` : nothing} ${problem.remedy ? html`<div>${problem.remedy}</div>` : nothing}
-      ${problem.limits?.length
-        ? html`<ul>${problem.limits.map((one) => html`<li>${one.departmentName} ${one.dimension}: ${msg("申请", { id: "asked" })} ${one.asked}, ${msg("剩余", { id: "left" })} ${one.left} / ${one.limit}</li>`)}</ul>`
-        : problem.errors?.length ? html`<ul>${problem.errors.map((one) => html`<li><code>${one.pointer}</code> ${one.detail}</li>`)}</ul>` : nothing}
+      ${
+        problem.limits?.length
+          ? html`<ul>
+              ${problem.limits.map((one) => html`<li>${one.departmentName} ${one.dimension}: ${msg("申请", { id: "asked" })} ${one.asked}, ${msg("剩余", { id: "left" })} ${one.left} / ${one.limit}</li>`)}
+            </ul>`
+          : problem.errors?.length
+            ? html`<ul>
+                ${problem.errors.map((one) => html`<li><code>${one.pointer}</code> ${one.detail}</li>`)}
+              </ul>`
+            : nothing
+      }
       ${problem.correlationId ? html`<div class="muted">${msg("关联编号", { id: "correlation" })} <code>${problem.correlationId}</code></div>` : nothing}
     </div>`;
   }

@@ -10,15 +10,39 @@ export class QuotaBar extends LitElement {
   declare ratio: number | null;
   declare label: string;
   static override styles = css`
-    :host { display: inline-flex; align-items: center; gap: 0.5rem; }
-    .track { width: 6rem; height: 0.55rem; background: var(--bar); border-radius: 4px; overflow: hidden; }
-    svg { display: block; width: 100%; height: 100%; }
-    .ok { fill: var(--accent); } .near { fill: var(--warn); } .full { fill: var(--bad); }
+    :host {
+      display: inline-flex;
+      align-items: center;
+      gap: 0.5rem;
+    }
+    .track {
+      width: 6rem;
+      height: 0.55rem;
+      background: var(--bar);
+      border-radius: 4px;
+      overflow: hidden;
+    }
+    svg {
+      display: block;
+      width: 100%;
+      height: 100%;
+    }
+    .ok {
+      fill: var(--accent);
+    }
+    .near {
+      fill: var(--warn);
+    }
+    .full {
+      fill: var(--bad);
+    }
   `;
   override render() {
     if (this.ratio === null || this.ratio === undefined) return html`<span>–</span>`;
     const kind = this.ratio >= 1 ? "full" : this.ratio >= 0.9 ? "near" : "ok";
-    return html`<span class="track" role="img" aria-label="${this.label} ${percent(this.ratio)}"><svg preserveAspectRatio="none" viewBox="0 0 100 1"><rect class=${kind} width=${Math.min(100, this.ratio * 100)} height="1"></rect></svg></span>
+    return html`<span class="track" role="img" aria-label="${this.label} ${percent(this.ratio)}"
+        ><svg preserveAspectRatio="none" viewBox="0 0 100 1"><rect class=${kind} width=${Math.min(100, this.ratio * 100)} height="1"></rect></svg
+      ></span>
       <span>${percent(this.ratio)}${kind === "ok" ? "" : " ▲"}</span>`;
   }
 }

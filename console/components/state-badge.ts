@@ -2,9 +2,39 @@ import { css, html, LitElement } from "lit";
 import { stateName } from "../locales/states.ts";
 
 const signs: Record<string, string> = {
-  running: "●", active: "●", complete: "●", present: "●", live: "●", up: "●", stopped: "■", crashed: "✕", missing: "✕", failed: "✕", rejected: "✕", unknown: "?", waiting: "…", submitted: "…", planned: "◔", approved: "◑", applying: "◕", pending: "…",
+  running: "●",
+  active: "●",
+  complete: "●",
+  present: "●",
+  live: "●",
+  up: "●",
+  stopped: "■",
+  crashed: "✕",
+  missing: "✕",
+  failed: "✕",
+  rejected: "✕",
+  unknown: "?",
+  waiting: "…",
+  submitted: "…",
+  planned: "◔",
+  approved: "◑",
+  applying: "◕",
+  pending: "…",
 };
-const kinds: Record<string, string> = { running: "good", active: "good", complete: "good", present: "good", live: "good", crashed: "bad", missing: "bad", failed: "bad", rejected: "bad", waiting: "warn", unknown: "warn", planned: "warn" };
+const kinds: Record<string, string> = {
+  running: "good",
+  active: "good",
+  complete: "good",
+  present: "good",
+  live: "good",
+  crashed: "bad",
+  missing: "bad",
+  failed: "bad",
+  rejected: "bad",
+  waiting: "warn",
+  unknown: "warn",
+  planned: "warn",
+};
 
 /**
  * A state as sign and word.
@@ -14,7 +44,18 @@ export class StateBadge extends LitElement {
   static override properties = { state: {} };
   declare state: string;
   static override styles = css`
-    :host { white-space: nowrap; } .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
+    :host {
+      white-space: nowrap;
+    }
+    .good {
+      color: var(--good);
+    }
+    .warn {
+      color: var(--warn);
+    }
+    .bad {
+      color: var(--bad);
+    }
   `;
   override render() {
     return html`<span class=${kinds[this.state] ?? ""}><span aria-hidden="true">${signs[this.state] ?? "○"}</span> ${stateName(this.state)}</span>`;

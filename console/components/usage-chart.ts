@@ -19,7 +19,18 @@ export class UsageChart extends LitElement {
   declare bars: Bar[];
   #plot: uPlot | undefined;
   #watch: ResizeObserver | undefined;
-  static override styles = [unsafeCSS(sheet), css`:host { display: block; } .plot { width: 100%; min-height: 240px; }`];
+  static override styles = [
+    unsafeCSS(sheet),
+    css`
+      :host {
+        display: block;
+      }
+      .plot {
+        width: 100%;
+        min-height: 240px;
+      }
+    `,
+  ];
 
   override render() {
     return html`<div class="plot" role="img" aria-label=${msg("各部门主机配额使用图，数据同下表", { id: "chart-label" })}></div>`;
@@ -48,16 +59,32 @@ export class UsageChart extends LitElement {
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line") } };
     this.#plot = new uPlot(
       {
-        width: this.clientWidth || 800, height: 240, cursor: { show: false }, legend: { live: false },
+        width: this.clientWidth || 800,
+        height: 240,
+        cursor: { show: false },
+        legend: { live: false },
         scales: { x: { time: false, range: [-0.6, this.bars.length - 0.4] }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [
-          { ...axis, grid: { show: false }, splits: () => this.bars.map((_, index) => index), values: () => this.bars.map((bar) => (bar.name.length > 8 ? `${bar.name.slice(0, 7)}…` : bar.name)), rotate: this.bars.length > 8 ? -35 : 0, size: this.bars.length > 8 ? 70 : 40 },
+          {
+            ...axis,
+            grid: { show: false },
+            splits: () => this.bars.map((_, index) => index),
+            values: () => this.bars.map((bar) => (bar.name.length > 8 ? `${bar.name.slice(0, 7)}…` : bar.name)),
+            rotate: this.bars.length > 8 ? -35 : 0,
+            size: this.bars.length > 8 ? 70 : 40,
+          },
           { ...axis, size: 60 },
         ],
         series: [
           {},
           { label: msg("上限", { id: "limit" }), stroke: colour("--muted"), fill: colour("--bar"), paths: bars({ size: [0.7, 60] }), points: { show: false } },
-          { label: msg("已用", { id: "used" }), stroke: colour("--accent"), fill: colour("--accent"), paths: bars({ size: [0.45, 40] }), points: { show: false } },
+          {
+            label: msg("已用", { id: "used" }),
+            stroke: colour("--accent"),
+            fill: colour("--accent"),
+            paths: bars({ size: [0.45, 40] }),
+            points: { show: false },
+          },
         ],
       },
       [this.bars.map((_, index) => index), this.bars.map((bar) => bar.limit), this.bars.map((bar) => bar.used)],

@@ -25,7 +25,10 @@ export class DepartmentPage extends Page {
 
   override async load(): Promise<void> {
     const [usage, hosts, volumes, backups] = await Promise.all([
-      get<{ items: DepartmentUsage[] }>(api.usage({ department: this.department, depth: "0" })), list<Host>(api.held("hosts", this.department)), list<Volume>(api.held("volumes", this.department)), list<Backup>(api.held("backups", this.department)),
+      get<{ items: DepartmentUsage[] }>(api.usage({ department: this.department, depth: "0" })),
+      list<Host>(api.held("hosts", this.department)),
+      list<Volume>(api.held("volumes", this.department)),
+      list<Backup>(api.held("backups", this.department)),
     ]);
     this.#usage = usage.items[0];
     this.#hosts = hosts;
@@ -53,25 +56,125 @@ export class DepartmentPage extends Page {
     const name = getLocale() === "en" ? usage.nameEn : usage.nameZh;
     return html`<nav><a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a> › ${name}</nav>
       <h1>${name} <span class="muted">${usage.code}</span></h1>
-      <div class="card bar">${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${one.dimension} <strong>${one.used + one.reserved}</strong> / ${one.limit}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .label=${one.dimension}></zy-quota-bar></div>`)}</div>
+      <div class="card bar">
+        ${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${one.dimension} <strong>${one.used + one.reserved}</strong> / ${one.limit}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .label=${one.dimension}></zy-quota-bar></div>`)}
+      </div>
       <div class="bar"><a href=${pages.newRequest(this.department)}>${msg("新建申请", { id: "new-request" })}</a></div>
       <h2>${msg("主机", { id: "hosts" })} (${this.#hosts.length})</h2>
-      <div class="card" tabindex="0">${this.#hosts.length === 0 ? html`<p>${msg("没有主机。", { id: "no-hosts" })}</p>` : html`<table>
-        <thead><tr><th scope="col">${msg("名称", { id: "name" })}</th><th scope="col">${msg("状态", { id: "state" })}</th><th scope="col">${msg("规格", { id: "specification" })}</th><th scope="col">${msg("镜像", { id: "image" })}</th><th scope="col">${msg("资源池", { id: "pool" })}</th><th scope="col" class="n">${msg("在线率", { id: "uptime" })}</th><th scope="col">${msg("开通时间", { id: "opened" })}</th><th scope="col">${msg("申请", { id: "requests" })}</th></tr></thead>
-        <tbody>${this.#hosts.map((host) => html`<tr><th scope="row">${host.name}</th><td><zy-state .state=${host.phase === "live" ? host.observedState : host.phase}></zy-state></td><td>${host.flavour.vcpu} vCPU · ${host.flavour.memoryMib / 1024} GiB · ${host.flavour.diskGib} GiB</td><td>${host.image}</td><td>${host.pool}</td><td class="n">${percent(host.uptimeRatio)}</td><td>${time(host.openedAt)}</td><td><a href=${pages.request(host.request)}>${host.requestNumber}</a></td></tr>`)}</tbody>
-      </table>`}</div>
+      <div class="card" tabindex="0">
+        ${
+          this.#hosts.length === 0
+            ? html`<p>${msg("没有主机。", { id: "no-hosts" })}</p>`
+            : html`<table>
+                <thead>
+                  <tr>
+                    <th scope="col">${msg("名称", { id: "name" })}</th>
+                    <th scope="col">${msg("状态", { id: "state" })}</th>
+                    <th scope="col">${msg("规格", { id: "specification" })}</th>
+                    <th scope="col">${msg("镜像", { id: "image" })}</th>
+                    <th scope="col">${msg("资源池", { id: "pool" })}</th>
+                    <th scope="col" class="n">${msg("在线率", { id: "uptime" })}</th>
+                    <th scope="col">${msg("开通时间", { id: "opened" })}</th>
+                    <th scope="col">${msg("申请", { id: "requests" })}</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${this.#hosts.map(
+                    (host) =>
+                      html`<tr>
+                        <th scope="row">${host.name}</th>
+                        <td><zy-state .state=${host.phase === "live" ? host.observedState : host.phase}></zy-state></td>
+                        <td>${host.flavour.vcpu} vCPU · ${host.flavour.memoryMib / 1024} GiB · ${host.flavour.diskGib} GiB</td>
+                        <td>${host.image}</td>
+                        <td>${host.pool}</td>
+                        <td class="n">${percent(host.uptimeRatio)}</td>
+                        <td>${time(host.openedAt)}</td>
+                        <td><a href=${pages.request(host.request)}>${host.requestNumber}</a></td>
+                      </tr>`,
+                  )}
+                </tbody>
+              </table>`
+        }
+      </div>
       <h2>${msg("存储卷", { id: "k-volume" })} (${this.#volumes.length})</h2>
-      <div class="card" tabindex="0">${this.#volumes.length === 0 ? html`<p>${msg("没有存储卷。", { id: "no-volumes" })}</p>` : html`<table>
-        <thead><tr><th scope="col">${msg("名称", { id: "name" })}</th><th scope="col">${msg("状态", { id: "state" })}</th><th scope="col" class="n">GiB</th><th scope="col">${msg("实际占用", { id: "really-used" })}</th><th scope="col">${msg("挂载于", { id: "attached-to" })}</th><th scope="col"></th></tr></thead>
-        <tbody>${this.#volumes.map((volume) => html`<tr><th scope="row">${volume.name}</th><td><zy-state .state=${volume.phase === "live" ? volume.observedState : volume.phase}></zy-state></td><td class="n">${volume.sizeGib}</td><td>${bytes(volume.usedBytes)}</td><td>${volume.attachedTo ? `${volume.attachedTo.hostName}:${volume.attachedTo.path}` : "–"}</td>
-          <td><button ?disabled=${volume.phase !== "live"} @click=${() => this.#backUp(volume.id)}>${msg("立即备份", { id: "back-up" })}</button></td></tr>`)}</tbody>
-      </table>`}</div>
+      <div class="card" tabindex="0">
+        ${
+          this.#volumes.length === 0
+            ? html`<p>${msg("没有存储卷。", { id: "no-volumes" })}</p>`
+            : html`<table>
+                <thead>
+                  <tr>
+                    <th scope="col">${msg("名称", { id: "name" })}</th>
+                    <th scope="col">${msg("状态", { id: "state" })}</th>
+                    <th scope="col" class="n">GiB</th>
+                    <th scope="col">${msg("实际占用", { id: "really-used" })}</th>
+                    <th scope="col">${msg("挂载于", { id: "attached-to" })}</th>
+                    <th scope="col"></th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${this.#volumes.map(
+                    (volume) =>
+                      html`<tr>
+                        <th scope="row">${volume.name}</th>
+                        <td><zy-state .state=${volume.phase === "live" ? volume.observedState : volume.phase}></zy-state></td>
+                        <td class="n">${volume.sizeGib}</td>
+                        <td>${bytes(volume.usedBytes)}</td>
+                        <td>${volume.attachedTo ? `${volume.attachedTo.hostName}:${volume.attachedTo.path}` : "–"}</td>
+                        <td>
+                          <button ?disabled=${volume.phase !== "live"} @click=${() => this.#backUp(volume.id)}>${msg("立即备份", { id: "back-up" })}</button>
+                        </td>
+                      </tr>`,
+                  )}
+                </tbody>
+              </table>`
+        }
+      </div>
       <h2>${msg("备份", { id: "backups" })} (${this.#backups.length})</h2>
-      <div class="card" tabindex="0">${this.#backups.length === 0 ? html`<p>${msg("还没有备份。", { id: "no-backups" })}</p>` : html`<table>
-        <thead><tr><th scope="col">${msg("完成时间", { id: "completed" })}</th><th scope="col">${msg("存储卷", { id: "k-volume" })}</th><th scope="col">${msg("状态", { id: "state" })}</th><th scope="col">${msg("大小", { id: "size" })}</th><th scope="col">SHA-256</th><th scope="col">${msg("存放地点", { id: "site" })}</th><th scope="col"></th></tr></thead>
-        <tbody>${this.#backups.map((backup) => html`<tr><th scope="row">${time(backup.completedAt)}</th><td>${this.#volumeName(backup.volume)}</td><td><zy-state .state=${backup.state}></zy-state></td><td>${bytes(backup.sizeBytes)}</td><td><code>${backup.sha256?.slice(0, 12) ?? ""}</code></td><td>${backup.site}</td>
-          <td><button ?disabled=${backup.state !== "complete"} @click=${() => { this.#restoring = backup; this.#typed = ""; this.requestUpdate(); }}>${msg("恢复…", { id: "restore" })}</button></td></tr>`)}</tbody>
-      </table>`}</div>
+      <div class="card" tabindex="0">
+        ${
+          this.#backups.length === 0
+            ? html`<p>${msg("还没有备份。", { id: "no-backups" })}</p>`
+            : html`<table>
+                <thead>
+                  <tr>
+                    <th scope="col">${msg("完成时间", { id: "completed" })}</th>
+                    <th scope="col">${msg("存储卷", { id: "k-volume" })}</th>
+                    <th scope="col">${msg("状态", { id: "state" })}</th>
+                    <th scope="col">${msg("大小", { id: "size" })}</th>
+                    <th scope="col">SHA-256</th>
+                    <th scope="col">${msg("存放地点", { id: "site" })}</th>
+                    <th scope="col"></th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${this.#backups.map(
+                    (backup) =>
+                      html`<tr>
+                        <th scope="row">${time(backup.completedAt)}</th>
+                        <td>${this.#volumeName(backup.volume)}</td>
+                        <td><zy-state .state=${backup.state}></zy-state></td>
+                        <td>${bytes(backup.sizeBytes)}</td>
+                        <td><code>${backup.sha256?.slice(0, 12) ?? ""}</code></td>
+                        <td>${backup.site}</td>
+                        <td>
+                          <button
+                            ?disabled=${backup.state !== "complete"}
+                            @click=${() => {
+                              this.#restoring = backup;
+                              this.#typed = "";
+                              this.requestUpdate();
+                            }}
+                          >
+                            ${msg("恢复…", { id: "restore" })}
+                          </button>
+                        </td>
+                      </tr>`,
+                  )}
+                </tbody>
+              </table>`
+        }
+      </div>
       ${this.#restoring ? this.#confirm(this.#restoring) : nothing}
       <p class="muted"><code>zhengyun hosts list --department ${usage.code}</code></p>`;
   }
@@ -80,9 +183,25 @@ export class DepartmentPage extends Page {
     const name = this.#volumeName(backup.volume);
     return html`<div class="error" role="alertdialog" aria-label=${msg("恢复…", { id: "restore" })}>
       <p>${msg("恢复会用备份内容替换存储卷现有内容，现有内容将丢失。请输入存储卷名称确认：", { id: "restore-warning" })} <strong>${name}</strong></p>
-      <div class="bar"><label>${msg("名称", { id: "name" })}<input @input=${(event: InputEvent) => { this.#typed = (event.target as HTMLInputElement).value; this.requestUpdate(); }} /></label>
+      <div class="bar">
+        <label
+          >${msg("名称", { id: "name" })}<input
+            @input=${(event: InputEvent) => {
+              this.#typed = (event.target as HTMLInputElement).value;
+              this.requestUpdate();
+            }}
+        /></label>
         <button class="primary" ?disabled=${this.#typed !== name} @click=${() => this.#restore()}>${msg("替换内容", { id: "restore-now" })}</button>
-        <button @click=${() => { this.#restoring = undefined; this.requestUpdate(); }}>${msg("取消", { id: "cancel" })}</button></div></div>`;
+        <button
+          @click=${() => {
+            this.#restoring = undefined;
+            this.requestUpdate();
+          }}
+        >
+          ${msg("取消", { id: "cancel" })}
+        </button>
+      </div>
+    </div>`;
   }
 }
 customElements.define("zy-department-page", DepartmentPage);

@@ -34,7 +34,10 @@ export class NewRequestPage extends Page {
     this.#application = id;
     const department = this.#applications.find((one) => one.id === id)?.department;
     if (!department) return;
-    const [projects, usage] = await Promise.all([list<Project>(api.projects(department)), get<{ items: DepartmentUsage[] }>(api.usage({ department, depth: "0" }))]);
+    const [projects, usage] = await Promise.all([
+      list<Project>(api.projects(department)),
+      get<{ items: DepartmentUsage[] }>(api.usage({ department, depth: "0" })),
+    ]);
     this.#projects = projects.filter((one) => one.stage === "approved" || one.stage === "operating");
     this.#usage = usage.items[0];
     this.requestUpdate();
@@ -43,16 +46,33 @@ export class NewRequestPage extends Page {
   async #send(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     const values = new FormData(event.target as HTMLFormElement);
-    const field = (name: string) => String(values.get(name) ?? "").trim();
-    const lines = (name: string) => field(name).split("\n").map((line) => line.trim()).filter(Boolean);
+    const field = (name: string) => {
+      const value = values.get(name);
+      return typeof value === "string" ? value.trim() : "";
+    };
+    const lines = (name: string) =>
+      field(name)
+        .split("\n")
+        .map((line) => line.trim())
+        .filter(Boolean);
     const count = Number(field("count"));
     const names = Array.from({ length: count }, (_, index) => (count === 1 ? field("name") : `${field("name")}-${index + 1}`));
-    const ports = field("ports").split(/[\s,]+/).filter(Boolean).map((port) => ({ protocol: "tcp", port: Number(port) }));
+    const ports = field("ports")
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .map((port) => ({ protocol: "tcp", port: Number(port) }));
     const size = Number(field("size") || "0");
-    const items: unknown[] = names.map((name) => ({ action: "create", kind: "host", spec: { name, flavour: field("flavour"), image: field("image"), sshKeys: lines("sshKeys"), addresses: lines("addresses"), ports } }));
+    const items: unknown[] = names.map((name) => ({
+      action: "create",
+      kind: "host",
+      spec: { name, flavour: field("flavour"), image: field("image"), sshKeys: lines("sshKeys"), addresses: lines("addresses"), ports },
+    }));
     if (size > 0) {
       const volume = `${field("name")}-data`;
-      items.push({ action: "create", kind: "volume", spec: { name: volume, sizeGib: size, tier: field("tier") } }, { action: "create", kind: "attachment", spec: { host: names[0], volume, path: "/data" } });
+      items.push(
+        { action: "create", kind: "volume", spec: { name: volume, sizeGib: size, tier: field("tier") } },
+        { action: "create", kind: "attachment", spec: { host: names[0], volume, path: "/data" } },
+      );
       if (values.get("backup")) items.push({ action: "create", kind: "backup-policy", spec: { name: `${volume}-nightly`, volume } });
     }
     const body = { application: this.#application, project: field("project"), title: field("title"), reason: field("reason"), items };
@@ -63,22 +83,47 @@ export class NewRequestPage extends Page {
   }
 
   override show(): TemplateResult {
-    if (this.#applications.length === 0) return html`<h1>${msg("新建申请", { id: "new-request" })}</h1><p>${msg("还没有业务系统，请联系运维管理人员登记。", { id: "no-applications" })}</p>`;
+    if (this.#applications.length === 0)
+      return html`<h1>${msg("新建申请", { id: "new-request" })}</h1>
+        <p>${msg("还没有业务系统，请联系运维管理人员登记。", { id: "no-applications" })}</p>`;
     const option = (value: string, text: string) => html`<option value=${value}>${text}</option>`;
     return html`<h1>${msg("新建申请", { id: "new-request" })}</h1>
       <form class="card" @submit=${(event: SubmitEvent) => this.#send(event)}>
         <div class="bar">
-          <label>${msg("业务系统", { id: "application" })}<select name="application" @change=${(event: Event) => this.#choose((event.target as HTMLSelectElement).value)}>${this.#applications.map((one) => option(one.id, `${one.name} (${one.code})`))}</select></label>
-          <label>${msg("项目", { id: "project" })}<select name="project" required>${this.#projects.map((one) => option(one.id, `${one.code} ${one.name}`))}</select></label>
+          <label
+            >${msg("业务系统", { id: "application" })}<select
+              name="application"
+              @change=${(event: Event) => this.#choose((event.target as HTMLSelectElement).value)}
+            >
+              ${this.#applications.map((one) => option(one.id, `${one.name} (${one.code})`))}
+            </select></label
+          >
+          <label
+            >${msg("项目", { id: "project" })}<select name="project" required>
+              ${this.#projects.map((one) => option(one.id, `${one.code} ${one.name}`))}
+            </select></label
+          >
         </div>
-        <div class="bar"><label>${msg("事项", { id: "title" })}<input name="title" required maxlength="200" size="40" /></label></div>
-        <div class="bar"><label>${msg("理由", { id: "reason" })}<textarea name="reason" rows="2" cols="60" maxlength="2000"></textarea></label></div>
+        <div class="bar">
+          <label>${msg("事项", { id: "title" })}<input name="title" required maxlength="200" size="40" /></label>
+        </div>
+        <div class="bar">
+          <label>${msg("理由", { id: "reason" })}<textarea name="reason" rows="2" cols="60" maxlength="2000"></textarea></label>
+        </div>
         <h2>${msg("主机", { id: "hosts" })}</h2>
         <div class="bar">
           <label>${msg("名称", { id: "name" })}<input name="name" required pattern="[a-z0-9]([a-z0-9\\-]{0,50}[a-z0-9])?" value="web" /></label>
           <label>${msg("数量", { id: "count" })}<input name="count" type="number" min="1" max="50" value="1" required /></label>
-          <label>${msg("规格", { id: "specification" })}<select name="flavour">${this.#offer.flavours.map((one) => option(one.code, `${one.name}: ${one.vcpu} vCPU, ${one.memoryMib / 1024} GiB, ${one.diskGib} GiB`))}</select></label>
-          <label>${msg("镜像", { id: "image" })}<select name="image">${this.#offer.images.map((one) => option(one.code, one.name))}</select></label>
+          <label
+            >${msg("规格", { id: "specification" })}<select name="flavour">
+              ${this.#offer.flavours.map((one) => option(one.code, `${one.name}: ${one.vcpu} vCPU, ${one.memoryMib / 1024} GiB, ${one.diskGib} GiB`))}
+            </select></label
+          >
+          <label
+            >${msg("镜像", { id: "image" })}<select name="image">
+              ${this.#offer.images.map((one) => option(one.code, one.name))}
+            </select></label
+          >
           <label>${msg("TCP 端口", { id: "ports" })}<input name="ports" placeholder="443, 8080" pattern="[0-9,\\s]*" /></label>
         </div>
         <div class="bar">
@@ -88,10 +133,26 @@ export class NewRequestPage extends Page {
         <h2>${msg("存储卷", { id: "k-volume" })}</h2>
         <div class="bar">
           <label>${msg("大小 GiB（0 为不需要）", { id: "volume-size" })}<input name="size" type="number" min="0" max="65536" value="0" /></label>
-          <label>${msg("层级", { id: "tier" })}<select name="tier">${["standard", "performance", "capacity"].map((one) => option(one, one))}</select></label>
+          <label
+            >${msg("层级", { id: "tier" })}<select name="tier">
+              ${["standard", "performance", "capacity"].map((one) => option(one, one))}
+            </select></label
+          >
           <label><span>${msg("每日备份", { id: "nightly" })}</span><input name="backup" type="checkbox" /></label>
         </div>
-        ${this.#usage ? html`<p class="muted">${msg("配额剩余", { id: "quota-left" })}: ${this.#usage.quota.filter((one) => one.limit !== null).map((one) => `${one.dimension} ${one.limit! - one.used - one.reserved}`).join(" · ") || "–"}</p>` : nothing}
+        ${
+          this.#usage
+            ? html`<p class="muted">
+                ${msg("配额剩余", { id: "quota-left" })}:
+                ${
+                  this.#usage.quota
+                    .filter((one) => one.limit !== null)
+                    .map((one) => `${one.dimension} ${one.limit! - one.used - one.reserved}`)
+                    .join(" · ") || "–"
+                }
+              </p>`
+            : nothing
+        }
         <button class="primary" ?disabled=${this.#projects.length === 0}>${msg("提交", { id: "submit" })}</button>
         ${this.#projects.length === 0 ? html`<span class="warn">${msg("该部门没有已立项或运维中的项目。", { id: "no-project" })}</span>` : nothing}
       </form>

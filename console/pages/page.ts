@@ -53,7 +53,10 @@ export abstract class Page extends LitElement {
       return true;
     } catch (error) {
       if (error instanceof ApiProblem && error.problem.status === 401) globalThis.dispatchEvent(new Event("zy-signed-out"));
-      this.problem = error instanceof ApiProblem ? error.problem : { type: "about:blank", code: "network", status: 0, title: msg("无法连接服务", { id: "no-network" }), detail: String(error) };
+      this.problem =
+        error instanceof ApiProblem
+          ? error.problem
+          : { type: "about:blank", code: "network", status: 0, title: msg("无法连接服务", { id: "no-network" }), detail: String(error) };
       return false;
     } finally {
       this.requestUpdate();

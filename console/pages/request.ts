@@ -43,29 +43,71 @@ export class RequestPage extends Page {
   override show(): TemplateResult {
     const row = this.#row;
     if (!row) return html``;
-    const why = this.role !== "operations" ? msg("只有运维管理人员可以审批。", { id: "only-operations" }) : row.state !== "planned" ? msg("只有待审批的申请可以审批。", { id: "only-planned" }) : "";
+    const why =
+      this.role !== "operations"
+        ? msg("只有运维管理人员可以审批。", { id: "only-operations" })
+        : row.state !== "planned"
+          ? msg("只有待审批的申请可以审批。", { id: "only-planned" })
+          : "";
     const whyNot = why || (this.#reason.trim() === "" ? msg("驳回须填写理由。", { id: "reason-needed" }) : "");
     return html`<nav><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a> › ${row.number}</nav>
       <h1>${row.number} ${row.title}</h1>
-      <p><zy-state .state=${row.state}></zy-state> · ${msg("创建时间", { id: "created" })} ${time(row.createdAt)} · <a href=${pages.department(row.department)}>${msg("部门", { id: "department" })}</a>${row.decisionReason ? html` · ${row.decisionReason}` : nothing}</p>
+      <p>
+        <zy-state .state=${row.state}></zy-state> · ${msg("创建时间", { id: "created" })} ${time(row.createdAt)} ·
+        <a href=${pages.department(row.department)}>${msg("部门", { id: "department" })}</a>${row.decisionReason ? html` · ${row.decisionReason}` : nothing}
+      </p>
       ${row.error ? html`<div class="error">${row.error.message}</div>` : nothing}
       ${row.state === "draft" ? html`<div class="bar"><button class="primary" @click=${() => this.#act("submit")}>${msg("提交", { id: "submit" })}</button></div>` : nothing}
       ${row.plan ? this.#plan(row) : nothing}
-      ${row.state === "planned" || row.state === "submitted" || row.state === "waiting"
-        ? html`<div class="card"><h2>${msg("审批", { id: "decision" })}</h2>
-            <label>${msg("理由", { id: "reason" })}<textarea rows="2" maxlength="2000" @input=${(event: InputEvent) => { this.#reason = (event.target as HTMLTextAreaElement).value; this.requestUpdate(); }}></textarea></label>
-            <div class="bar">
-              <button class="primary" ?disabled=${why !== ""} title=${why} @click=${() => this.#act("approve")}>${msg("批准此方案", { id: "approve" })}</button>
-              <button ?disabled=${whyNot !== ""} title=${whyNot} @click=${() => this.#act("reject")}>${msg("驳回", { id: "reject" })}</button>
-              <button @click=${() => this.#act("withdraw")}>${msg("撤回", { id: "withdraw" })}</button>
-              <span class="muted">${why || whyNot}</span>
-            </div></div>`
-        : nothing}
+      ${
+        row.state === "planned" || row.state === "submitted" || row.state === "waiting"
+          ? html`<div class="card">
+              <h2>${msg("审批", { id: "decision" })}</h2>
+              <label
+                >${msg("理由", { id: "reason" })}<textarea
+                  rows="2"
+                  maxlength="2000"
+                  @input=${(event: InputEvent) => {
+                    this.#reason = (event.target as HTMLTextAreaElement).value;
+                    this.requestUpdate();
+                  }}
+                ></textarea>
+              </label>
+              <div class="bar">
+                <button class="primary" ?disabled=${why !== ""} title=${why} @click=${() => this.#act("approve")}>
+                  ${msg("批准此方案", { id: "approve" })}
+                </button>
+                <button ?disabled=${whyNot !== ""} title=${whyNot} @click=${() => this.#act("reject")}>${msg("驳回", { id: "reject" })}</button>
+                <button @click=${() => this.#act("withdraw")}>${msg("撤回", { id: "withdraw" })}</button>
+                <span class="muted">${why || whyNot}</span>
+              </div>
+            </div>`
+          : nothing
+      }
       <h2>${msg("申请事项", { id: "request-items" })}</h2>
-      <div class="card" tabindex="0"><table>
-        <thead><tr><th scope="col">${msg("类型", { id: "kind" })}</th><th scope="col">${msg("名称", { id: "name" })}</th><th scope="col">${msg("动作", { id: "action" })}</th><th scope="col">${msg("结果", { id: "result" })}</th></tr></thead>
-        <tbody>${row.items.map((item) => html`<tr><td>${kindName(item.kind)}</td><th scope="row">${item.name}</th><td>${kindName(item.action)}</td><td><zy-state .state=${item.state}></zy-state> ${item.error?.message ?? ""}</td></tr>`)}</tbody>
-      </table></div>
+      <div class="card" tabindex="0">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">${msg("类型", { id: "kind" })}</th>
+              <th scope="col">${msg("名称", { id: "name" })}</th>
+              <th scope="col">${msg("动作", { id: "action" })}</th>
+              <th scope="col">${msg("结果", { id: "result" })}</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${row.items.map(
+              (item) =>
+                html`<tr>
+                  <td>${kindName(item.kind)}</td>
+                  <th scope="row">${item.name}</th>
+                  <td>${kindName(item.action)}</td>
+                  <td><zy-state .state=${item.state}></zy-state> ${item.error?.message ?? ""}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>
       <p class="muted"><code>zhengyun requests show ${row.id}</code></p>`;
   }
 
@@ -74,9 +116,27 @@ export class RequestPage extends Page {
     return html`<h2>${msg("变更方案", { id: "change-plan" })}</h2>
       <div class="card" tabindex="0">
         <p class="muted">${msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} · <code>${plan.hash.slice(0, 16)}</code></p>
-        <p>${msg("配额占用", { id: "charge" })}: ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${one.dimension} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}</p>
-        <details><summary>${plan.steps.length} ${msg("步", { id: "steps" })}</summary>
-          <table><tbody>${plan.steps.map((step) => html`<tr><td>${kindName(step.action)}</td><td>${kindName(step.kind)}</td><th scope="row">${step.name}</th><td>${step.changes.map((one) => html`<div><code>${one.path}</code>: ${text(one.before)} → ${text(one.after)}</div>`)}${plan.placement.find((one) => one.resource === step.resource)?.pool ?? ""}</td></tr>`)}</tbody></table>
+        <p>
+          ${msg("配额占用", { id: "charge" })}:
+          ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${one.dimension} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}
+        </p>
+        <details>
+          <summary>${plan.steps.length} ${msg("步", { id: "steps" })}</summary>
+          <table>
+            <tbody>
+              ${plan.steps.map(
+                (step) =>
+                  html`<tr>
+                    <td>${kindName(step.action)}</td>
+                    <td>${kindName(step.kind)}</td>
+                    <th scope="row">${step.name}</th>
+                    <td>
+                      ${step.changes.map((one) => html`<div><code>${one.path}</code>: ${text(one.before)} → ${text(one.after)}</div>`)}${plan.placement.find((one) => one.resource === step.resource)?.pool ?? ""}
+                    </td>
+                  </tr>`,
+              )}
+            </tbody>
+          </table>
         </details>
       </div>`;
   }

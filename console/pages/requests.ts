@@ -28,14 +28,40 @@ export class RequestsPage extends Page {
   override show(): TemplateResult {
     const now = this.state || "planned";
     return html`<h1>${msg("申请", { id: "requests" })}</h1>
-      <nav class="bar" aria-label=${msg("状态", { id: "state" })}>${tabs.map((tab) => html`<a href=${pages.requests(tab)} aria-current=${tab === now ? "page" : "false"}>${stateName(tab)}</a>`)}<a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a></nav>
+      <nav class="bar" aria-label=${msg("状态", { id: "state" })}>
+        ${tabs.map((tab) => html`<a href=${pages.requests(tab)} aria-current=${tab === now ? "page" : "false"}>${stateName(tab)}</a>`)}<a
+          href=${pages.newRequest()}
+          >${msg("新建申请", { id: "new-request" })}</a
+        >
+      </nav>
       <div class="card" tabindex="0">
-        ${this.#rows.length === 0
-          ? html`<p>${msg("没有处于此状态的申请。", { id: "no-requests" })}</p>`
-          : html`<table>
-              <thead><tr><th scope="col">${msg("编号", { id: "number" })}</th><th scope="col">${msg("事项", { id: "title" })}</th><th scope="col">${msg("状态", { id: "state" })}</th><th scope="col" class="n">${msg("项数", { id: "items" })}</th><th scope="col">${msg("创建时间", { id: "created" })}</th></tr></thead>
-              <tbody>${this.#rows.map((row) => html`<tr><th scope="row"><a href=${pages.request(row.id)}>${row.number}</a></th><td>${row.title}</td><td><zy-state .state=${row.state}></zy-state></td><td class="n">${row.items.length}</td><td>${time(row.createdAt)}</td></tr>`)}</tbody>
-            </table>`}
+        ${
+          this.#rows.length === 0
+            ? html`<p>${msg("没有处于此状态的申请。", { id: "no-requests" })}</p>`
+            : html`<table>
+                <thead>
+                  <tr>
+                    <th scope="col">${msg("编号", { id: "number" })}</th>
+                    <th scope="col">${msg("事项", { id: "title" })}</th>
+                    <th scope="col">${msg("状态", { id: "state" })}</th>
+                    <th scope="col" class="n">${msg("项数", { id: "items" })}</th>
+                    <th scope="col">${msg("创建时间", { id: "created" })}</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  ${this.#rows.map(
+                    (row) =>
+                      html`<tr>
+                        <th scope="row"><a href=${pages.request(row.id)}>${row.number}</a></th>
+                        <td>${row.title}</td>
+                        <td><zy-state .state=${row.state}></zy-state></td>
+                        <td class="n">${row.items.length}</td>
+                        <td>${time(row.createdAt)}</td>
+                      </tr>`,
+                  )}
+                </tbody>
+              </table>`
+        }
       </div>
       <p class="muted"><code>zhengyun requests list --state ${now}</code></p>`;
   }

@@ -44,7 +44,10 @@ export class UsagePage extends Page {
   }
   #visible(): { row: DepartmentUsage; level: number }[] {
     const below = Map.groupBy(this.#rows, (row) => row.parent ?? "");
-    const walk = (row: DepartmentUsage, level: number): { row: DepartmentUsage; level: number }[] => [{ row, level }, ...(this.#opened.has(row.code) ? (below.get(row.department) ?? []).flatMap((child) => walk(child, level + 1)) : [])];
+    const walk = (row: DepartmentUsage, level: number): { row: DepartmentUsage; level: number }[] => [
+      { row, level },
+      ...(this.#opened.has(row.code) ? (below.get(row.department) ?? []).flatMap((child) => walk(child, level + 1)) : []),
+    ];
     return this.#roots().flatMap((row) => walk(row, 0));
   }
   #toggle(code: string): void {
@@ -67,22 +70,48 @@ export class UsagePage extends Page {
 
   override show(): TemplateResult {
     const visible = this.#visible();
-    const bars: Bar[] = visible.filter(({ level, row }) => level > 0 || row.children === 0).map(({ row }) => ({ name: this.#name(row), used: row.tree.hosts ?? 0, limit: this.#limit(row, "hosts") ?? 0 })).toSorted((a, b) => b.used - a.used).slice(0, chartBars);
-    if (this.#rows.length === 0) return html`<h1>${msg("用量与配额", { id: "usage-title" })}</h1><p>${msg("还没有部门。用 zhengyun city import 导入。", { id: "no-departments" })}</p>`;
+    const bars: Bar[] = visible
+      .filter(({ level, row }) => level > 0 || row.children === 0)
+      .map(({ row }) => ({ name: this.#name(row), used: row.tree.hosts ?? 0, limit: this.#limit(row, "hosts") ?? 0 }))
+      .toSorted((a, b) => b.used - a.used)
+      .slice(0, chartBars);
+    if (this.#rows.length === 0)
+      return html`<h1>${msg("用量与配额", { id: "usage-title" })}</h1>
+        <p>${msg("还没有部门。用 zhengyun city import 导入。", { id: "no-departments" })}</p>`;
     return html`<h1>${msg("用量与配额", { id: "usage-title" })}</h1>
       <div class="bar">
-        <label>${msg("月份", { id: "month" })}<input type="month" .value=${this.month ?? ""} @change=${(event: Event) => go(pages.usage({ open: this.open, month: (event.target as HTMLInputElement).value }), { replace: true })} /></label>
+        <label
+          >${msg("月份", { id: "month" })}<input
+            type="month"
+            .value=${this.month ?? ""}
+            @change=${(event: Event) => go(pages.usage({ open: this.open, month: (event.target as HTMLInputElement).value }), { replace: true })}
+        /></label>
         <a href=${api.register} download>${msg("导出资源台账 CSV", { id: "export-register" })}</a>
       </div>
-      <div class="card"><h2>${msg("主机：已用与上限", { id: "chart-title" })}</h2><zy-usage-chart .bars=${bars}></zy-usage-chart></div>
+      <div class="card">
+        <h2>${msg("主机：已用与上限", { id: "chart-title" })}</h2>
+        <zy-usage-chart .bars=${bars}></zy-usage-chart>
+      </div>
       <div class="card" tabindex="0">
         <table>
-          <caption>${msg("各部门用量（含下级部门）：已用 / 上限", { id: "usage-caption" })}</caption>
-          <thead><tr>
-            <th scope="col">${msg("部门", { id: "department" })}</th><th scope="col" class="n">${msg("主机", { id: "hosts" })}</th><th scope="col" class="n">vCPU</th><th scope="col" class="n">${msg("内存 GiB", { id: "memory-gib" })}</th>
-            <th scope="col" class="n">${msg("存储 GiB", { id: "storage-gib" })}</th><th scope="col" class="n">${msg("备份", { id: "backups" })}</th><th scope="col">${msg("配额使用", { id: "quota-used" })}</th><th scope="col" class="n">${msg("在线率", { id: "uptime" })}</th>
-          </tr></thead>
-          <tbody>${visible.map(({ row, level }) => this.#row(row, level))}</tbody>
+          <caption>
+            ${msg("各部门用量（含下级部门）：已用 / 上限", { id: "usage-caption" })}
+          </caption>
+          <thead>
+            <tr>
+              <th scope="col">${msg("部门", { id: "department" })}</th>
+              <th scope="col" class="n">${msg("主机", { id: "hosts" })}</th>
+              <th scope="col" class="n">vCPU</th>
+              <th scope="col" class="n">${msg("内存 GiB", { id: "memory-gib" })}</th>
+              <th scope="col" class="n">${msg("存储 GiB", { id: "storage-gib" })}</th>
+              <th scope="col" class="n">${msg("备份", { id: "backups" })}</th>
+              <th scope="col">${msg("配额使用", { id: "quota-used" })}</th>
+              <th scope="col" class="n">${msg("在线率", { id: "uptime" })}</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${visible.map(({ row, level }) => this.#row(row, level))}
+          </tbody>
         </table>
       </div>
       <p class="muted"><code>zhengyun usage --depth 1</code></p>`;
@@ -92,12 +121,27 @@ export class UsagePage extends Page {
     const opened = this.#opened.has(row.code);
     const storage = (row.tree["storage_gib:standard"] ?? 0) + (row.tree["storage_gib:performance"] ?? 0) + (row.tree["storage_gib:capacity"] ?? 0);
     return html`<tr>
-      <th scope="row">${"\u2003".repeat(level)}${row.children > 0
-        ? html`<button class="plain" aria-expanded=${opened} aria-label="${opened ? msg("收起", { id: "close" }) : msg("展开", { id: "open" })} ${this.#name(row)}" @click=${() => this.#toggle(row.code)}>${opened ? "▾" : "▸"}</button>`
-        : "\u2003"} <a href=${pages.department(row.department)}>${this.#name(row)}</a></th>
-      <td class="n">${this.#of(row, "hosts")}</td><td class="n">${this.#of(row, "vcpu")}</td><td class="n">${this.#of(row, "memory_mib", 1 / 1024)}</td><td class="n">${number(storage)}</td>
+      <th scope="row">
+        ${"\u2003".repeat(level)}${
+          row.children > 0
+            ? html`<button
+                class="plain"
+                aria-expanded=${opened}
+                aria-label="${opened ? msg("收起", { id: "close" }) : msg("展开", { id: "open" })} ${this.#name(row)}"
+                @click=${() => this.#toggle(row.code)}
+              >
+                ${opened ? "▾" : "▸"}
+              </button>`
+            : "\u2003"
+        } <a href=${pages.department(row.department)}>${this.#name(row)}</a>
+      </th>
+      <td class="n">${this.#of(row, "hosts")}</td>
+      <td class="n">${this.#of(row, "vcpu")}</td>
+      <td class="n">${this.#of(row, "memory_mib", 1 / 1024)}</td>
+      <td class="n">${number(storage)}</td>
       <td class="n">${row.backups.count === 0 ? "0" : html`${row.backups.count} (${bytes(row.backups.bytes)})`}</td>
-      <td><zy-quota-bar .ratio=${this.#share(row)} .label=${msg("配额使用", { id: "quota-used" })}></zy-quota-bar></td><td class="n">${percent(row.uptimeRatio)}</td>
+      <td><zy-quota-bar .ratio=${this.#share(row)} .label=${msg("配额使用", { id: "quota-used" })}></zy-quota-bar></td>
+      <td class="n">${percent(row.uptimeRatio)}</td>
     </tr>`;
   }
 }

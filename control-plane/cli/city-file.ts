@@ -69,7 +69,9 @@ export async function loadCity(path: string): Promise<LoadedCity> {
   const lineOf = (at: readonly PropertyKey[]) => lineOfPath(document, lines, at);
   const parsed = CityFile.safeParse(document.toJS() ?? {});
   if (!parsed.success) {
-    throw new CityFileInvalid(flatten(parsed.error.issues).map(({ at, message }) => ({ file: path, line: lineOf(at), message: `${at.join(".") || "file"}: ${message}` })));
+    throw new CityFileInvalid(
+      flatten(parsed.error.issues).map(({ at, message }) => ({ file: path, line: lineOf(at), message: `${at.join(".") || "file"}: ${message}` })),
+    );
   }
   const file = parsed.data;
   const listed = Array.isArray(file.departments) ? undefined : await loadDepartments(join(dirname(path), file.departments.csv));
@@ -106,11 +108,17 @@ async function loadDepartments(file: string) {
     throw new CityFileInvalid([{ file, line: lines, message: (error as Error).message }]);
   }
   const missing = csvColumns.filter((column) => rows[0] !== undefined && !(column in rows[0].record));
-  if (missing.length > 0) throw new CityFileInvalid([{ file, line: 1, message: `missing columns: ${missing.join(", ")} (expected ${csvColumns.join(",")}[,line])` }]);
+  if (missing.length > 0)
+    throw new CityFileInvalid([{ file, line: 1, message: `missing columns: ${missing.join(", ")} (expected ${csvColumns.join(",")}[,line])` }]);
   const errors: FileError[] = [];
   const departments = rows.flatMap(({ record, info }) => {
     const parsed = NewDepartment.safeParse({
-      code: record["code"], nameZh: record["name_zh"], nameEn: record["name_en"], parent: record["parent_code"] || null, level: record["level"], line: record["line"] || null,
+      code: record["code"],
+      nameZh: record["name_zh"],
+      nameEn: record["name_en"],
+      parent: record["parent_code"] || null,
+      level: record["level"],
+      line: record["line"] || null,
     });
     if (parsed.success) return [parsed.data];
     errors.push(...parsed.error.issues.map((issue) => ({ file, line: info.lines, message: `${issue.path.join(".")}: ${issue.message}` })));
@@ -132,7 +140,10 @@ function flatten(issues: readonly z.core.$ZodIssue[], above: PropertyKey[] = [])
 const depth = (branch: { at: PropertyKey[] }[]) => Math.min(...branch.map((one) => one.at.length));
 
 function fromPointer(pointer: string): (string | number)[] {
-  return pointer.split("/").slice(1).map((part) => (/^\d+$/.test(part) ? Number(part) : part.replaceAll("~1", "/").replaceAll("~0", "~")));
+  return pointer
+    .split("/")
+    .slice(1)
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : part.replaceAll("~1", "/").replaceAll("~0", "~")));
 }
 
 /** Line of the node at a path; of the nearest one above where the path itself is absent. */
@@ -143,4 +154,3 @@ function lineOfPath(document: Document, lines: LineCounter, at: readonly Propert
   }
   return 1;
 }
-

@@ -20,15 +20,25 @@ export function expandEstates(file: CityFile, departments: Department[]): Expand
   const from = new Map<string, Path>();
   const written = new Map<number, number[]>();
   const city = {
-    name: file.name, flavours: file.flavours, images: file.images, pools: file.pools, departments,
-    quotas: [...file.quotas], projects: [...file.projects], applications: [...file.applications], requests: [...file.requests],
+    name: file.name,
+    flavours: file.flavours,
+    images: file.images,
+    pools: file.pools,
+    departments,
+    quotas: [...file.quotas],
+    projects: [...file.projects],
+    applications: [...file.applications],
+    requests: [...file.requests],
   };
   const note = (list: "quotas" | "projects" | "applications" | "requests", origin: Path) => from.set(`${list}/${city[list].length - 1}`, origin);
 
   for (const [index, estate] of file.estates.entries()) {
     const profile = file.profiles[estate.profile];
     if (!profile) {
-      errors.push({ at: ["estates", index, "profile"], message: `there is no profile ${estate.profile}; there are ${Object.keys(file.profiles).join(", ") || "none"}` });
+      errors.push({
+        at: ["estates", index, "profile"],
+        message: `there is no profile ${estate.profile}; there are ${Object.keys(file.profiles).join(", ") || "none"}`,
+      });
       continue;
     }
     const chosen = estate.departments ?? departments.filter((department) => department.level === estate.level).map((department) => department.code);
@@ -41,8 +51,13 @@ export function expandEstates(file: CityFile, departments: Department[]): Expand
       city.applications.push({ ...profile.application, department, project: profile.project.code });
       note("applications", [...origin, "application"]);
       city.requests.push({
-        ref: `${department}.${estate.profile}`, department, project: profile.project.code, application: profile.application.code,
-        title: profile.request.title, reason: profile.request.reason, items: writeOut(profile) as City["requests"][number]["items"],
+        ref: `${department}.${estate.profile}`,
+        department,
+        project: profile.project.code,
+        application: profile.application.code,
+        title: profile.request.title,
+        reason: profile.request.reason,
+        items: writeOut(profile) as City["requests"][number]["items"],
       });
       note("requests", [...origin, "request"]);
       written.set(city.requests.length - 1, sources(profile));

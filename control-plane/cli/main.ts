@@ -16,7 +16,24 @@ import { register, usage } from "./commands/usage.ts";
 const main = defineCommand({
   meta: { name: "zhengyun", version: "0.1.0", description: "政云 Zhengyun: the government cloud control plane" },
   subCommands: {
-    city, departments, quotas, projects, applications, pools, requests, hosts, volumes, "backup-policies": policies, backups, restores, usage, register, stack, audit, tokens, session,
+    city,
+    departments,
+    quotas,
+    projects,
+    applications,
+    pools,
+    requests,
+    hosts,
+    volumes,
+    "backup-policies": policies,
+    backups,
+    restores,
+    usage,
+    register,
+    stack,
+    audit,
+    tokens,
+    session,
   },
 });
 
@@ -27,7 +44,9 @@ function refuse(error: unknown): never {
     console.error(`${problem.title}${problem.detail ? `: ${problem.detail}` : ""}`);
     for (const one of problem.errors ?? []) console.error(`  ${one.pointer}: ${one.detail}`);
     for (const one of problem.limits ?? []) {
-      console.error(`  ${one.departmentName} ${one.dimension}: asked ${one.asked}, left ${one.left} of ${one.limit} (reserved ${one.reserved}, used ${one.used}); raised by ${one.raisedBy}`);
+      console.error(
+        `  ${one.departmentName} ${one.dimension}: asked ${one.asked}, left ${one.left} of ${one.limit} (reserved ${one.reserved}, used ${one.used}); raised by ${one.raisedBy}`,
+      );
     }
     if (problem.remedy) console.error(problem.remedy);
     if (problem.correlationId) console.error(`correlation id ${problem.correlationId}`);

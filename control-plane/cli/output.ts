@@ -9,11 +9,13 @@ export interface Column<T> {
 /** Chinese characters take two columns of a terminal. */
 export function displayWidth(text: string): number {
   let width = 0;
-  for (const character of text) width += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/.test(character) ? 2 : 1;
+  for (const character of text)
+    width += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/.test(character) ? 2 : 1;
   return width;
 }
 
-const cell = (value: string | number | null | undefined) => (value === null || value === undefined ? "–" : String(value).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, " "));
+const cell = (value: string | number | null | undefined) =>
+  value === null || value === undefined ? "–" : String(value).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, " ");
 
 /** A table as lines of text, its columns as wide as they need. */
 export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
@@ -24,7 +26,11 @@ export function table<T>(rows: readonly T[], columns: readonly Column<T>[]): str
     const space = " ".repeat(Math.max(0, (widths[index] ?? 0) - displayWidth(text)));
     return right[index] ? space + text : text + space;
   };
-  const line = (cells: readonly (string | number | null | undefined)[]) => cells.map((value, index) => pad(cell(value), index)).join("  ").trimEnd();
+  const line = (cells: readonly (string | number | null | undefined)[]) =>
+    cells
+      .map((value, index) => pad(cell(value), index))
+      .join("  ")
+      .trimEnd();
   return [line(columns.map((column) => column.title)), line(widths.map((width) => "─".repeat(width))), ...values.map(line)].join("\n");
 }
 
@@ -42,7 +48,8 @@ export function bytes(value: number | null | undefined): string {
 }
 
 /** A share as per cent with at most one decimal place. */
-export const percent = (ratio: number | null | undefined) => (ratio === null || ratio === undefined ? "–" : `${(ratio * 100).toFixed(1).replace(/\.0$/, "")} %`);
+export const percent = (ratio: number | null | undefined) =>
+  ratio === null || ratio === undefined ? "–" : `${(ratio * 100).toFixed(1).replace(/\.0$/, "")} %`;
 
 /** A time as people in Beijing read it. */
 export function localTime(time: string | null | undefined, zone = "Asia/Shanghai"): string {

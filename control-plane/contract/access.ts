@@ -4,23 +4,62 @@ import { Id, PageQuery, Reference, Time, Title } from "./common.ts";
 
 export const Role = z.enum(["department", "operations", "auditor"]);
 export type Role = z.infer<typeof Role>;
-export const Token = z.object({
-  id: Id, name: Title, role: Role, department: Id.nullable(), expiresAt: Time.nullable(), revokedAt: Time.nullable(), lastUsedAt: Time.nullable(), createdAt: Time,
-}).meta({ id: "Token" });
-export const NewToken = z.strictObject({ name: Title, role: Role, department: Reference.nullable().default(null), expiresAt: Time.nullable().default(null) }).meta({ id: "NewToken" });
+export const Token = z
+  .object({
+    id: Id,
+    name: Title,
+    role: Role,
+    department: Id.nullable(),
+    expiresAt: Time.nullable(),
+    revokedAt: Time.nullable(),
+    lastUsedAt: Time.nullable(),
+    createdAt: Time,
+  })
+  .meta({ id: "Token" });
+export const NewToken = z
+  .strictObject({ name: Title, role: Role, department: Reference.nullable().default(null), expiresAt: Time.nullable().default(null) })
+  .meta({ id: "NewToken" });
 /** Only the answer to the POST that made it holds the secret. */
 export const MadeToken = Token.extend({ secret: z.string() }).meta({ id: "MadeToken" });
 /** GET /sessions/current: who am I. */
-export const Session = z.object({ role: Role, name: z.string(), department: Id.nullable(), departmentName: z.string().nullable(), expiresAt: Time.nullable() }).meta({ id: "Session" });
+export const Session = z
+  .object({ role: Role, name: z.string(), department: Id.nullable(), departmentName: z.string().nullable(), expiresAt: Time.nullable() })
+  .meta({ id: "Session" });
 /** POST /sessions/links: a one-time sign-in link for a browser, that acts as the caller's token does. */
 export const SignInLink = z.object({ path: z.string(), expiresAt: Time }).meta({ id: "SignInLink" });
-export const AuditEntry = z.object({
-  id: z.int(), at: Time, actor: z.string(), role: z.string(), source: z.string(), action: z.string(), subjectKind: z.string(), subject: z.string(), department: Id.nullable(),
-  result: z.enum(["done", "denied", "failed"]), before: z.unknown(), after: z.unknown(), correlationId: z.string(),
-}).meta({ id: "AuditEntry" });
-export const AuditQuery = PageQuery.extend({ department: Reference.optional(), subject: z.string().max(64).optional(), from: Time.optional(), to: Time.optional() });
+export const AuditEntry = z
+  .object({
+    id: z.int(),
+    at: Time,
+    actor: z.string(),
+    role: z.string(),
+    source: z.string(),
+    action: z.string(),
+    subjectKind: z.string(),
+    subject: z.string(),
+    department: Id.nullable(),
+    result: z.enum(["done", "denied", "failed"]),
+    before: z.unknown(),
+    after: z.unknown(),
+    correlationId: z.string(),
+  })
+  .meta({ id: "AuditEntry" });
+export const AuditQuery = PageQuery.extend({
+  department: Reference.optional(),
+  subject: z.string().max(64).optional(),
+  from: Time.optional(),
+  to: Time.optional(),
+});
 /** One event of `GET /events` and `GET /requests/{id}/events` (SSE; `id` is what Last-Event-ID resumes from). */
-export const Event = z.object({
-  id: z.int(), at: Time, department: Id.nullable(), request: Id.nullable(), type: z.string(), subject: z.string().nullable(), data: z.unknown(),
-}).meta({ id: "Event" });
+export const Event = z
+  .object({
+    id: z.int(),
+    at: Time,
+    department: Id.nullable(),
+    request: Id.nullable(),
+    type: z.string(),
+    subject: z.string().nullable(),
+    data: z.unknown(),
+  })
+  .meta({ id: "Event" });
 export type Event = z.infer<typeof Event>;

@@ -11,21 +11,33 @@ import { NewPool } from "./pools.ts";
 import { NewProject } from "./projects.ts";
 import { NewRequest } from "./requests.ts";
 
-export const City = z.strictObject({
-  name: Title,
-  flavours: z.array(FlavourEntry).max(100).default([]),
-  images: z.array(ImageEntry).max(100).default([]),
-  pools: z.array(NewPool).max(500).default([]),
-  /** Parents may stand before or after their children. */
-  departments: z.array(NewDepartment).max(20_000).default([]),
-  quotas: z.array(z.strictObject({ department: Reference, limits: z.partialRecord(Dimension, Count) })).max(20_000).default([]),
-  projects: z.array(NewProject).max(50_000).default([]),
-  applications: z.array(NewApplication).max(50_000).default([]),
-  /** Requests to be kept as drafts; `ref` makes a repeated import find them again. */
-  requests: z.array(NewRequest.omit({ draft: true }).extend({ ref: Code })).max(20_000).default([]),
-}).meta({ id: "City" });
+export const City = z
+  .strictObject({
+    name: Title,
+    flavours: z.array(FlavourEntry).max(100).default([]),
+    images: z.array(ImageEntry).max(100).default([]),
+    pools: z.array(NewPool).max(500).default([]),
+    /** Parents may stand before or after their children. */
+    departments: z.array(NewDepartment).max(20_000).default([]),
+    quotas: z
+      .array(z.strictObject({ department: Reference, limits: z.partialRecord(Dimension, Count) }))
+      .max(20_000)
+      .default([]),
+    projects: z.array(NewProject).max(50_000).default([]),
+    applications: z.array(NewApplication).max(50_000).default([]),
+    /** Requests to be kept as drafts; `ref` makes a repeated import find them again. */
+    requests: z
+      .array(NewRequest.omit({ draft: true }).extend({ ref: Code }))
+      .max(20_000)
+      .default([]),
+  })
+  .meta({ id: "City" });
 export type City = z.infer<typeof City>;
-export const CityImport = z.object({
-  created: z.record(z.string(), z.int()), changed: z.record(z.string(), z.int()), unchanged: z.record(z.string(), z.int()),
-  requests: z.array(z.object({ ref: z.string(), id: z.string(), number: z.string(), department: z.string(), state: z.string() })),
-}).meta({ id: "CityImport" });
+export const CityImport = z
+  .object({
+    created: z.record(z.string(), z.int()),
+    changed: z.record(z.string(), z.int()),
+    unchanged: z.record(z.string(), z.int()),
+    requests: z.array(z.object({ ref: z.string(), id: z.string(), number: z.string(), department: z.string(), state: z.string() })),
+  })
+  .meta({ id: "CityImport" });

@@ -2,11 +2,23 @@
 import { z } from "zod";
 
 /** An immutable id: three letters, an underscore, 26 characters of lower-case base32 in the order of time. */
-export const Id = z.string().regex(/^[a-z]{3}_[0-9a-z]{26}$/).meta({ description: "Immutable id", example: "dep_01k9zq3v5n8m4c7t2x6b1w0rhy" });
+export const Id = z
+  .string()
+  .regex(/^[a-z]{3}_[0-9a-z]{26}$/)
+  .meta({ description: "Immutable id", example: "dep_01k9zq3v5n8m4c7t2x6b1w0rhy" });
 /** A code that people give: letters, digits, dot, dash, underscore; 1 to 64. */
-export const Code = z.string().min(1).max(64).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/).meta({ example: "110000-001" });
+export const Code = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
+  .meta({ example: "110000-001" });
 /** Id or code, where a path or body may name a thing by either. */
-export const Reference = z.string().min(1).max(64).regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
+export const Reference = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/);
 export const Title = z.string().trim().min(1).max(200);
 export const Time = z.iso.datetime({ offset: true }).meta({ description: "RFC 3339, UTC in answers", example: "2026-11-23T08:00:00.000Z" });
 export const Count = z.int().min(0).max(9_007_199_254_740_991);
@@ -18,9 +30,7 @@ export const Zone = z.enum(["extranet", "internet"]).meta({ description: "extran
 export const SecurityLevel = z.int().min(1).max(4).meta({ description: "Classified protection level (等级保护)" });
 
 /** What quotas, capacity and allocations are counted in. hosts: pieces; vcpu: vCPU; memory_mib: MiB; the rest: GiB. */
-export const Dimension = z.enum([
-  "hosts", "vcpu", "memory_mib", "storage_gib:performance", "storage_gib:standard", "storage_gib:capacity", "backup_gib",
-]);
+export const Dimension = z.enum(["hosts", "vcpu", "memory_mib", "storage_gib:performance", "storage_gib:standard", "storage_gib:capacity", "backup_gib"]);
 export type Dimension = z.infer<typeof Dimension>;
 export const dimensions = Dimension.options;
 

@@ -2,78 +2,158 @@
 import { z } from "zod";
 import { Code, Count, Dimension, Id, PageQuery, Reference, Revision, Tier, Time, Title } from "./common.ts";
 
-const hostname = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/).meta({ description: "RFC 1123 label", example: "web-1" });
-const sshKey = z.string().max(4096).regex(/^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+=*( [^\r\n]*)?$/)
+const hostname = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/)
+  .meta({ description: "RFC 1123 label", example: "web-1" });
+const sshKey = z
+  .string()
+  .max(4096)
+  .regex(/^(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+=*( [^\r\n]*)?$/)
   .meta({ description: "OpenSSH public key, one line" });
 const port = z.strictObject({ protocol: z.enum(["tcp", "udp"]).default("tcp"), port: z.int().min(1).max(65_535) });
 
-export const NewHost = z.strictObject({
-  name: hostname, flavour: Code.meta({ description: "Code of a flavour of the catalogue", example: "standard" }), image: z.string().min(1).max(128),
-  pool: Reference.optional().meta({ description: "Code of a compute pool; left out, placement chooses" }),
-  sshKeys: z.array(sshKey).max(20).default([]), addresses: z.array(z.union([z.ipv4(), z.ipv6()])).max(16).default([]), ports: z.array(port).max(64).default([]),
-  userData: z.string().max(65_536).optional().meta({ description: "First-boot data. A secret: never shown again", writeOnly: true }),
-  expiresAt: Time.optional(),
-}).meta({ id: "NewHost" });
-export const NewVolume = z.strictObject({
-  name: hostname, sizeGib: z.int().min(1).max(65_536), tier: Tier.default("standard"), pool: Reference.optional(), expiresAt: Time.optional(),
-}).meta({ id: "NewVolume" });
-export const NewAttachment = z.strictObject({
-  host: Reference.meta({ description: "Id of a host, or name of one in this application or this request" }),
-  volume: Reference.meta({ description: "Id of a volume, or name of one in this application or this request" }),
-  path: z.string().max(255).regex(/^\/(mnt|srv|data)(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/).default("/data"),
-}).meta({ id: "NewAttachment" });
-export const NewBackupPolicy = z.strictObject({
-  name: hostname, volume: Reference, schedule: z.string().max(100).default("0 2 * * *").meta({ description: "Five-field cron" }),
-  timezone: z.string().max(64).default("Asia/Shanghai"), keep: z.int().min(1).max(1000).default(7), pool: Reference.optional(),
-}).meta({ id: "NewBackupPolicy" });
+export const NewHost = z
+  .strictObject({
+    name: hostname,
+    flavour: Code.meta({ description: "Code of a flavour of the catalogue", example: "standard" }),
+    image: z.string().min(1).max(128),
+    pool: Reference.optional().meta({ description: "Code of a compute pool; left out, placement chooses" }),
+    sshKeys: z.array(sshKey).max(20).default([]),
+    addresses: z
+      .array(z.union([z.ipv4(), z.ipv6()]))
+      .max(16)
+      .default([]),
+    ports: z.array(port).max(64).default([]),
+    userData: z.string().max(65_536).optional().meta({ description: "First-boot data. A secret: never shown again", writeOnly: true }),
+    expiresAt: Time.optional(),
+  })
+  .meta({ id: "NewHost" });
+export const NewVolume = z
+  .strictObject({
+    name: hostname,
+    sizeGib: z.int().min(1).max(65_536),
+    tier: Tier.default("standard"),
+    pool: Reference.optional(),
+    expiresAt: Time.optional(),
+  })
+  .meta({ id: "NewVolume" });
+export const NewAttachment = z
+  .strictObject({
+    host: Reference.meta({ description: "Id of a host, or name of one in this application or this request" }),
+    volume: Reference.meta({ description: "Id of a volume, or name of one in this application or this request" }),
+    path: z
+      .string()
+      .max(255)
+      .regex(/^\/(mnt|srv|data)(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/)
+      .default("/data"),
+  })
+  .meta({ id: "NewAttachment" });
+export const NewBackupPolicy = z
+  .strictObject({
+    name: hostname,
+    volume: Reference,
+    schedule: z.string().max(100).default("0 2 * * *").meta({ description: "Five-field cron" }),
+    timezone: z.string().max(64).default("Asia/Shanghai"),
+    keep: z.int().min(1).max(1000).default(7),
+    pool: Reference.optional(),
+  })
+  .meta({ id: "NewBackupPolicy" });
 
 /** What one item asks for. `id` names the resource of every action but create. */
-export const Item = z.union([
-  z.strictObject({ action: z.literal("create"), kind: z.literal("host"), spec: NewHost }),
-  z.strictObject({ action: z.literal("create"), kind: z.literal("volume"), spec: NewVolume }),
-  z.strictObject({ action: z.literal("create"), kind: z.literal("attachment"), spec: NewAttachment }),
-  z.strictObject({ action: z.literal("create"), kind: z.literal("backup-policy"), spec: NewBackupPolicy }),
-  z.strictObject({ action: z.literal("resize"), kind: z.literal("host"), id: Id, spec: z.strictObject({ flavour: Code }) }),
-  z.strictObject({ action: z.literal("resize"), kind: z.literal("volume"), id: Id, spec: z.strictObject({ sizeGib: z.int().min(1).max(65_536) }) }),
-  z.strictObject({ action: z.literal("extend"), kind: z.enum(["host", "volume"]), id: Id, spec: z.strictObject({ expiresAt: Time }) }),
-  z.strictObject({ action: z.enum(["start", "stop"]), kind: z.literal("host"), id: Id, spec: z.strictObject({}).default({}) }),
-  z.strictObject({ action: z.literal("retire"), kind: z.enum(["host", "volume", "attachment", "backup-policy"]), id: Id, spec: z.strictObject({}).default({}) }),
-]).meta({ id: "Item" });
+export const Item = z
+  .union([
+    z.strictObject({ action: z.literal("create"), kind: z.literal("host"), spec: NewHost }),
+    z.strictObject({ action: z.literal("create"), kind: z.literal("volume"), spec: NewVolume }),
+    z.strictObject({ action: z.literal("create"), kind: z.literal("attachment"), spec: NewAttachment }),
+    z.strictObject({ action: z.literal("create"), kind: z.literal("backup-policy"), spec: NewBackupPolicy }),
+    z.strictObject({ action: z.literal("resize"), kind: z.literal("host"), id: Id, spec: z.strictObject({ flavour: Code }) }),
+    z.strictObject({ action: z.literal("resize"), kind: z.literal("volume"), id: Id, spec: z.strictObject({ sizeGib: z.int().min(1).max(65_536) }) }),
+    z.strictObject({ action: z.literal("extend"), kind: z.enum(["host", "volume"]), id: Id, spec: z.strictObject({ expiresAt: Time }) }),
+    z.strictObject({ action: z.enum(["start", "stop"]), kind: z.literal("host"), id: Id, spec: z.strictObject({}).default({}) }),
+    z.strictObject({
+      action: z.literal("retire"),
+      kind: z.enum(["host", "volume", "attachment", "backup-policy"]),
+      id: Id,
+      spec: z.strictObject({}).default({}),
+    }),
+  ])
+  .meta({ id: "Item" });
 export type Item = z.infer<typeof Item>;
 
-export const NewRequest = z.strictObject({
-  project: Reference, application: Reference, title: Title, reason: z.string().trim().max(2000).default(""),
-  items: z.array(Item).min(1).max(200),
-  draft: z.boolean().default(false).meta({ description: "true: keep it as a draft; POST /requests/{id}/submit submits it" }),
-  department: Reference.optional().meta({ description: "Of the application; needed only where the application's code is not unique" }),
-}).meta({ id: "NewRequest" });
+export const NewRequest = z
+  .strictObject({
+    project: Reference,
+    application: Reference,
+    title: Title,
+    reason: z.string().trim().max(2000).default(""),
+    items: z.array(Item).min(1).max(200),
+    draft: z.boolean().default(false).meta({ description: "true: keep it as a draft; POST /requests/{id}/submit submits it" }),
+    department: Reference.optional().meta({ description: "Of the application; needed only where the application's code is not unique" }),
+  })
+  .meta({ id: "NewRequest" });
 export type NewRequest = z.infer<typeof NewRequest>;
 
-export const RequestState = z.enum(["draft", "submitted", "planned", "waiting", "approved", "applying", "active", "failed", "rejected", "withdrawn"])
+export const RequestState = z
+  .enum(["draft", "submitted", "planned", "waiting", "approved", "applying", "active", "failed", "rejected", "withdrawn"])
   .meta({ description: "submitted: the change plan is being made · planned: awaits a decision · waiting: for capacity · failed: no item could be made" });
 
-export const PlanStep = z.object({
-  action: z.enum(["create", "update", "replace", "delete"]), kind: z.string(), resource: Id, name: z.string(),
-  changes: z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() })),
-}).meta({ id: "PlanStep" });
+export const PlanStep = z
+  .object({
+    action: z.enum(["create", "update", "replace", "delete"]),
+    kind: z.string(),
+    resource: Id,
+    name: z.string(),
+    changes: z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() })),
+  })
+  .meta({ id: "PlanStep" });
 /** The change plan (变更方案): what the request would do to its own resources, by a real Pulumi preview. An approval is bound to its hash. */
-export const ChangePlan = z.object({
-  hash: z.string(), computedAt: Time, steps: z.array(PlanStep),
-  charge: z.array(z.object({ dimension: Dimension, quantity: z.int() })).meta({ description: "Quota charge, negative where given back" }),
-  placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
-}).meta({ id: "ChangePlan" });
+export const ChangePlan = z
+  .object({
+    hash: z.string(),
+    computedAt: Time,
+    steps: z.array(PlanStep),
+    charge: z.array(z.object({ dimension: Dimension, quantity: z.int() })).meta({ description: "Quota charge, negative where given back" }),
+    placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
+  })
+  .meta({ id: "ChangePlan" });
 export type ChangePlan = z.infer<typeof ChangePlan>;
 
-export const RequestItem = z.object({
-  id: Id, position: z.int(), action: z.string(), kind: z.string(), resource: Id, name: z.string(), spec: z.unknown(),
-  state: z.enum(["pending", "applying", "active", "failed", "cancelled"]), error: z.object({ code: z.string(), message: z.string() }).nullable(),
-}).meta({ id: "RequestItem" });
-export const Request = z.object({
-  id: Id, number: z.string(), department: Id, project: Id, application: Id, state: RequestState, title: z.string(), reason: z.string(),
-  requestedBy: z.string(), decidedBy: z.string().nullable(), decidedAt: Time.nullable(), decisionReason: z.string().nullable(),
-  items: z.array(RequestItem), plan: ChangePlan.nullable(), error: z.object({ code: z.string(), message: z.string() }).nullable(),
-  revision: Revision, createdAt: Time, updatedAt: Time,
-}).meta({ id: "Request" });
+export const RequestItem = z
+  .object({
+    id: Id,
+    position: z.int(),
+    action: z.string(),
+    kind: z.string(),
+    resource: Id,
+    name: z.string(),
+    spec: z.unknown(),
+    state: z.enum(["pending", "applying", "active", "failed", "cancelled"]),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  })
+  .meta({ id: "RequestItem" });
+export const Request = z
+  .object({
+    id: Id,
+    number: z.string(),
+    department: Id,
+    project: Id,
+    application: Id,
+    state: RequestState,
+    title: z.string(),
+    reason: z.string(),
+    requestedBy: z.string(),
+    decidedBy: z.string().nullable(),
+    decidedAt: Time.nullable(),
+    decisionReason: z.string().nullable(),
+    items: z.array(RequestItem),
+    plan: ChangePlan.nullable(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    revision: Revision,
+    createdAt: Time,
+    updatedAt: Time,
+  })
+  .meta({ id: "Request" });
 export type Request = z.infer<typeof Request>;
 
 /** POST /requests/{id}/approve and /reject, with If-Match. `planHash` is the plan that was looked at. */

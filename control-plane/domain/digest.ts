@@ -2,4 +2,7 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
 
-export const digestOf = (value: unknown): string => createHash("sha256").update(canonicalize(value) ?? "null").digest("hex");
+export const digestOf = (value: unknown): string =>
+  createHash("sha256")
+    .update(canonicalize(value) ?? "null")
+    .digest("hex");

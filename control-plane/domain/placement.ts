@@ -42,7 +42,8 @@ export function place(wish: Wish, pools: readonly PoolView[]): Placed {
     return !short;
   });
   const best = can.toSorted((a, b) => shareTaken(a, wish) - shareTaken(b, wish) || (a.code < b.code ? -1 : 1))[0];
-  if (best) return { pool: best, reason: `least taken of ${can.length} fitting pool${can.length === 1 ? "" : "s"} (${Math.round(shareTaken(best, wish) * 100)} %)` };
+  if (best)
+    return { pool: best, reason: `least taken of ${can.length} fitting pool${can.length === 1 ? "" : "s"} (${Math.round(shareTaken(best, wish) * 100)} %)` };
   return { pool: undefined, shortage: may.length > 0, reason: refused.join("; ") || `there is no ${wish.kind} pool` };
 }
 
@@ -53,7 +54,8 @@ function whyNotHere(wish: Wish, pool: PoolView): string | undefined {
   if (pool.securityLevel < wish.securityLevel) return `protection level ${pool.securityLevel} is below ${wish.securityLevel}`;
   if (pool.zone !== wish.zone) return `is in the zone ${pool.zone}`;
   if (wish.tier !== undefined && pool.tier !== wish.tier) return `is of the tier ${pool.tier}`;
-  if (wish.beside && (pool.driver !== wish.beside.driver || pool.endpoint !== wish.beside.endpoint)) return "cannot be reached from where the host or volume lies";
+  if (wish.beside && (pool.driver !== wish.beside.driver || pool.endpoint !== wish.beside.endpoint))
+    return "cannot be reached from where the host or volume lies";
   return undefined;
 }
 

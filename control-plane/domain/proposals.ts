@@ -71,14 +71,17 @@ export function propose(items: readonly Item[], context: Context): Proposals {
   const poolOf = (id: string | null) => pools.find((pool) => pool.id === id);
   const find = (kind: SpecKind, reference: string) =>
     proposals.find((one) => one.kind === kind && one.action === "create" && one.name === reference) ??
-    context.held.find((one) => one.kind === kind && (one.id === reference || one.name === reference) && (one.phase === "live" || one.phase === "wanted") && !retiring.has(one.id));
+    context.held.find(
+      (one) =>
+        one.kind === kind && (one.id === reference || one.name === reference) && (one.phase === "live" || one.phase === "wanted") && !retiring.has(one.id),
+    );
   const idOf = (found: Proposal | Held) => ("resourceId" in found ? found.resourceId : found.id);
 
   const put = (position: number, wish: Omit<Wish, "securityLevel" | "zone">): Extract<Placed, { pool: PoolView }> | undefined => {
     const placed = place({ ...wish, securityLevel: context.application.protectionLevel, zone: context.application.zone }, pools);
     if (placed.pool) {
       for (const { dimension, quantity } of wish.needs) placed.pool.free[dimension] = (placed.pool.free[dimension] ?? 0) - quantity;
-      return placed as Extract<Placed, { pool: PoolView }>;
+      return placed;
     }
     if (placed.shortage) shortages.push(placed.reason);
     else fail(position, "/spec", `No pool may take this: ${placed.reason}`);
@@ -99,11 +102,20 @@ export function propose(items: readonly Item[], context: Context): Proposals {
   for (const [position, item] of items.entries()) {
     if (item.action === "create") {
       const resourceId = context.newId(item.kind);
-      const proposal = { position, action: item.action, kind: item.kind, resourceId, placement: null, poolId: null as string | null, expiresAt: null as string | null };
+      const proposal = {
+        position,
+        action: item.action,
+        kind: item.kind,
+        resourceId,
+        placement: null,
+        poolId: null as string | null,
+        expiresAt: null as string | null,
+      };
       if (item.kind === "host") {
         const flavour = context.flavours.get(item.spec.flavour);
         if (!flavour) fail(position, "/spec/flavour", `There is no flavour ${item.spec.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
-        if (!context.images.has(item.spec.image)) fail(position, "/spec/image", `There is no image ${item.spec.image}; there are ${[...context.images].join(", ")}.`);
+        if (!context.images.has(item.spec.image))
+          fail(position, "/spec/image", `There is no image ${item.spec.image}; there are ${[...context.images].join(", ")}.`);
         if (!flavour) continue;
         const { flavour: _code, pool, expiresAt, name, ...rest } = item.spec;
         const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, power: "running", application: context.application.id };
@@ -114,9 +126,23 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       } else if (item.kind === "volume") {
         const wanted: VolumeSpec = { name: resourceId, pool: "", tier: item.spec.tier, sizeGib: item.spec.sizeGib, application: context.application.id };
         const charge = metersOf("volume", wanted);
-        const placed = put(position, { kind: "storage", tier: item.spec.tier, pool: item.spec.pool, needs: charge, beside: besideOf("volume", item.spec.name) });
+        const placed = put(position, {
+          kind: "storage",
+          tier: item.spec.tier,
+          pool: item.spec.pool,
+          needs: charge,
+          beside: besideOf("volume", item.spec.name),
+        });
         wanted.pool = placed?.pool.id ?? unplaced("storage");
-        proposals.push({ ...proposal, name: item.spec.name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge, expiresAt: item.spec.expiresAt ?? null });
+        proposals.push({
+          ...proposal,
+          name: item.spec.name,
+          wanted,
+          poolId: placed?.pool.id ?? null,
+          placement: placed?.reason ?? null,
+          charge,
+          expiresAt: item.spec.expiresAt ?? null,
+        });
       } else if (item.kind === "attachment") {
         const host = find("host", item.spec.host);
         const volume = find("volume", item.spec.volume);
@@ -124,8 +150,11 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         if (!volume) fail(position, "/spec/volume", `There is no volume ${item.spec.volume} in this application or earlier in this request.`);
         if (!host || !volume) continue;
         const [here, there] = [poolOf(host.poolId), poolOf(volume.poolId)];
-        if (here && there && (here.driver !== there.driver || here.endpoint !== there.endpoint)) fail(position, "/spec", `The volume's pool ${there.code} cannot be reached from the host's pool ${here.code}.`);
-        const taken = [...context.held, ...proposals].find((one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).volume === idOf(volume) && !retiring.has("id" in one ? one.id : ""));
+        if (here && there && (here.driver !== there.driver || here.endpoint !== there.endpoint))
+          fail(position, "/spec", `The volume's pool ${there.code} cannot be reached from the host's pool ${here.code}.`);
+        const taken = [...context.held, ...proposals].find(
+          (one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).volume === idOf(volume) && !retiring.has("id" in one ? one.id : ""),
+        );
         if (taken) fail(position, "/spec/volume", "The volume is attached already.");
         const wanted: AttachmentSpec = { name: resourceId, host: idOf(host), volume: idOf(volume), path: item.spec.path };
         proposals.push({ ...proposal, name: `${host.name}-${volume.name}`, wanted, charge: [] });
@@ -135,7 +164,14 @@ export function propose(items: readonly Item[], context: Context): Proposals {
           fail(position, "/spec/volume", `There is no volume ${item.spec.volume} in this application or earlier in this request.`);
           continue;
         }
-        const wanted: BackupPolicySpec = { name: resourceId, volume: idOf(volume), pool: "", schedule: item.spec.schedule, timezone: item.spec.timezone, keep: item.spec.keep };
+        const wanted: BackupPolicySpec = {
+          name: resourceId,
+          volume: idOf(volume),
+          pool: "",
+          schedule: item.spec.schedule,
+          timezone: item.spec.timezone,
+          keep: item.spec.keep,
+        };
         const charge = metersOf("backup-policy", wanted, (volume.wanted as VolumeSpec).sizeGib);
         const placed = put(position, { kind: "backup", pool: item.spec.pool, needs: charge });
         wanted.pool = placed?.pool.id ?? unplaced("backup");
@@ -165,12 +201,26 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       conflict(position, "/id", `${held.name} is being changed by request ${held.changedBy}: wait until that is done, or withdraw it.`);
       continue;
     }
-    const change = { position, action: item.action, kind: held.kind, resourceId: held.id, name: held.name, poolId: held.poolId, placement: null, expiresAt: null as string | null };
+    const change = {
+      position,
+      action: item.action,
+      kind: held.kind,
+      resourceId: held.id,
+      name: held.name,
+      poolId: held.poolId,
+      placement: null,
+      expiresAt: null as string | null,
+    };
     if (item.action === "retire") {
       const users = context.held.filter((one) => (one.wanted as AttachmentSpec).volume === held.id && one.kind !== "volume" && !retiring.has(one.id));
-      if (held.kind === "volume" && users.length > 0) conflict(position, "/id", `${held.name} is still used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}: retire these too.`);
-      const attachments = held.kind === "host" ? context.held.filter((one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).host === held.id && !retiring.has(one.id)) : [];
-      if (attachments.length > 0) conflict(position, "/id", `${held.name} still has ${attachments.map((one) => `attachment ${one.name} (${one.id})`).join(", ")}: retire these too.`);
+      if (held.kind === "volume" && users.length > 0)
+        conflict(position, "/id", `${held.name} is still used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}: retire these too.`);
+      const attachments =
+        held.kind === "host"
+          ? context.held.filter((one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).host === held.id && !retiring.has(one.id))
+          : [];
+      if (attachments.length > 0)
+        conflict(position, "/id", `${held.name} still has ${attachments.map((one) => `attachment ${one.name} (${one.id})`).join(", ")}: retire these too.`);
       proposals.push({ ...change, wanted: held.wanted, charge: [] });
     } else if (item.action === "extend") {
       proposals.push({ ...change, wanted: held.wanted, charge: [], expiresAt: item.spec.expiresAt });
@@ -187,10 +237,13 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         }
         wanted = { ...(held.wanted as HostSpec), flavour };
       } else {
-        if (item.spec.sizeGib < (held.wanted as VolumeSpec).sizeGib) fail(position, "/spec/sizeGib", `A volume cannot shrink: ${held.name} has ${(held.wanted as VolumeSpec).sizeGib} GiB.`);
+        if (item.spec.sizeGib < (held.wanted as VolumeSpec).sizeGib)
+          fail(position, "/spec/sizeGib", `A volume cannot shrink: ${held.name} has ${(held.wanted as VolumeSpec).sizeGib} GiB.`);
         wanted = { ...(held.wanted as VolumeSpec), sizeGib: item.spec.sizeGib };
       }
-      const charge = metersOf(held.kind, wanted).map(({ dimension, quantity }) => ({ dimension, quantity: quantity - (before.find((one) => one.dimension === dimension)?.quantity ?? 0) })).filter((one) => one.quantity !== 0);
+      const charge = metersOf(held.kind, wanted)
+        .map(({ dimension, quantity }) => ({ dimension, quantity: quantity - (before.find((one) => one.dimension === dimension)?.quantity ?? 0) }))
+        .filter((one) => one.quantity !== 0);
       const pool = poolOf(held.poolId);
       const short = charge.find(({ dimension, quantity }) => quantity > 0 && pool && (pool.free[dimension] ?? 0) < quantity);
       if (short) shortages.push(`${pool?.code}: ${short.dimension} has ${pool?.free[short.dimension] ?? 0} left, ${short.quantity} needed`);

@@ -16,8 +16,10 @@ export function metersOf(kind: SpecKind, spec: AnySpec, volumeGib = 0): Quantity
   if (kind === "host") {
     const { flavour } = spec as HostSpec;
     return [
-      { dimension: "hosts", quantity: 1 }, { dimension: "vcpu", quantity: flavour.vcpu },
-      { dimension: "memory_mib", quantity: flavour.memoryMib }, { dimension: "storage_gib:standard", quantity: flavour.diskGib },
+      { dimension: "hosts", quantity: 1 },
+      { dimension: "vcpu", quantity: flavour.vcpu },
+      { dimension: "memory_mib", quantity: flavour.memoryMib },
+      { dimension: "storage_gib:standard", quantity: flavour.diskGib },
     ];
   }
   if (kind === "volume") return [{ dimension: `storage_gib:${(spec as VolumeSpec).tier}`, quantity: (spec as VolumeSpec).sizeGib }];

@@ -43,7 +43,12 @@ const explain = (outcome: Outcome) => ({ code: "engine-failed", message: outcome
 
 /** What an interrupted or failed operation made and nobody wants any more is removed: things are known by their names. */
 export async function sweep(context: JobContext, departmentId: string): Promise<string[]> {
-  const rows = await context.db.selectFrom("resources").select("id").where("department_id", "=", departmentId).where("phase", "in", ["wanted", "live", "retiring"]).execute();
+  const rows = await context.db
+    .selectFrom("resources")
+    .select("id")
+    .where("department_id", "=", departmentId)
+    .where("phase", "in", ["wanted", "live", "retiring"])
+    .execute();
   const wanted = new Set(rows.map((row) => row.id));
   const fence = await currentFence(context.db, departmentId);
   const endpoints = new Map((await poolEndpoints(context.db)).map((one) => [`${one.driver} ${one.endpoint}`, one]));
@@ -68,6 +73,13 @@ export async function sweep(context: JobContext, departmentId: string): Promise<
 
 /** A host is active when a reading says that it runs: don't wait for the observer's next round. */
 async function observeDepartment(context: JobContext, departmentId: string): Promise<void> {
-  const pools = await context.db.selectFrom("resources").select("pool_id").distinct().where("department_id", "=", departmentId).where("phase", "=", "live").where("pool_id", "is not", null).execute();
+  const pools = await context.db
+    .selectFrom("resources")
+    .select("pool_id")
+    .distinct()
+    .where("department_id", "=", departmentId)
+    .where("phase", "=", "live")
+    .where("pool_id", "is not", null)
+    .execute();
   await context.observe(pools.map((row) => row.pool_id!));
 }

@@ -9,7 +9,12 @@ const message = (error: unknown) => (error instanceof Error ? error.message : St
 
 /** The driver that holds a volume. */
 async function driverOf(context: JobContext, volumeId: string) {
-  const row = await context.db.selectFrom("resources as r").innerJoin("pools as p", "p.id", "r.pool_id").select(["p.driver", "p.endpoint"]).where("r.id", "=", volumeId).executeTakeFirstOrThrow();
+  const row = await context.db
+    .selectFrom("resources as r")
+    .innerJoin("pools as p", "p.id", "r.pool_id")
+    .select(["p.driver", "p.endpoint"])
+    .where("r.id", "=", volumeId)
+    .executeTakeFirstOrThrow();
   return context.driver(row.driver, row.endpoint);
 }
 
@@ -48,7 +53,10 @@ export async function runRestore(context: JobContext, id: string): Promise<void>
   try {
     const backup = await getBackup(context.db, restore.backup_id);
     const driver = await driverOf(context, restore.volume_id);
-    const { bytes, sha256 } = await driver.restore(restore.backup_id, restore.volume_id, { scope: restore.department_id, fence: await currentFence(context.db, restore.department_id) });
+    const { bytes, sha256 } = await driver.restore(restore.backup_id, restore.volume_id, {
+      scope: restore.department_id,
+      fence: await currentFence(context.db, restore.department_id),
+    });
     if (sha256 !== backup?.sha256) throw new Error(`the backup's SHA-256 is ${sha256}, not ${backup?.sha256} as it was taken`);
     fault("restore.made");
     await change(context, (tx, act) => finishRestore(tx, act, id, { bytes }));

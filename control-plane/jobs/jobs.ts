@@ -24,19 +24,23 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
   };
   await resume(context);
   for (const [name, { concurrency, run }] of Object.entries(handlers)) {
-    await boss.work<JobData>(name, { batchSize: 1, localConcurrency: concurrency, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2 }, async ([job]: Job<JobData>[]) => {
-      if (!job) return;
-      const began = performance.now();
-      const done = (result: "done" | "failed") => options.metrics?.job(name, result, (performance.now() - began) / 1000);
-      try {
-        await run(job.data);
-        done("done");
-      } catch (error) {
-        done("failed");
-        context.log.error({ queue: name, id: job.data.id, error }, "a job failed; it will be tried again");
-        throw error;
-      }
-    });
+    await boss.work<JobData>(
+      name,
+      { batchSize: 1, localConcurrency: concurrency, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2 },
+      async ([job]: Job<JobData>[]) => {
+        if (!job) return;
+        const began = performance.now();
+        const done = (result: "done" | "failed") => options.metrics?.job(name, result, (performance.now() - began) / 1000);
+        try {
+          await run(job.data);
+          done("done");
+        } catch (error) {
+          done("failed");
+          context.log.error({ queue: name, id: job.data.id, error }, "a job failed; it will be tried again");
+          throw error;
+        }
+      },
+    );
   }
 }
 
@@ -48,7 +52,14 @@ async function resume(context: JobContext): Promise<void> {
     context.db.selectFrom("restores").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
     context.db.selectFrom("stack_operations").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
   ]);
-  const failed = await context.db.selectFrom("quota_charges as c").innerJoin("resources as r", "r.id", "c.resource_id").select("r.department_id").distinct().where("r.phase", "=", "failed").where("c.state", "<>", "released").execute();
+  const failed = await context.db
+    .selectFrom("quota_charges as c")
+    .innerJoin("resources as r", "r.id", "c.resource_id")
+    .select("r.department_id")
+    .distinct()
+    .where("r.phase", "=", "failed")
+    .where("c.state", "<>", "released")
+    .execute();
   await change(context, async (tx) => {
     for (const request of requests.filter((one) => one.state === "submitted")) await context.queue.plan(tx, request.id);
     const departments = new Set([...requests.filter((one) => one.state !== "submitted"), ...failed].map((one) => one.department_id));

@@ -8,7 +8,13 @@ import { processStart } from "../store/lock.ts";
 import type { JobContext } from "./context.ts";
 
 /** @throws WorkerDied, EngineUnusable: it may be tried again */
-export async function runEngine(context: JobContext, kind: OperationKind, spec: DepartmentSpec, fence: number, onProgress?: (progress: Progress) => void): Promise<{ outcome: Outcome; settled: Settled | undefined }> {
+export async function runEngine(
+  context: JobContext,
+  kind: OperationKind,
+  spec: DepartmentSpec,
+  fence: number,
+  onProgress?: (progress: Progress) => void,
+): Promise<{ outcome: Outcome; settled: Settled | undefined }> {
   const stack = departmentStack(spec.department);
   await ensureStack(context.db, stack);
   const id = randomUUID();
@@ -18,13 +24,16 @@ export async function runEngine(context: JobContext, kind: OperationKind, spec: 
   let outcome: Outcome;
   const noting: Promise<unknown>[] = [];
   try {
-    outcome = await context.engine.run({ id, kind, spec, fence, pools: await poolEndpoints(context.db), state: { url: context.state.url, token, ...stack } }, (progress) => {
-      if (changes && progress.type === "started" && progress.enginePid !== undefined) {
-        const engine = { operationId: id, pid: progress.enginePid, started: processStart(progress.enginePid) ?? "" };
-        noting.push(context.db.transaction().execute((tx) => recordEngine(tx, spec.department, engine)));
-      }
-      onProgress?.(progress);
-    });
+    outcome = await context.engine.run(
+      { id, kind, spec, fence, pools: await poolEndpoints(context.db), state: { url: context.state.url, token, ...stack } },
+      (progress) => {
+        if (changes && progress.type === "started" && progress.enginePid !== undefined) {
+          const engine = { operationId: id, pid: progress.enginePid, started: processStart(progress.enginePid) ?? "" };
+          noting.push(context.db.transaction().execute((tx) => recordEngine(tx, spec.department, engine)));
+        }
+        onProgress?.(progress);
+      },
+    );
   } finally {
     context.state.revokeOperationToken(token);
     await Promise.allSettled(noting);

@@ -10,11 +10,18 @@ export async function planRequest(context: JobContext, requestId: string): Promi
   if (request?.state !== "submitted") return;
   const { departmentId, spec } = await plannedSpec(context.db, requestId, context.keys.unseal);
   const { outcome } = await runEngine(context, "preview", spec, await currentFence(context.db, departmentId));
-  const own = await context.db.selectFrom("request_items as i").innerJoin("resources as r", "r.id", "i.resource_id").select(["r.id", "r.name"]).where("i.request_id", "=", requestId).execute();
+  const own = await context.db
+    .selectFrom("request_items as i")
+    .innerJoin("resources as r", "r.id", "i.resource_id")
+    .select(["r.id", "r.name"])
+    .where("i.request_id", "=", requestId)
+    .execute();
   const names = new Map(own.map((one) => [one.id, one.name]));
   const failure = outcome.failures.find((one) => names.has(one.name)) ?? outcome.failures[0];
   if (outcome.result !== "succeeded") {
-    const error = failure ? { code: failure.code, message: failure.message } : { code: "preview-failed", message: outcome.message ?? "the preview did not succeed" };
+    const error = failure
+      ? { code: failure.code, message: failure.message }
+      : { code: "preview-failed", message: outcome.message ?? "the preview did not succeed" };
     await change(context, (tx, act) => recordPlan(tx, act, requestId, { error }));
     return;
   }

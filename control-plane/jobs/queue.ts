@@ -26,7 +26,16 @@ export async function openBoss(opened: OpenDatabase, onError: (error: Error) => 
   boss.on("error", onError);
   await boss.start();
   for (const name of queues) {
-    await boss.createQueue(name, { policy: "stately", retryLimit: 8, retryDelay: 1, retryBackoff: true, heartbeatSeconds: 15, expireInSeconds: 3600, notify: true, deleteAfterSeconds: 86_400 });
+    await boss.createQueue(name, {
+      policy: "stately",
+      retryLimit: 8,
+      retryDelay: 1,
+      retryBackoff: true,
+      heartbeatSeconds: 15,
+      expireInSeconds: 3600,
+      notify: true,
+      deleteAfterSeconds: 86_400,
+    });
   }
   // Where only one process can be, a job that is active at the start has lost its process; the start enqueues anew what is to be done.
   if (opened.pglite) await sql`delete from pgboss.job where state = 'active'`.execute(opened.db);

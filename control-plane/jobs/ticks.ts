@@ -13,14 +13,24 @@ export function nextDue(policy: Pick<BackupPolicySpec, "schedule" | "timezone">,
 
 /** Backups that are due; one that was missed while nothing ran is taken once, not as often as it was missed. */
 async function backupsDue(context: JobContext): Promise<void> {
-  const policies = await context.db.selectFrom("resources").select(["id", "wanted", "department_id"]).where("kind", "=", "backup-policy").where("phase", "=", "live").execute();
+  const policies = await context.db
+    .selectFrom("resources")
+    .select(["id", "wanted", "department_id"])
+    .where("kind", "=", "backup-policy")
+    .where("phase", "=", "live")
+    .execute();
   for (const policy of policies) {
     const spec = policy.wanted as BackupPolicySpec;
     const key = `backup:${policy.id}`;
     await change(context, async (tx, act) => {
       const due = await tx.selectFrom("due_times").selectAll().where("key", "=", key).forUpdate().executeTakeFirst();
       const next = nextDue(spec, act.now);
-      if (!due) return void (await tx.insertInto("due_times").values({ key, due_at: next }).onConflict((conflict) => conflict.doNothing()).execute());
+      if (!due)
+        return void (await tx
+          .insertInto("due_times")
+          .values({ key, due_at: next })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute());
       if (due.due_at > act.now) return;
       const backup = await requestBackup(tx, act, spec.volume, policy.id);
       await context.queue.backup(tx, backup.id, policy.department_id);
@@ -45,8 +55,19 @@ async function quotaCheck(context: JobContext): Promise<void> {
       const key = `quota:${row.department_id}/${row.dimension}`;
       const said = await tx.selectFrom("due_times").selectAll().where("key", "=", key).executeTakeFirst();
       if (said && said.due_at > act.now) continue;
-      await tx.insertInto("due_times").values({ key, due_at: new Date(act.now.getTime() + 86_400_000) }).onConflict((conflict) => conflict.column("key").doUpdateSet({ due_at: new Date(act.now.getTime() + 86_400_000) })).execute();
-      await appendEvent(tx, { at: act.now, departmentId: row.department_id, requestId: null, type: "quota.nearly-full", subjectId: row.department_id, data: { dimension: row.dimension, limit: row.limit_value, reserved: row.reserved, used: row.used } });
+      await tx
+        .insertInto("due_times")
+        .values({ key, due_at: new Date(act.now.getTime() + 86_400_000) })
+        .onConflict((conflict) => conflict.column("key").doUpdateSet({ due_at: new Date(act.now.getTime() + 86_400_000) }))
+        .execute();
+      await appendEvent(tx, {
+        at: act.now,
+        departmentId: row.department_id,
+        requestId: null,
+        type: "quota.nearly-full",
+        subjectId: row.department_id,
+        data: { dimension: row.dimension, limit: row.limit_value, reserved: row.reserved, used: row.used },
+      });
     }
   });
 }

@@ -103,7 +103,12 @@ export class Observer {
     } finally {
       clearTimeout(timer);
     }
-    const seen = reading ? [...reading.hosts.map((one) => ({ name: one.name, state: one.state, physicalId: one.id })), ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id }))] : "unreadable";
+    const seen = reading
+      ? [
+          ...reading.hosts.map((one) => ({ name: one.name, state: one.state, physicalId: one.id })),
+          ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id })),
+        ]
+      : "unreadable";
     if ((await transitionsOf(db, pools, seen)).length === 0) return;
     await db.transaction().execute(async (tx) => recordTransitions(tx, systemAct(now()), await transitionsOf(tx, pools, seen)));
     notifyEvents();

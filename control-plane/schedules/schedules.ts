@@ -1,7 +1,12 @@
 /** node-cron ticks: each only enqueues. Due times are in the database, so that what was missed while nothing ran is caught up. */
 import { schedule, type ScheduledTask } from "node-cron";
 
-const ticks: Record<string, string> = { "backups-due": "*/20 * * * * *", waiting: "*/30 * * * * *", "quota-check": "15 * * * * *", housekeeping: "45 */10 * * * *" };
+const ticks: Record<string, string> = {
+  "backups-due": "*/20 * * * * *",
+  waiting: "*/30 * * * * *",
+  "quota-check": "15 * * * * *",
+  housekeeping: "45 */10 * * * *",
+};
 
 /** Begins to tick, once at once for each: that is the catching up. Returns what ends it. */
 export async function startSchedules(tick: (name: string) => Promise<void>, onError: (error: unknown) => void): Promise<() => Promise<void>> {

@@ -22,10 +22,7 @@ export interface StateAppOptions {
   log?: (message: string, error?: unknown) => void;
 }
 
-const capabilities = [
-  { capability: "batch-encrypt" },
-  { capability: "deployment-schema-version", version: 1, configuration: { version: 4 } },
-];
+const capabilities = [{ capability: "batch-encrypt" }, { capability: "deployment-schema-version", version: 1, configuration: { version: 4 } }];
 
 export function createStateApp({ db, keys, tokens, log = () => {} }: StateAppOptions): Hono {
   const services: Services = { db, tokens, log, secrets: secretsOf(db, keys) };

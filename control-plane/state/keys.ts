@@ -91,7 +91,8 @@ function readOrMake(path: string): string {
     try {
       return readFileSync(path, "utf8");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw new MasterKeyError(`The master key can't be read: ${(error as Error).message}`, { cause: error });
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT")
+        throw new MasterKeyError(`The master key can't be read: ${(error as Error).message}`, { cause: error });
     }
     make(path);
   }

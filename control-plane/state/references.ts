@@ -50,7 +50,7 @@ export function normaliseReferences(deployment: Deployment): Deployment {
 }
 
 function withoutAliases({ aliases: _aliases, ...resource }: Resource): Resource {
-  return resource as Resource;
+  return resource;
 }
 
 function formerNames(resources: readonly Resource[]): Map<string, string> {

@@ -219,7 +219,11 @@ async function forgetOldUpdates(trx: Queries, stackId: string): Promise<void> {
     .where("created_at", "<", hourAgo)
     .where((eb) => eb.or([eb("lease_expires_at", "is", null), eb("lease_expires_at", "<", hourAgo)]))
     .where((eb) =>
-      eb.or([eb("status", "=", "requested"), eb("kind", "=", "preview"), eb.and([eb("status", "in", ["succeeded", "failed", "cancelled"]), eb("created_at", "<=", oldest)])]),
+      eb.or([
+        eb("status", "=", "requested"),
+        eb("kind", "=", "preview"),
+        eb.and([eb("status", "in", ["succeeded", "failed", "cancelled"]), eb("created_at", "<=", oldest)]),
+      ]),
     );
   await trx.deleteFrom("state_journal").where("update_id", "in", forgotten).execute();
   await trx.deleteFrom("state_updates").where("id", "in", forgotten).execute();
@@ -234,5 +238,11 @@ async function outcome(db: Db, id: string): Promise<Settled | undefined> {
     .where("update.id", "=", id)
     .executeTakeFirst();
   if (row?.status !== "succeeded" && row?.status !== "failed" && row?.status !== "cancelled") return undefined;
-  return { ...row, status: row.status, interrupted: (row.interrupted ?? []) as Settled["interrupted"], fault: row.fault ?? undefined, resources: row.resources ?? 0 };
+  return {
+    ...row,
+    status: row.status,
+    interrupted: (row.interrupted ?? []) as Settled["interrupted"],
+    fault: row.fault ?? undefined,
+    resources: row.resources ?? 0,
+  };
 }

@@ -49,7 +49,12 @@ export async function readVersion(db: Queries, stackId: string, version: number)
 }
 
 /** Makes a state the stack's next version, and forgets the oldest. To be called within the transaction that ends its update. */
-export async function writeVersion(trx: Queries, stackId: string, version: number, { version: schema, features, deployment }: VersionedDeployment): Promise<void> {
+export async function writeVersion(
+  trx: Queries,
+  stackId: string,
+  version: number,
+  { version: schema, features, deployment }: VersionedDeployment,
+): Promise<void> {
   await trx
     .insertInto("state_snapshots")
     .values({

@@ -61,9 +61,7 @@ export async function getStack(db: Queries, name: StackName): Promise<Stack> {
 export async function listStacks(db: Db): Promise<(StackName & { version: number; resources: number })[]> {
   return db
     .selectFrom("state_stacks as stack")
-    .leftJoin("state_snapshots as snapshot", (join) =>
-      join.onRef("snapshot.stack_id", "=", "stack.id").onRef("snapshot.version", "=", "stack.version"),
-    )
+    .leftJoin("state_snapshots as snapshot", (join) => join.onRef("snapshot.stack_id", "=", "stack.id").onRef("snapshot.version", "=", "stack.version"))
     .select((eb) => [
       "stack.organization",
       "stack.project",
@@ -100,5 +98,9 @@ export async function removeStack(db: Db, name: StackName, options: { force?: bo
 }
 
 export async function setTags(db: Db, stack: Stack, tags: Record<string, string>): Promise<void> {
-  await db.updateTable("state_stacks").set({ tags: JSON.stringify(tags) }).where("id", "=", stack.id).execute();
+  await db
+    .updateTable("state_stacks")
+    .set({ tags: JSON.stringify(tags) })
+    .where("id", "=", stack.id)
+    .execute();
 }

@@ -16,7 +16,11 @@ export async function importDeployment(db: Db, stack: Stack, state: VersionedDep
     const now = new Date();
     const id = await createUpdate(trx, stack, { kind: "import", fence, message: "", environment: {} });
     await writeVersion(trx, stack.id, stack.version + 1, state);
-    await trx.updateTable("state_updates").set({ status: "succeeded", version: stack.version + 1, started_at: now, finished_at: now }).where("id", "=", id).execute();
+    await trx
+      .updateTable("state_updates")
+      .set({ status: "succeeded", version: stack.version + 1, started_at: now, finished_at: now })
+      .where("id", "=", id)
+      .execute();
     return id;
   });
 }
@@ -25,7 +29,9 @@ export async function importDeployment(db: Db, stack: Stack, state: VersionedDep
 export async function renameStack(db: Db, stack: Stack, to: StackName): Promise<void> {
   await refuseLocked(db, stack);
   const state = await readVersion(db, stack.id, stack.version);
-  const renamed = JSON.parse(JSON.stringify(state).replaceAll(`urn:pulumi:${stack.stack}::${stack.project}::`, `urn:pulumi:${to.stack}::${to.project}::`)) as VersionedDeployment;
+  const renamed = JSON.parse(
+    JSON.stringify(state).replaceAll(`urn:pulumi:${stack.stack}::${stack.project}::`, `urn:pulumi:${to.stack}::${to.project}::`),
+  ) as VersionedDeployment;
   await db.transaction().execute(async (trx) => {
     await trx.updateTable("state_stacks").set({ organization: to.organization, project: to.project, name: to.stack }).where("id", "=", stack.id).execute();
     if (stack.version > 0) await writeVersion(trx, stack.id, stack.version + 1, renamed);

@@ -167,7 +167,21 @@ export interface UpdateRecord {
   finishedAt: Date | undefined;
 }
 
-const columns = ["id", "kind", "status", "version", "fence", "message", "environment", "changes", "interrupted", "reason", "fault", "started_at", "finished_at"] as const;
+const columns = [
+  "id",
+  "kind",
+  "status",
+  "version",
+  "fence",
+  "message",
+  "environment",
+  "changes",
+  "interrupted",
+  "reason",
+  "fault",
+  "started_at",
+  "finished_at",
+] as const;
 
 /** The stack's updates, newest first, previews left out. @throws StackNotFound */
 export async function history(db: Db, name: StackName, options: { limit?: number; offset?: number } = {}): Promise<UpdateRecord[]> {

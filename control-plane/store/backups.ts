@@ -18,32 +18,92 @@ export async function requestBackup(tx: Tx, act: Act, volumeId: string, policyId
   const volume = await tx.selectFrom("resources").selectAll().where("id", "=", volumeId).where("kind", "=", "volume").executeTakeFirst();
   if (!volume) throw notFound("volume", volumeId);
   if (volume.phase !== "live") throw new Refusal("conflict", `Volume ${volume.name} is ${volume.phase}: only a live one can be backed up.`);
-  const policies = await tx.selectFrom("resources").selectAll().where("kind", "=", "backup-policy").where("department_id", "=", volume.department_id).where("phase", "=", "live").execute();
+  const policies = await tx
+    .selectFrom("resources")
+    .selectAll()
+    .where("kind", "=", "backup-policy")
+    .where("department_id", "=", volume.department_id)
+    .where("phase", "=", "live")
+    .execute();
   const policy = policies.find((one) => (policyId ? one.id === policyId : (one.wanted as BackupPolicySpec).volume === volumeId));
-  const pool = policy?.pool_id ?? (await tx.selectFrom("pools").select("id").where("kind", "=", "backup").where("state", "=", "open").orderBy("id").executeTakeFirst())?.id;
+  const pool =
+    policy?.pool_id ??
+    (await tx.selectFrom("pools").select("id").where("kind", "=", "backup").where("state", "=", "open").orderBy("id").executeTakeFirst())?.id;
   if (!pool) throw new Refusal("rule-broken", "There is no open backup pool.", { remedy: "Operations can add one." });
-  const row = await tx.insertInto("backups").values({ id: newId("bak", act.now), department_id: volume.department_id, volume_id: volumeId, policy_id: policyId, pool_id: pool, state: "pending", requested_by: act.actor, created_at: act.now }).returningAll().executeTakeFirstOrThrow();
-  await appendAudit(tx, act, { action: "backup.create", subjectKind: "backup", subjectId: row.id, departmentId: row.department_id, after: { volume: volumeId } });
+  const row = await tx
+    .insertInto("backups")
+    .values({
+      id: newId("bak", act.now),
+      department_id: volume.department_id,
+      volume_id: volumeId,
+      policy_id: policyId,
+      pool_id: pool,
+      state: "pending",
+      requested_by: act.actor,
+      created_at: act.now,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await appendAudit(tx, act, {
+    action: "backup.create",
+    subjectKind: "backup",
+    subjectId: row.id,
+    departmentId: row.department_id,
+    after: { volume: volumeId },
+  });
   return row;
 }
 
 /** @returns undefined when it is not to be started (again): it has ended */
 export async function startBackup(tx: Tx, act: Act, id: string): Promise<BackupRow | undefined> {
-  return tx.updateTable("backups").set({ state: "running", started_at: act.now }).where("id", "=", id).where("state", "in", ["pending", "running"]).returningAll().executeTakeFirst();
+  return tx
+    .updateTable("backups")
+    .set({ state: "running", started_at: act.now })
+    .where("id", "=", id)
+    .where("state", "in", ["pending", "running"])
+    .returningAll()
+    .executeTakeFirst();
 }
 
 /** The result, once. */
 export async function finishBackup(tx: Tx, act: Act, id: string, result: { sizeBytes: number; sha256: string } | { error: string }): Promise<void> {
-  const change = "error" in result ? { state: "failed" as const, error: result.error } : { state: "complete" as const, size_bytes: result.sizeBytes, sha256: result.sha256 };
-  const row = await tx.updateTable("backups").set({ ...change, completed_at: act.now }).where("id", "=", id).where("state", "in", ["pending", "running"]).returningAll().executeTakeFirst();
+  const change =
+    "error" in result ? { state: "failed" as const, error: result.error } : { state: "complete" as const, size_bytes: result.sizeBytes, sha256: result.sha256 };
+  const row = await tx
+    .updateTable("backups")
+    .set({ ...change, completed_at: act.now })
+    .where("id", "=", id)
+    .where("state", "in", ["pending", "running"])
+    .returningAll()
+    .executeTakeFirst();
   if (!row) return;
-  await appendAudit(tx, act, { action: "backup.finish", subjectKind: "backup", subjectId: id, departmentId: row.department_id, result: "error" in result ? "failed" : "done", after: change });
-  await appendEvent(tx, { at: act.now, departmentId: row.department_id, requestId: null, type: `backup.${row.state}`, subjectId: id, data: { volume: row.volume_id, sizeBytes: row.size_bytes, error: row.error } });
+  await appendAudit(tx, act, {
+    action: "backup.finish",
+    subjectKind: "backup",
+    subjectId: id,
+    departmentId: row.department_id,
+    result: "error" in result ? "failed" : "done",
+    after: change,
+  });
+  await appendEvent(tx, {
+    at: act.now,
+    departmentId: row.department_id,
+    requestId: null,
+    type: `backup.${row.state}`,
+    subjectId: id,
+    data: { volume: row.volume_id, sizeBytes: row.size_bytes, error: row.error },
+  });
 }
 
 /** Complete backups of a policy beyond those that it keeps, oldest first: to be removed by the driver, then marked by expireBackup. */
 export async function surplusBackups(db: Db, policyId: string, keep: number): Promise<BackupRow[]> {
-  const rows = await db.selectFrom("backups").selectAll().where("policy_id", "=", policyId).where("state", "=", "complete").orderBy("created_at", "desc").execute();
+  const rows = await db
+    .selectFrom("backups")
+    .selectAll()
+    .where("policy_id", "=", policyId)
+    .where("state", "=", "complete")
+    .orderBy("created_at", "desc")
+    .execute();
   return rows.slice(keep).toReversed();
 }
 
@@ -55,24 +115,74 @@ export async function expireBackup(tx: Tx, act: Act, id: string): Promise<void> 
 /** Puts a backup's content into its own volume or another of the department. @throws Refusal conflict, not-found */
 export async function requestRestore(tx: Tx, act: Act, backup: BackupRow, volumeId: string = backup.volume_id): Promise<RestoreRow> {
   if (backup.state !== "complete") throw new Refusal("conflict", `The backup is ${backup.state}: only a complete one can be restored.`);
-  const volume = await tx.selectFrom("resources").selectAll().where("id", "=", volumeId).where("kind", "=", "volume").where("department_id", "=", backup.department_id).executeTakeFirst();
+  const volume = await tx
+    .selectFrom("resources")
+    .selectAll()
+    .where("id", "=", volumeId)
+    .where("kind", "=", "volume")
+    .where("department_id", "=", backup.department_id)
+    .executeTakeFirst();
   if (!volume) throw notFound("volume", volumeId);
   if (volume.phase !== "live") throw new Refusal("conflict", `Volume ${volume.name} is ${volume.phase}: only a live one can take a restore.`);
-  const row = await tx.insertInto("restores").values({ id: newId("rst", act.now), department_id: backup.department_id, backup_id: backup.id, volume_id: volumeId, state: "pending", requested_by: act.actor, created_at: act.now }).returningAll().executeTakeFirstOrThrow();
-  await appendAudit(tx, act, { action: "restore.create", subjectKind: "restore", subjectId: row.id, departmentId: row.department_id, after: { backup: backup.id, volume: volumeId } });
+  const row = await tx
+    .insertInto("restores")
+    .values({
+      id: newId("rst", act.now),
+      department_id: backup.department_id,
+      backup_id: backup.id,
+      volume_id: volumeId,
+      state: "pending",
+      requested_by: act.actor,
+      created_at: act.now,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await appendAudit(tx, act, {
+    action: "restore.create",
+    subjectKind: "restore",
+    subjectId: row.id,
+    departmentId: row.department_id,
+    after: { backup: backup.id, volume: volumeId },
+  });
   return row;
 }
 
 export async function startRestore(tx: Tx, act: Act, id: string): Promise<RestoreRow | undefined> {
-  return tx.updateTable("restores").set({ state: "running", started_at: act.now }).where("id", "=", id).where("state", "in", ["pending", "running"]).returningAll().executeTakeFirst();
+  return tx
+    .updateTable("restores")
+    .set({ state: "running", started_at: act.now })
+    .where("id", "=", id)
+    .where("state", "in", ["pending", "running"])
+    .returningAll()
+    .executeTakeFirst();
 }
 
 export async function finishRestore(tx: Tx, act: Act, id: string, result: { bytes: number } | { error: string }): Promise<void> {
   const change = "error" in result ? { state: "failed" as const, error: result.error } : { state: "complete" as const, bytes: result.bytes };
-  const row = await tx.updateTable("restores").set({ ...change, completed_at: act.now }).where("id", "=", id).where("state", "in", ["pending", "running"]).returningAll().executeTakeFirst();
+  const row = await tx
+    .updateTable("restores")
+    .set({ ...change, completed_at: act.now })
+    .where("id", "=", id)
+    .where("state", "in", ["pending", "running"])
+    .returningAll()
+    .executeTakeFirst();
   if (!row) return;
-  await appendAudit(tx, act, { action: "restore.finish", subjectKind: "restore", subjectId: id, departmentId: row.department_id, result: "error" in result ? "failed" : "done", after: change });
-  await appendEvent(tx, { at: act.now, departmentId: row.department_id, requestId: null, type: `restore.${row.state}`, subjectId: id, data: { volume: row.volume_id, backup: row.backup_id, error: row.error } });
+  await appendAudit(tx, act, {
+    action: "restore.finish",
+    subjectKind: "restore",
+    subjectId: id,
+    departmentId: row.department_id,
+    result: "error" in result ? "failed" : "done",
+    after: change,
+  });
+  await appendEvent(tx, {
+    at: act.now,
+    departmentId: row.department_id,
+    requestId: null,
+    type: `restore.${row.state}`,
+    subjectId: id,
+    data: { volume: row.volume_id, backup: row.backup_id, error: row.error },
+  });
 }
 
 export interface BackupFilter extends PageAsk {
@@ -92,4 +202,5 @@ export async function listRestores(db: Db, filter: BackupFilter): Promise<Page<R
   return page(query, { limit: filter.limit, cursor: filter.cursor, by: "id", descending: true });
 }
 export const getBackup = (db: Db, id: string): Promise<BackupRow | undefined> => db.selectFrom("backups").selectAll().where("id", "=", id).executeTakeFirst();
-export const getRestore = (db: Db, id: string): Promise<RestoreRow | undefined> => db.selectFrom("restores").selectAll().where("id", "=", id).executeTakeFirst();
+export const getRestore = (db: Db, id: string): Promise<RestoreRow | undefined> =>
+  db.selectFrom("restores").selectAll().where("id", "=", id).executeTakeFirst();

@@ -24,13 +24,24 @@ export async function poolEndpoints(db: Db): Promise<PoolEndpoint[]> {
 
 const unsealed = (resource: { id: string; kind: SpecKind; wanted: unknown }, unseal: Seal): { kind: SpecKind; wanted: unknown } => {
   const wanted = resource.wanted as HostSpec;
-  return { kind: resource.kind, wanted: resource.kind === "host" && wanted.userData !== undefined ? { ...wanted, userData: unseal(resource.id, wanted.userData) } : wanted };
+  return {
+    kind: resource.kind,
+    wanted: resource.kind === "host" && wanted.userData !== undefined ? { ...wanted, userData: unseal(resource.id, wanted.userData) } : wanted,
+  };
 };
 
 /** The department as it is wanted now: approved and not retired. */
 export async function wantedSpec(db: Db, departmentId: string, unseal: Seal): Promise<DepartmentSpec> {
-  const resources = await db.selectFrom("resources").select(["id", "kind", "wanted"]).where("department_id", "=", departmentId).where("phase", "in", ["wanted", "live"]).execute();
-  return estateOf(departmentId, resources.map((one) => unsealed(one, unseal)));
+  const resources = await db
+    .selectFrom("resources")
+    .select(["id", "kind", "wanted"])
+    .where("department_id", "=", departmentId)
+    .where("phase", "in", ["wanted", "live"])
+    .execute();
+  return estateOf(
+    departmentId,
+    resources.map((one) => unsealed(one, unseal)),
+  );
 }
 
 /** The department as it would be wanted with this request, for the preview. */
@@ -38,7 +49,12 @@ export async function plannedSpec(db: Db, requestId: string, unseal: Seal): Prom
   const request = await db.selectFrom("requests").select(["department_id"]).where("id", "=", requestId).executeTakeFirstOrThrow();
   const items = await db.selectFrom("request_items").selectAll().where("request_id", "=", requestId).execute();
   const changed = new Map(items.map((item) => [item.resource_id, { action: item.action, wanted: (item.spec as { wanted: unknown }).wanted }]));
-  const resources = await db.selectFrom("resources").select(["id", "kind", "wanted", "phase", "request_id"]).where("department_id", "=", request.department_id).where("phase", "in", ["proposed", "wanted", "live"]).execute();
+  const resources = await db
+    .selectFrom("resources")
+    .select(["id", "kind", "wanted", "phase", "request_id"])
+    .where("department_id", "=", request.department_id)
+    .where("phase", "in", ["proposed", "wanted", "live"])
+    .execute();
   const estate = resources
     .filter((one) => one.phase !== "proposed" || one.request_id === requestId)
     .filter((one) => changed.get(one.id)?.action !== "retire")
@@ -50,11 +66,31 @@ export type Begun = { unchanged: false; spec: DepartmentSpec; hash: string; fenc
 
 /** Begins an apply: approved requests become applying, the fence goes up. Unchanged: the estate is what was applied last, nothing is to be run. */
 export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal: Seal): Promise<Begun> {
-  await tx.insertInto("estates").values({ department_id: departmentId }).onConflict((conflict) => conflict.doNothing()).execute();
+  await tx
+    .insertInto("estates")
+    .values({ department_id: departmentId })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
   const estate = await tx.selectFrom("estates").selectAll().where("department_id", "=", departmentId).forUpdate().executeTakeFirstOrThrow();
-  const requests = await tx.selectFrom("requests").selectAll().where("department_id", "=", departmentId).where("state", "in", ["approved", "applying"]).orderBy("id").execute();
+  const requests = await tx
+    .selectFrom("requests")
+    .selectAll()
+    .where("department_id", "=", departmentId)
+    .where("state", "in", ["approved", "applying"])
+    .orderBy("id")
+    .execute();
   for (const request of requests.filter((one) => one.state === "approved")) await move(tx, act, request, "apply", {});
-  if (requests.length > 0) await tx.updateTable("request_items").set({ state: "applying" }).where("request_id", "in", requests.map((one) => one.id)).where("state", "=", "pending").execute();
+  if (requests.length > 0)
+    await tx
+      .updateTable("request_items")
+      .set({ state: "applying" })
+      .where(
+        "request_id",
+        "in",
+        requests.map((one) => one.id),
+      )
+      .where("state", "=", "pending")
+      .execute();
   const spec = await wantedSpec(tx, departmentId, unseal);
   const hash = digestOf(spec);
   const ids = requests.map((one) => one.id);
@@ -62,7 +98,12 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
     await settle(tx, act, departmentId, new Map());
     return { unchanged: true, requests: ids };
   }
-  const { fence } = await tx.updateTable("estates").set({ fence: sql<number>`fence + 1` }).where("department_id", "=", departmentId).returning("fence").executeTakeFirstOrThrow();
+  const { fence } = await tx
+    .updateTable("estates")
+    .set({ fence: sql<number>`fence + 1` })
+    .where("department_id", "=", departmentId)
+    .returning("fence")
+    .executeTakeFirstOrThrow();
   return { unchanged: false, spec, hash, fence, requests: ids };
 }
 
@@ -73,14 +114,23 @@ export async function currentFence(db: Db, departmentId: string): Promise<number
 
 /** The engine that works on a department now, to be ended after a restart; null: none. */
 export async function recordEngine(tx: Tx, departmentId: string, engine: { operationId: string; pid: number; started: string } | null): Promise<void> {
-  await tx.updateTable("estates").set({ operation_id: engine?.operationId ?? null, engine_pid: engine?.pid ?? null, engine_started: engine?.started ?? null }).where("department_id", "=", departmentId).execute();
+  await tx
+    .updateTable("estates")
+    .set({ operation_id: engine?.operationId ?? null, engine_pid: engine?.pid ?? null, engine_started: engine?.started ?? null })
+    .where("department_id", "=", departmentId)
+    .execute();
 }
 
 /**
  * Settles what an `up` did: per item its result, charges, capacity, allocation intervals, audit, all in this transaction. Settling twice changes nothing.
  * @returns again: something failed and leaves the wanted state; another `up` must remove what it left, then its charge is released
  */
-export async function settleApply(tx: Tx, act: Act, departmentId: string, { hash, outcome, fence }: { hash: string; outcome: Outcome; fence?: number }): Promise<{ again: boolean }> {
+export async function settleApply(
+  tx: Tx,
+  act: Act,
+  departmentId: string,
+  { hash, outcome, fence }: { hash: string; outcome: Outcome; fence?: number },
+): Promise<{ again: boolean }> {
   const estate = await tx.selectFrom("estates").selectAll().where("department_id", "=", departmentId).forUpdate().executeTakeFirstOrThrow();
   if (fence !== undefined && estate.fence !== fence) return { again: false };
   const failures = new Map(outcome.failures.map((failure) => [failure.name, { code: failure.code, message: failure.message }]));
@@ -88,20 +138,48 @@ export async function settleApply(tx: Tx, act: Act, departmentId: string, { hash
   // Without results of single resources nothing can be said of any: the job tries again.
   if (!complete && failures.size === 0) return { again: true };
   const again = await settle(tx, act, departmentId, failures);
-  await tx.updateTable("estates").set(complete ? { applied_hash: hash, applied_at: act.now } : { applied_hash: null }).where("department_id", "=", departmentId).execute();
+  await tx
+    .updateTable("estates")
+    .set(complete ? { applied_hash: hash, applied_at: act.now } : { applied_hash: null })
+    .where("department_id", "=", departmentId)
+    .execute();
   return { again };
 }
 
 /** The engine could not do it at all, time after time: everything that was being applied fails, and what it may have left is removed by the next `up`. */
 export async function failApply(tx: Tx, act: Act, departmentId: string, error: { code: string; message: string }): Promise<void> {
-  const applying = await tx.selectFrom("request_items as i").innerJoin("requests as r", "r.id", "i.request_id").select("i.resource_id").where("r.department_id", "=", departmentId).where("r.state", "=", "applying").where("i.state", "=", "applying").execute();
+  const applying = await tx
+    .selectFrom("request_items as i")
+    .innerJoin("requests as r", "r.id", "i.request_id")
+    .select("i.resource_id")
+    .where("r.department_id", "=", departmentId)
+    .where("r.state", "=", "applying")
+    .where("i.state", "=", "applying")
+    .execute();
   await settle(tx, act, departmentId, new Map(applying.map((one) => [one.resource_id, error])));
 }
 
 async function settle(tx: Tx, act: Act, departmentId: string, failures: ReadonlyMap<string, { code: string; message: string }>): Promise<boolean> {
-  const items = await tx.selectFrom("request_items as i").innerJoin("requests as r", "r.id", "i.request_id").selectAll("i").where("r.department_id", "=", departmentId).where("r.state", "=", "applying").where("i.state", "=", "applying").execute();
-  const resources = new Map((await tx.selectFrom("resources").selectAll().where("department_id", "=", departmentId).where("phase", "in", ["wanted", "live", "retiring", "failed"]).execute()).map((one) => [one.id, one]));
-  const volumeGib = (one: Resource) => (one.kind === "backup-policy" ? ((resources.get((one.wanted as { volume: string }).volume)?.wanted as VolumeSpec | undefined)?.sizeGib ?? 0) : 0);
+  const items = await tx
+    .selectFrom("request_items as i")
+    .innerJoin("requests as r", "r.id", "i.request_id")
+    .selectAll("i")
+    .where("r.department_id", "=", departmentId)
+    .where("r.state", "=", "applying")
+    .where("i.state", "=", "applying")
+    .execute();
+  const resources = new Map(
+    (
+      await tx
+        .selectFrom("resources")
+        .selectAll()
+        .where("department_id", "=", departmentId)
+        .where("phase", "in", ["wanted", "live", "retiring", "failed"])
+        .execute()
+    ).map((one) => [one.id, one]),
+  );
+  const volumeGib = (one: Resource) =>
+    one.kind === "backup-policy" ? ((resources.get((one.wanted as { volume: string }).volume)?.wanted as VolumeSpec | undefined)?.sizeGib ?? 0) : 0;
   const of = (one: Resource) => quantitiesOf(one.kind, one.wanted, volumeGib(one));
   const touched = items.flatMap((item) => (resources.has(item.resource_id) ? [{ item, resource: resources.get(item.resource_id)! }] : []));
   const failed = touched.filter(({ resource, item }) => failures.has(resource.id) && !(item.action === "create" && resource.phase === "live"));
@@ -112,45 +190,118 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
   const kept = done.filter(({ item }) => item.action !== "retire");
   if (kept.length > 0) {
     const ids = kept.map(({ resource }) => resource.id);
-    await tx.updateTable("resources").set({ phase: "live", applied: sql<string>`wanted`, opened_at: sql<Date>`coalesce(opened_at, ${act.now}::timestamptz)`, updated_at: act.now, revision: sql<number>`revision + 1` }).where("id", "in", ids).execute();
-    await settleCharges(tx, act, kept.map(({ item }) => item.id), "used");
+    await tx
+      .updateTable("resources")
+      .set({
+        phase: "live",
+        applied: sql<string>`wanted`,
+        opened_at: sql<Date>`coalesce(opened_at, ${act.now}::timestamptz)`,
+        updated_at: act.now,
+        revision: sql<number>`revision + 1`,
+      })
+      .where("id", "in", ids)
+      .execute();
+    await settleCharges(
+      tx,
+      act,
+      kept.map(({ item }) => item.id),
+      "used",
+    );
     for (const { item, resource } of kept) {
       const less = (item.spec as { charge: Quantity[] }).charge.filter((one) => one.quantity < 0).map((one) => ({ ...one, quantity: -one.quantity }));
       const given = await giveBackDifference(tx, act, { departmentId, requestId: item.request_id, itemId: item.id, resourceId: resource.id, less });
-      await takeCapacity(tx, given.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })));
+      await takeCapacity(
+        tx,
+        given.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })),
+      );
     }
-    await hold(tx, act, kept.map(({ resource }) => ({ resource, quantities: of(resource) })));
+    await hold(
+      tx,
+      act,
+      kept.map(({ resource }) => ({ resource, quantities: of(resource) })),
+    );
     // A host's item is active when a reading of the driver says that it runs; the rest has nothing more to wait for.
-    await finishItems(tx, kept.filter(({ item, resource }) => resource.kind !== "host" || item.action === "stop" || item.action === "extend" || resource.observed_state === "running").map(({ item }) => item.id));
+    await finishItems(
+      tx,
+      kept
+        .filter(({ item, resource }) => resource.kind !== "host" || item.action === "stop" || item.action === "extend" || resource.observed_state === "running")
+        .map(({ item }) => item.id),
+    );
   }
   // What is gone.
   const retired = done.filter(({ item }) => item.action === "retire").map(({ resource }) => resource);
   await remove(tx, act, retired, "gone");
-  await finishItems(tx, done.filter(({ item }) => item.action === "retire").map(({ item }) => item.id));
+  await finishItems(
+    tx,
+    done.filter(({ item }) => item.action === "retire").map(({ item }) => item.id),
+  );
   // What could not be made or changed.
   for (const { item, resource } of failed) {
     const error = failures.get(resource.id)!;
-    await tx.updateTable("request_items").set({ state: "failed", error: JSON.stringify(error) }).where("id", "=", item.id).execute();
+    await tx
+      .updateTable("request_items")
+      .set({ state: "failed", error: JSON.stringify(error) })
+      .where("id", "=", item.id)
+      .execute();
     again = true;
     if (item.action === "create") await tx.updateTable("resources").set({ phase: "failed", updated_at: act.now }).where("id", "=", resource.id).execute();
     else if (item.action === "retire") await tx.updateTable("resources").set({ phase: "live", updated_at: act.now }).where("id", "=", resource.id).execute();
     else {
-      await tx.updateTable("resources").set({ wanted: JSON.stringify(resource.applied), updated_at: act.now }).where("id", "=", resource.id).execute();
+      await tx
+        .updateTable("resources")
+        .set({ wanted: JSON.stringify(resource.applied), updated_at: act.now })
+        .where("id", "=", resource.id)
+        .execute();
       await settleCharges(tx, act, [item.id], "released");
       const charge = (item.spec as { charge: { dimension: never; quantity: number }[] }).charge.filter((one) => one.quantity > 0);
-      await takeCapacity(tx, charge.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })));
+      await takeCapacity(
+        tx,
+        charge.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })),
+      );
     }
   }
   // What failed in an earlier `up` and has left the wanted state is removed by now: its charge is given back.
-  const swept = failures.size === 0 ? await tx.selectFrom("quota_charges as c").innerJoin("resources as r", "r.id", "c.resource_id").selectAll("r").distinctOn("r.id").where("r.department_id", "=", departmentId).where("r.phase", "=", "failed").where("c.state", "<>", "released").execute() : [];
+  const swept =
+    failures.size === 0
+      ? await tx
+          .selectFrom("quota_charges as c")
+          .innerJoin("resources as r", "r.id", "c.resource_id")
+          .selectAll("r")
+          .distinctOn("r.id")
+          .where("r.department_id", "=", departmentId)
+          .where("r.phase", "=", "failed")
+          .where("c.state", "<>", "released")
+          .execute()
+      : [];
   await remove(tx, act, swept, "failed");
   await appendAudits(tx, act, [
-    ...done.map(({ item, resource }) => ({ action: `${resource.kind}.${item.action}`, subjectKind: resource.kind, subjectId: resource.id, departmentId, before: resource.applied, after: item.action === "retire" ? null : withoutSecret(resource.wanted) })),
-    ...failed.map(({ item, resource }) => ({ action: `${resource.kind}.${item.action}`, subjectKind: resource.kind, subjectId: resource.id, departmentId, result: "failed" as const, after: failures.get(resource.id) })),
+    ...done.map(({ item, resource }) => ({
+      action: `${resource.kind}.${item.action}`,
+      subjectKind: resource.kind,
+      subjectId: resource.id,
+      departmentId,
+      before: resource.applied,
+      after: item.action === "retire" ? null : withoutSecret(resource.wanted),
+    })),
+    ...failed.map(({ item, resource }) => ({
+      action: `${resource.kind}.${item.action}`,
+      subjectKind: resource.kind,
+      subjectId: resource.id,
+      departmentId,
+      result: "failed" as const,
+      after: failures.get(resource.id),
+    })),
   ]);
   for (const { item, resource } of touched) {
     const error = failures.get(resource.id) ?? null;
-    await appendEvent(tx, { at: act.now, departmentId, requestId: item.request_id, type: error ? "item.failed" : "item.applied", subjectId: resource.id, data: { kind: resource.kind, name: resource.name, action: item.action, error } });
+    await appendEvent(tx, {
+      at: act.now,
+      departmentId,
+      requestId: item.request_id,
+      type: error ? "item.failed" : "item.applied",
+      subjectId: resource.id,
+      data: { kind: resource.kind, name: resource.name, action: item.action, error },
+    });
   }
   await finishRequests(tx, act, departmentId);
   return again;
@@ -160,23 +311,56 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
 async function remove(tx: Tx, act: Act, resources: readonly Resource[], phase: "gone" | "failed"): Promise<void> {
   if (resources.length === 0) return;
   const ids = resources.map((one) => one.id);
-  const charged = await sql<{ resource_id: string; dimension: never; quantity: number }>`select resource_id, dimension, sum(quantity)::bigint as quantity from quota_charges where resource_id = any(${sql.val(ids)}::text[]) and state <> 'released' group by 1, 2`.execute(tx);
+  const charged = await sql<{
+    resource_id: string;
+    dimension: never;
+    quantity: number;
+  }>`select resource_id, dimension, sum(quantity)::bigint as quantity from quota_charges where resource_id = any(${sql.val(ids)}::text[]) and state <> 'released' group by 1, 2`.execute(
+    tx,
+  );
   const pool = new Map(resources.map((one) => [one.id, one.pool_id]));
-  await takeCapacity(tx, charged.rows.map((row) => ({ poolId: pool.get(row.resource_id) ?? null, dimension: row.dimension, quantity: -row.quantity })));
+  await takeCapacity(
+    tx,
+    charged.rows.map((row) => ({ poolId: pool.get(row.resource_id) ?? null, dimension: row.dimension, quantity: -row.quantity })),
+  );
   await releaseResources(tx, act, ids);
-  await hold(tx, act, resources.map((resource) => ({ resource, quantities: [] })));
+  await hold(
+    tx,
+    act,
+    resources.map((resource) => ({ resource, quantities: [] })),
+  );
   await closeUptime(tx, act, ids);
-  await tx.updateTable("resources").set({ phase, ...(phase === "gone" ? { retired_at: act.now, observed_state: "gone" } : {}), updated_at: act.now }).where("id", "in", ids).execute();
+  await tx
+    .updateTable("resources")
+    .set({ phase, ...(phase === "gone" ? { retired_at: act.now, observed_state: "gone" } : {}), updated_at: act.now })
+    .where("id", "in", ids)
+    .execute();
 }
 
 async function finishItems(tx: Tx, ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await tx.updateTable("request_items").set({ state: "active" }).where("id", "in", [...ids]).execute();
+  if (ids.length > 0)
+    await tx
+      .updateTable("request_items")
+      .set({ state: "active" })
+      .where("id", "in", [...ids])
+      .execute();
 }
 
 /** Requests whose items are all settled become active, or failed when none could be made. */
 export async function finishRequests(tx: Tx, act: Act, departmentId: string): Promise<void> {
-  const requests = await tx.selectFrom("requests as r").selectAll("r").where("r.department_id", "=", departmentId).where("r.state", "=", "applying")
-    .where((where) => where.not(where.exists(where.selectFrom("request_items as i").select("i.id").whereRef("i.request_id", "=", "r.id").where("i.state", "in", ["pending", "applying"])))).execute();
+  const requests = await tx
+    .selectFrom("requests as r")
+    .selectAll("r")
+    .where("r.department_id", "=", departmentId)
+    .where("r.state", "=", "applying")
+    .where((where) =>
+      where.not(
+        where.exists(
+          where.selectFrom("request_items as i").select("i.id").whereRef("i.request_id", "=", "r.id").where("i.state", "in", ["pending", "applying"]),
+        ),
+      ),
+    )
+    .execute();
   for (const request of requests) {
     const items = await tx.selectFrom("request_items").select(["state", "error"]).where("request_id", "=", request.id).execute();
     const active = items.some((item) => item.state === "active");

@@ -16,12 +16,24 @@ const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy
 
 /** Pools with what is free in each. */
 export async function readPools(db: Db): Promise<PoolView[]> {
-  const { rows } = await sql<{ id: string; code: string; kind: PoolView["kind"]; tier: PoolView["tier"]; security_level: number; zone: PoolView["zone"]; driver: string; endpoint: string; state: PoolView["state"]; accounts: { dimension: Dimension; capacity: number; taken: number }[] }>`
+  const { rows } = await sql<{
+    id: string;
+    code: string;
+    kind: PoolView["kind"];
+    tier: PoolView["tier"];
+    security_level: number;
+    zone: PoolView["zone"];
+    driver: string;
+    endpoint: string;
+    state: PoolView["state"];
+    accounts: { dimension: Dimension; capacity: number; taken: number }[];
+  }>`
     select p.id, p.code, p.kind, p.tier, p.security_level, p.zone, p.driver, p.endpoint, p.state,
       coalesce((select json_agg(json_build_object('dimension', a.dimension, 'capacity', a.capacity, 'taken', a.taken)) from pool_accounts a where a.pool_id = p.id), '[]') as accounts
     from pools p order by p.code`.execute(db);
   return rows.map(({ security_level, accounts, ...row }) => ({
-    ...row, securityLevel: security_level,
+    ...row,
+    securityLevel: security_level,
     free: Object.fromEntries(accounts.map((one) => [one.dimension, one.capacity - one.taken])),
     capacity: Object.fromEntries(accounts.map((one) => [one.dimension, one.capacity])),
   }));
@@ -29,11 +41,33 @@ export async function readPools(db: Db): Promise<PoolView[]> {
 
 /** Resources of an application that are not gone, and by which other open request each is being changed. */
 export async function readHeld(db: Db, applicationId: string): Promise<Held[]> {
-  const rows = await db.selectFrom("resources as r").select(["r.id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted"])
-    .select((where) => where.selectFrom("request_items as i").innerJoin("requests as q", "q.id", "i.request_id").select("q.number").whereRef("i.resource_id", "=", "r.id")
-      .where("i.action", "not in", ["create", "extend"]).where("i.state", "in", ["pending", "applying"]).where("q.state", "in", ["submitted", "planned", "approved", "applying"]).limit(1).as("changed_by"))
-    .where("r.application_id", "=", applicationId).where("r.phase", "in", ["proposed", "wanted", "live", "retiring"]).execute();
-  return rows.map((row) => ({ id: row.id, kind: row.kind, name: row.name, phase: row.phase, poolId: row.pool_id, wanted: row.wanted as AnySpec, changedBy: row.changed_by }));
+  const rows = await db
+    .selectFrom("resources as r")
+    .select(["r.id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted"])
+    .select((where) =>
+      where
+        .selectFrom("request_items as i")
+        .innerJoin("requests as q", "q.id", "i.request_id")
+        .select("q.number")
+        .whereRef("i.resource_id", "=", "r.id")
+        .where("i.action", "not in", ["create", "extend"])
+        .where("i.state", "in", ["pending", "applying"])
+        .where("q.state", "in", ["submitted", "planned", "approved", "applying"])
+        .limit(1)
+        .as("changed_by"),
+    )
+    .where("r.application_id", "=", applicationId)
+    .where("r.phase", "in", ["proposed", "wanted", "live", "retiring"])
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    phase: row.phase,
+    poolId: row.pool_id,
+    wanted: row.wanted as AnySpec,
+    changedBy: row.changed_by,
+  }));
 }
 
 /** @throws Refusal invalid-body */
@@ -43,7 +77,9 @@ export async function proposeFor(db: Db, act: Act, application: Selectable<Appli
     application: { id: application.id, protectionLevel: application.protection_level, zone: application.zone },
     flavours: new Map(catalogue.filter((entry) => entry.kind === "flavour").map((entry) => [entry.code, entry.spec as Flavour])),
     images: new Set(catalogue.filter((entry) => entry.kind === "image").map((entry) => entry.code)),
-    pools: await readPools(db), held: await readHeld(db, application.id), newId: (kind: SpecKind) => newId(prefixes[kind], act.now),
+    pools: await readPools(db),
+    held: await readHeld(db, application.id),
+    newId: (kind: SpecKind) => newId(prefixes[kind], act.now),
   };
   return propose(items, context);
 }
@@ -58,16 +94,22 @@ export async function takeCapacity(tx: Tx, takes: readonly { poolId: string | nu
   }
   const wanted = [...sums.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
   if (wanted.length === 0) return;
-  await sql`select 1 from pool_accounts where (pool_id, dimension) in (select * from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[])) order by pool_id, dimension for update`.execute(tx);
+  await sql`select 1 from pool_accounts where (pool_id, dimension) in (select * from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[])) order by pool_id, dimension for update`.execute(
+    tx,
+  );
   const { numAffectedRows } = await sql`
     update pool_accounts p set taken = p.taken + w.quantity
     from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[], ${sql.val(wanted.map((one) => one.quantity))}::bigint[]) as w(pool_id, dimension, quantity)
     where p.pool_id = w.pool_id and p.dimension = w.dimension and (w.quantity < 0 or p.taken + w.quantity <= p.capacity)`.execute(tx);
-  if (Number(numAffectedRows ?? 0) !== wanted.length) throw new Refusal("conflict", "The pool's capacity was taken by somebody else at the same moment.", { remedy: "Try again." });
+  if (Number(numAffectedRows ?? 0) !== wanted.length)
+    throw new Refusal("conflict", "The pool's capacity was taken by somebody else at the same moment.", { remedy: "Try again." });
 }
 
 /** What a resource takes of its pool. */
-export function capacityOf(resource: { kind: SpecKind; pool_id: string | null; wanted: unknown }, volumeGib = 0): { poolId: string | null; dimension: Dimension; quantity: number }[] {
+export function capacityOf(
+  resource: { kind: SpecKind; pool_id: string | null; wanted: unknown },
+  volumeGib = 0,
+): { poolId: string | null; dimension: Dimension; quantity: number }[] {
   return metersOf(resource.kind, resource.wanted as AnySpec, volumeGib).map((one) => ({ ...one, poolId: resource.pool_id }));
 }
 
@@ -80,5 +122,7 @@ export function sealed(wanted: AnySpec, kind: SpecKind, seal: (context: string, 
 /** @throws Refusal project-not-approved */
 export function requireApproved(project: Selectable<Projects>): void {
   if (project.stage === "approved" || project.stage === "operating") return;
-  throw new Refusal("project-not-approved", `Project ${project.code} (${project.name}) is ${project.stage}.`, { remedy: "Resources are provisioned only under an approved or operating project of the annual plan." });
+  throw new Refusal("project-not-approved", `Project ${project.code} (${project.name}) is ${project.stage}.`, {
+    remedy: "Resources are provisioned only under an approved or operating project of the annual plan.",
+  });
 }

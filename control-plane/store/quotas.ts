@@ -21,7 +21,9 @@ export interface Charge extends Quantity {
 export async function ensureAccounts(tx: Tx, departmentIds: string | readonly string[]): Promise<void> {
   const ids = [departmentIds].flat();
   if (ids.length === 0) return;
-  await sql`insert into quota_accounts (department_id, dimension) select d, m from unnest(${sql.val(ids)}::text[]) d, unnest(${sql.val(dimensions)}::text[]) m on conflict do nothing`.execute(tx);
+  await sql`insert into quota_accounts (department_id, dimension) select d, m from unnest(${sql.val(ids)}::text[]) d, unnest(${sql.val(dimensions)}::text[]) m on conflict do nothing`.execute(
+    tx,
+  );
 }
 
 interface Account {
@@ -51,7 +53,11 @@ async function lockChain(tx: Tx, departmentId: string, of: readonly Dimension[])
 export async function reserve(tx: Tx, act: Act, ask: { departmentId: string; requestId: string; charges: readonly Charge[]; expiresAt: Date }): Promise<void> {
   const sums = sumByDimension(ask.charges);
   if (sums.length === 0) return;
-  const accounts = await lockChain(tx, ask.departmentId, sums.map((sum) => sum.dimension));
+  const accounts = await lockChain(
+    tx,
+    ask.departmentId,
+    sums.map((sum) => sum.dimension),
+  );
   refuseIfShort(accounts, sums);
   // The guard stands in the statement that charges: whatever the lock above is worth, no account can pass its limit.
   const { numAffectedRows } = await sql`
@@ -59,13 +65,25 @@ export async function reserve(tx: Tx, act: Act, ask: { departmentId: string; req
     from unnest(${sql.val(sums.map((sum) => sum.dimension))}::text[], ${sql.val(sums.map((sum) => sum.quantity))}::bigint[]) as w(dimension, quantity), department_ancestors a
     where a.department_id = ${ask.departmentId} and q.department_id = a.ancestor_id and q.dimension = w.dimension
       and (q.limit_value is null or q.reserved + q.used + w.quantity <= q.limit_value)`.execute(tx);
-  if (Number(numAffectedRows ?? 0) !== accounts.length) throw new Refusal("quota-exceeded", "The quota was taken by somebody else at the same moment.", { remedy: "Try again." });
-  await tx.insertInto("quota_charges").values(
-    ask.charges.map((charge) => ({
-      id: newId("chg", act.now), department_id: ask.departmentId, resource_id: charge.resourceId, request_id: ask.requestId, item_id: charge.itemId,
-      dimension: charge.dimension, quantity: charge.quantity, state: "reserved" as const, expires_at: ask.expiresAt, created_at: act.now,
-    })),
-  ).execute();
+  if (Number(numAffectedRows ?? 0) !== accounts.length)
+    throw new Refusal("quota-exceeded", "The quota was taken by somebody else at the same moment.", { remedy: "Try again." });
+  await tx
+    .insertInto("quota_charges")
+    .values(
+      ask.charges.map((charge) => ({
+        id: newId("chg", act.now),
+        department_id: ask.departmentId,
+        resource_id: charge.resourceId,
+        request_id: ask.requestId,
+        item_id: charge.itemId,
+        dimension: charge.dimension,
+        quantity: charge.quantity,
+        state: "reserved" as const,
+        expires_at: ask.expiresAt,
+        created_at: act.now,
+      })),
+    )
+    .execute();
 }
 
 function refuseIfShort(accounts: readonly Account[], sums: readonly Quantity[]): void {
@@ -73,13 +91,33 @@ function refuseIfShort(accounts: readonly Account[], sums: readonly Quantity[]):
     const chain = accounts.filter((account) => account.dimension === dimension).toSorted((a, b) => a.distance - b.distance);
     if (!chain.some((account) => account.limit_value !== null)) {
       const own = chain[0];
-      return own ? [{ department: own.department_id, departmentName: own.name_zh, dimension, limit: 0, reserved: own.reserved, used: own.used, left: 0, asked: quantity, raisedBy: "operations" }] : [];
+      return own
+        ? [
+            {
+              department: own.department_id,
+              departmentName: own.name_zh,
+              dimension,
+              limit: 0,
+              reserved: own.reserved,
+              used: own.used,
+              left: 0,
+              asked: quantity,
+              raisedBy: "operations",
+            },
+          ]
+        : [];
     }
     return chain
       .filter((account) => account.limit_value !== null && account.reserved + account.used + quantity > account.limit_value)
       .map((account) => ({
-        department: account.department_id, departmentName: account.name_zh, dimension, limit: account.limit_value ?? 0, reserved: account.reserved, used: account.used,
-        left: Math.max(0, (account.limit_value ?? 0) - account.reserved - account.used), asked: quantity,
+        department: account.department_id,
+        departmentName: account.name_zh,
+        dimension,
+        limit: account.limit_value ?? 0,
+        reserved: account.reserved,
+        used: account.used,
+        left: Math.max(0, (account.limit_value ?? 0) - account.reserved - account.used),
+        asked: quantity,
         raisedBy: chain.find((above) => above.distance === account.distance + 1)?.name_zh ?? "operations",
       }));
   });
@@ -101,7 +139,10 @@ export async function releaseResources(tx: Tx, act: Act, resourceIds: readonly s
 }
 
 async function moveCharges(tx: Tx, act: Act, which: ReturnType<typeof sql>, to: "used" | "released"): Promise<void> {
-  const affected = await sql<{ department_id: string; dimension: Dimension }>`select distinct department_id, dimension from quota_charges where ${which}`.execute(tx);
+  const affected = await sql<{
+    department_id: string;
+    dimension: Dimension;
+  }>`select distinct department_id, dimension from quota_charges where ${which}`.execute(tx);
   for (const departmentId of [...new Set(affected.rows.map((row) => row.department_id))].toSorted()) {
     await lockChain(tx, departmentId, [...new Set(affected.rows.filter((row) => row.department_id === departmentId).map((row) => row.dimension))]);
   }
@@ -120,16 +161,36 @@ async function moveCharges(tx: Tx, act: Act, which: ReturnType<typeof sql>, to: 
  * A resource that has become smaller gives back the difference, once for each item: as a charge of its own with a negative quantity.
  * @returns what was given back now
  */
-export async function giveBackDifference(tx: Tx, act: Act, ask: { departmentId: string; requestId: string; itemId: string; resourceId: string; less: readonly Quantity[] }): Promise<Quantity[]> {
+export async function giveBackDifference(
+  tx: Tx,
+  act: Act,
+  ask: { departmentId: string; requestId: string; itemId: string; resourceId: string; less: readonly Quantity[] },
+): Promise<Quantity[]> {
   const given = await tx.selectFrom("quota_charges").select("id").where("item_id", "=", ask.itemId).where("quantity", "<", 0).executeTakeFirst();
   if (given || ask.less.length === 0) return [];
-  await lockChain(tx, ask.departmentId, ask.less.map((one) => one.dimension));
-  await tx.insertInto("quota_charges").values(
-    ask.less.map((one) => ({
-      id: newId("chg", act.now), department_id: ask.departmentId, resource_id: ask.resourceId, request_id: ask.requestId, item_id: ask.itemId, dimension: one.dimension,
-      quantity: -one.quantity, state: "used" as const, expires_at: null, created_at: act.now, settled_at: act.now,
-    })),
-  ).execute();
+  await lockChain(
+    tx,
+    ask.departmentId,
+    ask.less.map((one) => one.dimension),
+  );
+  await tx
+    .insertInto("quota_charges")
+    .values(
+      ask.less.map((one) => ({
+        id: newId("chg", act.now),
+        department_id: ask.departmentId,
+        resource_id: ask.resourceId,
+        request_id: ask.requestId,
+        item_id: ask.itemId,
+        dimension: one.dimension,
+        quantity: -one.quantity,
+        state: "used" as const,
+        expires_at: null,
+        created_at: act.now,
+        settled_at: act.now,
+      })),
+    )
+    .execute();
   await sql`
     update quota_accounts q set used = q.used - w.quantity
     from unnest(${sql.val(ask.less.map((one) => one.dimension))}::text[], ${sql.val(ask.less.map((one) => one.quantity))}::bigint[]) as w(dimension, quantity), department_ancestors a
@@ -139,15 +200,35 @@ export async function giveBackDifference(tx: Tx, act: Act, ask: { departmentId: 
 
 /** @throws Refusal not-found, precondition-failed, or rule-broken for a limit below what is held */
 export async function setLimit(tx: Tx, act: Act, departmentId: string, dimension: Dimension, limit: number | null, ifMatch?: number): Promise<QuotaRow> {
-  const before = await tx.selectFrom("quota_accounts").selectAll().where("department_id", "=", departmentId).where("dimension", "=", dimension).forUpdate().executeTakeFirst();
+  const before = await tx
+    .selectFrom("quota_accounts")
+    .selectAll()
+    .where("department_id", "=", departmentId)
+    .where("dimension", "=", dimension)
+    .forUpdate()
+    .executeTakeFirst();
   if (!before) throw new Refusal("not-found", `There is no quota account ${dimension} of ${departmentId}.`);
-  if (ifMatch !== undefined && before.revision !== ifMatch) throw new Refusal("precondition-failed", `The account has revision ${before.revision}, not ${ifMatch}.`, { remedy: "Read it again." });
+  if (ifMatch !== undefined && before.revision !== ifMatch)
+    throw new Refusal("precondition-failed", `The account has revision ${before.revision}, not ${ifMatch}.`, { remedy: "Read it again." });
   if (before.limit_value === limit) return before;
   const held = before.reserved + before.used;
-  if (limit !== null && limit < held) throw new Refusal("rule-broken", `${held} of ${dimension} are reserved or used; the limit cannot be ${limit}.`, { remedy: "Retire resources first." });
-  const after = await tx.updateTable("quota_accounts").set({ limit_value: limit, revision: before.revision + 1 })
-    .where("department_id", "=", departmentId).where("dimension", "=", dimension).returningAll().executeTakeFirstOrThrow();
-  await appendAudit(tx, act, { action: "quota.set", subjectKind: "quota", subjectId: `${departmentId}/${dimension}`, departmentId, before: { limit: before.limit_value }, after: { limit } });
+  if (limit !== null && limit < held)
+    throw new Refusal("rule-broken", `${held} of ${dimension} are reserved or used; the limit cannot be ${limit}.`, { remedy: "Retire resources first." });
+  const after = await tx
+    .updateTable("quota_accounts")
+    .set({ limit_value: limit, revision: before.revision + 1 })
+    .where("department_id", "=", departmentId)
+    .where("dimension", "=", dimension)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await appendAudit(tx, act, {
+    action: "quota.set",
+    subjectKind: "quota",
+    subjectId: `${departmentId}/${dimension}`,
+    departmentId,
+    before: { limit: before.limit_value },
+    after: { limit },
+  });
   return after;
 }
 

@@ -27,13 +27,30 @@ export interface Transition {
 /** Compares a reading of some pools with what was seen last. One select, no writes: the usual case ends here. */
 export async function transitionsOf(db: Db, poolIds: readonly string[], seen: readonly Seen[] | "unreadable"): Promise<Transition[]> {
   if (poolIds.length === 0) return [];
-  const known = await db.selectFrom("resources").select(["id", "department_id", "kind", "name", "observed_state", "wanted"]).where("kind", "in", ["host", "volume"]).where("phase", "in", ["live", "retiring"]).where("pool_id", "in", [...poolIds]).execute();
+  const known = await db
+    .selectFrom("resources")
+    .select(["id", "department_id", "kind", "name", "observed_state", "wanted"])
+    .where("kind", "in", ["host", "volume"])
+    .where("phase", "in", ["live", "retiring"])
+    .where("pool_id", "in", [...poolIds])
+    .execute();
   const states = seen === "unreadable" ? undefined : new Map(seen.map((one) => [one.name, one]));
   return known.flatMap((row) => {
     const now = states ? states.get(row.id) : undefined;
     const to = states ? (now?.state ?? "missing") : "unknown";
     if (to === row.observed_state) return [];
-    return [{ id: row.id, department_id: row.department_id, kind: row.kind as "host" | "volume", name: row.name, from: row.observed_state, to, power: (row.wanted as HostSpec).power, physicalId: now?.physicalId ?? null }];
+    return [
+      {
+        id: row.id,
+        department_id: row.department_id,
+        kind: row.kind as "host" | "volume",
+        name: row.name,
+        from: row.observed_state,
+        to,
+        power: (row.wanted as HostSpec).power,
+        physicalId: now?.physicalId ?? null,
+      },
+    ];
   });
 }
 
@@ -52,7 +69,11 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
     from unnest(${sql.val(transitions.map((one) => one.id))}::text[], ${sql.val(transitions.map((one) => one.to))}::text[], ${sql.val(transitions.map((one) => one.physicalId))}::text[]) as w(id, state, physical)
     where r.id = w.id and r.phase in ('live', 'retiring')`.execute(tx);
   const hosts = transitions.filter((one) => one.kind === "host");
-  await turnUptime(tx, act, hosts.map((one) => ({ id: one.id, department_id: one.department_id, state: uptimeOf(one.to, one.power) })));
+  await turnUptime(
+    tx,
+    act,
+    hosts.map((one) => ({ id: one.id, department_id: one.department_id, state: uptimeOf(one.to, one.power) })),
+  );
   const running = hosts.filter((one) => one.to === "running").map((one) => one.id);
   if (running.length > 0) {
     const moved = await sql<{ department_id: string }>`
@@ -62,6 +83,13 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
     for (const departmentId of new Set(moved.rows.map((row) => row.department_id))) await finishRequests(tx, act, departmentId);
   }
   for (const one of transitions) {
-    await appendEvent(tx, { at: act.now, departmentId: one.department_id, requestId: null, type: `${one.kind}.${one.to}`, subjectId: one.id, data: { name: one.name, from: one.from, to: one.to } });
+    await appendEvent(tx, {
+      at: act.now,
+      departmentId: one.department_id,
+      requestId: null,
+      type: `${one.kind}.${one.to}`,
+      subjectId: one.id,
+      data: { name: one.name, from: one.from, to: one.to },
+    });
   }
 }

@@ -38,15 +38,34 @@ interface Kept {
 /** Application and project that a request names. @throws Refusal not-found for what is not there or not visible */
 async function resolve(db: Db, principal: Principal, body: Pick<NewRequest, "application" | "project" | "department">) {
   const seen = principal.departmentId;
-  let query = db.selectFrom("applications as a").innerJoin("departments as d", "d.id", "a.department_id").selectAll("a").where((where) => where.or([where("a.id", "=", body.application), where("a.code", "=", body.application)]));
+  let query = db
+    .selectFrom("applications as a")
+    .innerJoin("departments as d", "d.id", "a.department_id")
+    .selectAll("a")
+    .where((where) => where.or([where("a.id", "=", body.application), where("a.code", "=", body.application)]));
   if (body.department !== undefined) query = query.where((where) => where.or([where("d.id", "=", body.department!), where("d.code", "=", body.department!)]));
-  if (seen !== null) query = query.where("a.department_id", "in", (from) => from.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", seen));
+  if (seen !== null)
+    query = query.where("a.department_id", "in", (from) => from.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", seen));
   const applications = await query.limit(2).execute();
   const application = applications[0];
-  if (!application) throw new Refusal("not-found", `There is no application ${body.application} that you may see.`, { errors: [{ pointer: "/application", detail: "no such application" }] });
-  if (applications.length > 1) throw new Refusal("invalid-body", `Several departments have an application ${body.application}: name the department.`, { errors: [{ pointer: "/department", detail: "needed here" }] });
-  const project = await db.selectFrom("projects").selectAll().where("department_id", "=", application.department_id).where((where) => where.or([where("id", "=", body.project), where("code", "=", body.project)])).executeTakeFirst();
-  if (!project) throw new Refusal("not-found", `The application's department has no project ${body.project}.`, { errors: [{ pointer: "/project", detail: "no such project" }] });
+  if (!application)
+    throw new Refusal("not-found", `There is no application ${body.application} that you may see.`, {
+      errors: [{ pointer: "/application", detail: "no such application" }],
+    });
+  if (applications.length > 1)
+    throw new Refusal("invalid-body", `Several departments have an application ${body.application}: name the department.`, {
+      errors: [{ pointer: "/department", detail: "needed here" }],
+    });
+  const project = await db
+    .selectFrom("projects")
+    .selectAll()
+    .where("department_id", "=", application.department_id)
+    .where((where) => where.or([where("id", "=", body.project), where("code", "=", body.project)]))
+    .executeTakeFirst();
+  if (!project)
+    throw new Refusal("not-found", `The application's department has no project ${body.project}.`, {
+      errors: [{ pointer: "/project", detail: "no such project" }],
+    });
   return { application, project };
 }
 
@@ -59,17 +78,41 @@ export async function createRequest(tx: Tx, act: Act, principal: Principal, body
   const { rows } = await sql<{ n: number }>`select nextval('request_numbers') as n`.execute(tx);
   const id = newId("req", act.now);
   const row = {
-    id, number: `${act.now.getUTCFullYear()}-${String(rows[0]?.n ?? 0).padStart(6, "0")}`, department_id: application.department_id, project_id: project.id, application_id: application.id,
-    state: "draft" as const, title: body.title, reason: body.reason, requested_by: act.actor, created_at: act.now, updated_at: act.now,
+    id,
+    number: `${act.now.getUTCFullYear()}-${String(rows[0]?.n ?? 0).padStart(6, "0")}`,
+    department_id: application.department_id,
+    project_id: project.id,
+    application_id: application.id,
+    state: "draft" as const,
+    title: body.title,
+    reason: body.reason,
+    requested_by: act.actor,
+    created_at: act.now,
+    updated_at: act.now,
   };
   const made = await tx.insertInto("requests").values(row).returningAll().executeTakeFirstOrThrow();
-  await tx.insertInto("request_items").values(
-    body.items.map((item, position) => ({
-      id: newId("itm", act.now), request_id: id, position, action: item.action, kind: item.kind, resource_id: "id" in item ? item.id : "", state: "pending" as const,
-      spec: JSON.stringify({ item: sealItem(item, `${id}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept),
-    })),
-  ).execute();
-  await appendAudit(tx, act, { action: "request.create", subjectKind: "request", subjectId: id, departmentId: row.department_id, after: { number: row.number, title: row.title, items: body.items.length } });
+  await tx
+    .insertInto("request_items")
+    .values(
+      body.items.map((item, position) => ({
+        id: newId("itm", act.now),
+        request_id: id,
+        position,
+        action: item.action,
+        kind: item.kind,
+        resource_id: "id" in item ? item.id : "",
+        state: "pending" as const,
+        spec: JSON.stringify({ item: sealItem(item, `${id}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept),
+      })),
+    )
+    .execute();
+  await appendAudit(tx, act, {
+    action: "request.create",
+    subjectKind: "request",
+    subjectId: id,
+    departmentId: row.department_id,
+    after: { number: row.number, title: row.title, items: body.items.length },
+  });
   return body.draft ? made : submit(tx, act, made, body.items, seal);
 }
 
@@ -77,7 +120,13 @@ export async function createRequest(tx: Tx, act: Act, principal: Principal, body
 export async function submitRequest(tx: Tx, act: Act, id: string, seal: Seal, unseal: Seal, ifMatch?: number): Promise<RequestRow> {
   const row = await lockRequest(tx, id, ifMatch);
   const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
-  return submit(tx, act, row, items.map((item) => unsealItem((item.spec as Kept).item, `${id}/${item.position}`, unseal)), seal);
+  return submit(
+    tx,
+    act,
+    row,
+    items.map((item) => unsealItem((item.spec as Kept).item, `${id}/${item.position}`, unseal)),
+    seal,
+  );
 }
 
 async function submit(tx: Tx, act: Act, row: RequestRow, items: readonly Item[], seal: Seal): Promise<RequestRow> {
@@ -90,31 +139,67 @@ async function submit(tx: Tx, act: Act, row: RequestRow, items: readonly Item[],
   const rows = await tx.selectFrom("request_items").select(["id", "position", "spec"]).where("request_id", "=", row.id).orderBy("position").execute();
   const itemAt = new Map(rows.map((item) => [item.position, item]));
   await reserve(tx, act, {
-    departmentId: row.department_id, requestId: row.id, expiresAt: new Date(act.now.getTime() + reservationDays * 86_400_000),
-    charges: proposals.items.flatMap((one) => one.charge.filter((charge) => charge.quantity > 0).map((charge) => ({ ...charge, resourceId: one.resourceId, itemId: itemAt.get(one.position)!.id }))),
+    departmentId: row.department_id,
+    requestId: row.id,
+    expiresAt: new Date(act.now.getTime() + reservationDays * 86_400_000),
+    charges: proposals.items.flatMap((one) =>
+      one.charge.filter((charge) => charge.quantity > 0).map((charge) => ({ ...charge, resourceId: one.resourceId, itemId: itemAt.get(one.position)!.id })),
+    ),
   });
-  await takeCapacity(tx, proposals.items.flatMap((one) => one.charge.filter((charge) => charge.quantity > 0).map((charge) => ({ ...charge, poolId: one.poolId }))));
+  await takeCapacity(
+    tx,
+    proposals.items.flatMap((one) => one.charge.filter((charge) => charge.quantity > 0).map((charge) => ({ ...charge, poolId: one.poolId }))),
+  );
   const creates = proposals.items.filter((one) => one.action === "create");
   if (creates.length > 0) {
-    await tx.insertInto("resources").values(
-      creates.map((one) => ({
-        id: one.resourceId, kind: one.kind, department_id: row.department_id, project_id: row.project_id, application_id: row.application_id, pool_id: one.poolId, name: one.name,
-        phase: "proposed" as const, wanted: JSON.stringify(sealed(one.wanted, one.kind, seal)), request_id: row.id, created_at: act.now, updated_at: act.now,
-        expires_at: one.expiresAt ? new Date(one.expiresAt) : null,
-      })),
-    ).execute();
+    await tx
+      .insertInto("resources")
+      .values(
+        creates.map((one) => ({
+          id: one.resourceId,
+          kind: one.kind,
+          department_id: row.department_id,
+          project_id: row.project_id,
+          application_id: row.application_id,
+          pool_id: one.poolId,
+          name: one.name,
+          phase: "proposed" as const,
+          wanted: JSON.stringify(sealed(one.wanted, one.kind, seal)),
+          request_id: row.id,
+          created_at: act.now,
+          updated_at: act.now,
+          expires_at: one.expiresAt ? new Date(one.expiresAt) : null,
+        })),
+      )
+      .execute();
   }
   const kept = proposals.items.map((one) => {
     const before = itemAt.get(one.position)!;
-    const spec: Kept = { ...(before.spec as Kept), placement: one.placement, expiresAt: one.expiresAt, wanted: sealed(one.wanted, one.kind, seal), charge: one.charge };
+    const spec: Kept = {
+      ...(before.spec as Kept),
+      placement: one.placement,
+      expiresAt: one.expiresAt,
+      wanted: sealed(one.wanted, one.kind, seal),
+      charge: one.charge,
+    };
     return { id: before.id, resource: one.resourceId, spec: JSON.stringify(spec) };
   });
-  await sql`update request_items i set resource_id = w.resource, spec = w.spec::jsonb from unnest(${sql.val(kept.map((one) => one.id))}::text[], ${sql.val(kept.map((one) => one.resource))}::text[], ${sql.val(kept.map((one) => one.spec))}::text[]) as w(id, resource, spec) where i.id = w.id`.execute(tx);
-  return move(tx, act, row, row.state === "waiting" ? "capacity" : "submit", { requested_by: row.state === "waiting" ? row.requested_by : act.actor, error: null });
+  await sql`update request_items i set resource_id = w.resource, spec = w.spec::jsonb from unnest(${sql.val(kept.map((one) => one.id))}::text[], ${sql.val(kept.map((one) => one.resource))}::text[], ${sql.val(kept.map((one) => one.spec))}::text[]) as w(id, resource, spec) where i.id = w.id`.execute(
+    tx,
+  );
+  return move(tx, act, row, row.state === "waiting" ? "capacity" : "submit", {
+    requested_by: row.state === "waiting" ? row.requested_by : act.actor,
+    error: null,
+  });
 }
 
 /** The change plan's steps, or why it could not be made. Approval is bound to its hash. */
-export async function recordPlan(tx: Tx, act: Act, id: string, plan: { steps: ChangePlan["steps"] } | { error: { code: string; message: string } }): Promise<RequestRow> {
+export async function recordPlan(
+  tx: Tx,
+  act: Act,
+  id: string,
+  plan: { steps: ChangePlan["steps"] } | { error: { code: string; message: string } },
+): Promise<RequestRow> {
   const row = await lockRequest(tx, id);
   if (row.state !== "submitted") return row;
   if ("error" in plan) {
@@ -138,18 +223,35 @@ export async function recordPlan(tx: Tx, act: Act, id: string, plan: { steps: Ch
 }
 
 /** @throws Refusal self-approval, plan-changed, precondition-failed, conflict, project-not-approved */
-export async function approve(tx: Tx, act: Act, principal: Principal, id: string, body: { planHash: string; reason: string }, ifMatch?: number): Promise<RequestRow> {
+export async function approve(
+  tx: Tx,
+  act: Act,
+  principal: Principal,
+  id: string,
+  body: { planHash: string; reason: string },
+  ifMatch?: number,
+): Promise<RequestRow> {
   const row = await lockRequest(tx, id, ifMatch);
   if (row.requested_by === principal.tokenId) throw new Refusal("self-approval", "You submitted this request yourself: somebody else decides on it.");
   requireFits(row, "approve");
-  if (row.plan_hash !== body.planHash) throw new Refusal("plan-changed", `The change plan is now ${row.plan_hash}.`, { remedy: "Read the request again and look at its plan." });
+  if (row.plan_hash !== body.planHash)
+    throw new Refusal("plan-changed", `The change plan is now ${row.plan_hash}.`, { remedy: "Read the request again and look at its plan." });
   requireApproved(await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow());
   await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
   const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("action", "<>", "create").execute();
   for (const item of items) {
     const { wanted, expiresAt } = item.spec as Kept;
-    const change = item.action === "retire" ? { phase: "retiring" as const } : item.action === "extend" ? { expires_at: new Date(expiresAt!) } : { wanted: JSON.stringify(wanted) };
-    await tx.updateTable("resources").set({ ...change, updated_at: act.now, revision: sql<number>`revision + 1` }).where("id", "=", item.resource_id).execute();
+    const change =
+      item.action === "retire"
+        ? { phase: "retiring" as const }
+        : item.action === "extend"
+          ? { expires_at: new Date(expiresAt!) }
+          : { wanted: JSON.stringify(wanted) };
+    await tx
+      .updateTable("resources")
+      .set({ ...change, updated_at: act.now, revision: sql<number>`revision + 1` })
+      .where("id", "=", item.resource_id)
+      .execute();
   }
   return move(tx, act, row, "approve", { decided_by: principal.tokenId, decided_at: act.now, decision_reason: body.reason });
 }
@@ -178,7 +280,10 @@ export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): 
     const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
     const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).executeTakeFirstOrThrow();
     const asked = items.map((item) => unsealItem((item.spec as Kept).item, `${id}/${item.position}`, unseal));
-    const fits = await proposeFor(tx, act, application, asked).then((one) => one.shortages.length === 0, () => false);
+    const fits = await proposeFor(tx, act, application, asked).then(
+      (one) => one.shortages.length === 0,
+      () => false,
+    );
     if (fits && (await submit(tx, act, row, asked, seal)).state === "submitted") moved.push(id);
   }
   return moved;
@@ -186,12 +291,21 @@ export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): 
 
 /** Reservations that nobody applied in time are given back, and the request says so. */
 export async function expireReservations(tx: Tx, act: Act): Promise<string[]> {
-  const expired = await tx.selectFrom("quota_charges as c").innerJoin("requests as r", "r.id", "c.request_id").select("r.id").distinct()
-    .where("c.state", "=", "reserved").where("c.expires_at", "<=", act.now).where("r.state", "in", ["submitted", "planned"]).execute();
+  const expired = await tx
+    .selectFrom("quota_charges as c")
+    .innerJoin("requests as r", "r.id", "c.request_id")
+    .select("r.id")
+    .distinct()
+    .where("c.state", "=", "reserved")
+    .where("c.expires_at", "<=", act.now)
+    .where("r.state", "in", ["submitted", "planned"])
+    .execute();
   for (const { id } of expired) {
     const row = await lockRequest(tx, id);
     await giveBack(tx, act, id);
-    await move(tx, act, row, "withdraw", { error: JSON.stringify({ code: "expired", message: `Nobody decided within ${reservationDays} days; the reservation was given back.` }) });
+    await move(tx, act, row, "withdraw", {
+      error: JSON.stringify({ code: "expired", message: `Nobody decided within ${reservationDays} days; the reservation was given back.` }),
+    });
   }
   return expired.map((one) => one.id);
 }
@@ -199,10 +313,34 @@ export async function expireReservations(tx: Tx, act: Act): Promise<string[]> {
 /** Charges, capacity and proposed resources of a request that will not be applied. */
 async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
   const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).execute();
-  await settleCharges(tx, act, items.map((item) => item.id), "released");
-  const pools = new Map((await tx.selectFrom("resources").select(["id", "pool_id"]).where("id", "in", items.map((item) => item.resource_id)).execute()).map((row) => [row.id, row.pool_id]));
+  await settleCharges(
+    tx,
+    act,
+    items.map((item) => item.id),
+    "released",
+  );
+  const pools = new Map(
+    (
+      await tx
+        .selectFrom("resources")
+        .select(["id", "pool_id"])
+        .where(
+          "id",
+          "in",
+          items.map((item) => item.resource_id),
+        )
+        .execute()
+    ).map((row) => [row.id, row.pool_id]),
+  );
   const submitted = items.filter((item) => (item.spec as Kept).wanted !== null);
-  await takeCapacity(tx, submitted.flatMap((item) => (item.spec as Kept).charge.filter((one) => one.quantity > 0).map((one) => ({ poolId: pools.get(item.resource_id) ?? null, dimension: one.dimension as never, quantity: -one.quantity }))));
+  await takeCapacity(
+    tx,
+    submitted.flatMap((item) =>
+      (item.spec as Kept).charge
+        .filter((one) => one.quantity > 0)
+        .map((one) => ({ poolId: pools.get(item.resource_id) ?? null, dimension: one.dimension as never, quantity: -one.quantity })),
+    ),
+  );
   await tx.updateTable("resources").set({ phase: "failed", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
   await tx.updateTable("request_items").set({ state: "cancelled" }).where("request_id", "=", id).execute();
 }
@@ -211,7 +349,8 @@ async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
 async function lockRequest(tx: Tx, id: string, ifMatch?: number): Promise<RequestRow> {
   const row = await tx.selectFrom("requests").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
   if (!row) throw new Refusal("not-found", `There is no request ${id}.`);
-  if (ifMatch !== undefined && row.revision !== ifMatch) throw new Refusal("precondition-failed", `The request has revision ${row.revision}, not ${ifMatch}.`, { remedy: "Read it again." });
+  if (ifMatch !== undefined && row.revision !== ifMatch)
+    throw new Refusal("precondition-failed", `The request has revision ${row.revision}, not ${ifMatch}.`, { remedy: "Read it again." });
   return row;
 }
 
@@ -221,12 +360,37 @@ function requireFits(row: RequestRow, event: RequestEvent): void {
 }
 
 /** The one way in which a request changes its state: checked, audited, told. */
-export async function move(tx: Tx, act: Act, row: RequestRow, event: RequestEvent, change: Partial<Record<"requested_by" | "decided_by" | "decision_reason" | "plan" | "plan_hash" | "error", string | null>> & { decided_at?: Date }): Promise<RequestRow> {
+export async function move(
+  tx: Tx,
+  act: Act,
+  row: RequestRow,
+  event: RequestEvent,
+  change: Partial<Record<"requested_by" | "decided_by" | "decision_reason" | "plan" | "plan_hash" | "error", string | null>> & { decided_at?: Date },
+): Promise<RequestRow> {
   requireFits(row, event);
   const state = nextState(row.state, event)!;
-  const after = await tx.updateTable("requests").set({ ...(change as object), state, updated_at: act.now, revision: row.revision + 1 }).where("id", "=", row.id).returningAll().executeTakeFirstOrThrow();
-  await appendAudit(tx, act, { action: `request.${event}`, subjectKind: "request", subjectId: row.id, departmentId: row.department_id, before: { state: row.state }, after: { state, ...(change.plan_hash ? { planHash: change.plan_hash } : {}), ...(change.error ? { error: change.error } : {}) } });
-  await appendEvent(tx, { at: act.now, departmentId: row.department_id, requestId: row.id, type: `request.${state}`, subjectId: row.id, data: { number: row.number, state, error: change.error ?? null } });
+  const after = await tx
+    .updateTable("requests")
+    .set({ ...(change as object), state, updated_at: act.now, revision: row.revision + 1 })
+    .where("id", "=", row.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await appendAudit(tx, act, {
+    action: `request.${event}`,
+    subjectKind: "request",
+    subjectId: row.id,
+    departmentId: row.department_id,
+    before: { state: row.state },
+    after: { state, ...(change.plan_hash ? { planHash: change.plan_hash } : {}), ...(change.error ? { error: change.error } : {}) },
+  });
+  await appendEvent(tx, {
+    at: act.now,
+    departmentId: row.department_id,
+    requestId: row.id,
+    type: `request.${state}`,
+    subjectId: row.id,
+    data: { number: row.number, state, error: change.error ?? null },
+  });
   return after;
 }
 
@@ -240,7 +404,15 @@ const unsealItem = (item: Item, context: string, unseal: Seal): Item => sealItem
 export async function itemsOf(db: Db, requestIds: readonly string[]): Promise<Map<string, ItemRow[]>> {
   const found = new Map<string, ItemRow[]>(requestIds.map((id) => [id, []]));
   if (requestIds.length === 0) return found;
-  const rows = await db.selectFrom("request_items as i").leftJoin("resources as r", "r.id", "i.resource_id").selectAll("i").select("r.name").where("i.request_id", "in", [...requestIds]).orderBy("i.request_id").orderBy("i.position").execute();
+  const rows = await db
+    .selectFrom("request_items as i")
+    .leftJoin("resources as r", "r.id", "i.resource_id")
+    .selectAll("i")
+    .select("r.name")
+    .where("i.request_id", "in", [...requestIds])
+    .orderBy("i.request_id")
+    .orderBy("i.position")
+    .execute();
   for (const row of rows) {
     const { userData: _secret, ...spec } = (row.spec as Kept).item.spec as { userData?: string; name?: string };
     found.get(row.request_id)?.push({ ...row, spec, name: row.name ?? spec.name ?? "" });

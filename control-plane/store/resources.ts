@@ -15,7 +15,13 @@ export interface ResourceFilter extends PageAsk {
   id?: string | undefined;
 }
 
-const base = (db: Db) => db.selectFrom("resources").innerJoin("requests", "requests.id", "resources.request_id").leftJoin("pools", "pools.id", "resources.pool_id").selectAll("resources").select(["requests.number as request_number", "pools.code as pool_code"]);
+const base = (db: Db) =>
+  db
+    .selectFrom("resources")
+    .innerJoin("requests", "requests.id", "resources.request_id")
+    .leftJoin("pools", "pools.id", "resources.pool_id")
+    .selectAll("resources")
+    .select(["requests.number as request_number", "pools.code as pool_code"]);
 export type ResourceView = Awaited<ReturnType<ReturnType<typeof base>["executeTakeFirstOrThrow"]>>;
 
 export async function listResources(db: Db, filter: ResourceFilter): Promise<Page<ResourceView>> {
@@ -34,14 +40,33 @@ export async function getResource(db: Db, kind: ResourceKind, id: string): Promi
 
 const time = (value: Date | null) => value?.toISOString() ?? null;
 const common = (row: ResourceView) => ({
-  id: row.id, name: row.name, department: row.department_id, application: row.application_id, project: row.project_id, phase: row.phase, request: row.request_id, requestNumber: row.request_number,
-  openedAt: time(row.opened_at), expiresAt: time(row.expires_at), retiredAt: time(row.retired_at), observedState: row.observed_state, observedAt: time(row.observed_at), revision: row.revision,
-  createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(),
+  id: row.id,
+  name: row.name,
+  department: row.department_id,
+  application: row.application_id,
+  project: row.project_id,
+  phase: row.phase,
+  request: row.request_id,
+  requestNumber: row.request_number,
+  openedAt: time(row.opened_at),
+  expiresAt: time(row.expires_at),
+  retiredAt: time(row.retired_at),
+  observedState: row.observed_state,
+  observedAt: time(row.observed_at),
+  revision: row.revision,
+  createdAt: row.created_at.toISOString(),
+  updatedAt: row.updated_at.toISOString(),
 });
 
 async function attachmentsOf(db: Db, rows: readonly ResourceView[]) {
   if (rows.length === 0) return [];
-  const found = await db.selectFrom("resources").select(["id", "wanted"]).where("kind", "=", "attachment").where("phase", "in", ["live", "wanted"]).where("department_id", "in", [...new Set(rows.map((row) => row.department_id))]).execute();
+  const found = await db
+    .selectFrom("resources")
+    .select(["id", "wanted"])
+    .where("kind", "=", "attachment")
+    .where("phase", "in", ["live", "wanted"])
+    .where("department_id", "in", [...new Set(rows.map((row) => row.department_id))])
+    .execute();
   const attachments = found.map((row) => ({ id: row.id, ...(row.wanted as Omit<AttachmentSpec, "id">) }));
   const ids = [...new Set(attachments.flatMap((one) => [one.host, one.volume]))];
   const names = ids.length === 0 ? [] : await db.selectFrom("resources").select(["id", "name"]).where("id", "in", ids).execute();
@@ -52,14 +77,29 @@ async function attachmentsOf(db: Db, rows: readonly ResourceView[]) {
 /** Hosts as the contract shows them, with their uptime of this calendar month. */
 export async function showHosts(db: Db, rows: readonly ResourceView[], now: Date) {
   const attachments = await attachmentsOf(db, rows);
-  const uptime = await uptimeOf(db, rows.map((row) => row.id), monthStart(now), now);
+  const uptime = await uptimeOf(
+    db,
+    rows.map((row) => row.id),
+    monthStart(now),
+    now,
+  );
   return rows.map((row) => {
     const { flavour, image, power, sshKeys, addresses, ports } = row.wanted as HostSpec;
     const { up, counted } = uptime.get(row.id) ?? { up: 0, counted: 0 };
     return {
-      ...common(row), pool: row.pool_code ?? "", image, flavour, power, sshKeys, addresses, ports,
-      attachments: attachments.filter((one) => one.host === row.id).map((one) => ({ id: one.id, volume: one.volume, volumeName: one.volumeName, path: one.path })),
-      uptimeSeconds: up, uptimeRatio: counted > 0 ? up / counted : null,
+      ...common(row),
+      pool: row.pool_code ?? "",
+      image,
+      flavour,
+      power,
+      sshKeys,
+      addresses,
+      ports,
+      attachments: attachments
+        .filter((one) => one.host === row.id)
+        .map((one) => ({ id: one.id, volume: one.volume, volumeName: one.volumeName, path: one.path })),
+      uptimeSeconds: up,
+      uptimeRatio: counted > 0 ? up / counted : null,
     };
   });
 }
@@ -70,20 +110,60 @@ export async function showVolumes(db: Db, rows: readonly ResourceView[], usedByt
   return rows.map((row) => {
     const { tier, sizeGib } = row.wanted as VolumeSpec;
     const at = attachments.find((one) => one.volume === row.id);
-    return { ...common(row), pool: row.pool_code ?? "", tier, sizeGib, usedBytes: usedBytes.get(row.id) ?? null, attachedTo: at ? { attachment: at.id, host: at.host, hostName: at.hostName, path: at.path } : null };
+    return {
+      ...common(row),
+      pool: row.pool_code ?? "",
+      tier,
+      sizeGib,
+      usedBytes: usedBytes.get(row.id) ?? null,
+      attachedTo: at ? { attachment: at.id, host: at.host, hostName: at.hostName, path: at.path } : null,
+    };
   });
 }
 
 export async function showPolicies(db: Db, rows: readonly ResourceView[]) {
   if (rows.length === 0) return [];
-  const volumes = await db.selectFrom("resources").select(["id", "name"]).where("id", "in", rows.map((row) => (row.wanted as BackupPolicySpec).volume)).execute();
-  const due = await db.selectFrom("due_times").selectAll().where("key", "in", rows.map((row) => `backup:${row.id}`)).execute();
-  const last = await db.selectFrom("backups").select(["policy_id", (where) => where.fn.max("completed_at").as("at")]).where("policy_id", "in", rows.map((row) => row.id)).where("state", "=", "complete").groupBy("policy_id").execute();
+  const volumes = await db
+    .selectFrom("resources")
+    .select(["id", "name"])
+    .where(
+      "id",
+      "in",
+      rows.map((row) => (row.wanted as BackupPolicySpec).volume),
+    )
+    .execute();
+  const due = await db
+    .selectFrom("due_times")
+    .selectAll()
+    .where(
+      "key",
+      "in",
+      rows.map((row) => `backup:${row.id}`),
+    )
+    .execute();
+  const last = await db
+    .selectFrom("backups")
+    .select(["policy_id", (where) => where.fn.max("completed_at").as("at")])
+    .where(
+      "policy_id",
+      "in",
+      rows.map((row) => row.id),
+    )
+    .where("state", "=", "complete")
+    .groupBy("policy_id")
+    .execute();
   return rows.map((row) => {
     const { volume, schedule, timezone, keep } = row.wanted as BackupPolicySpec;
     return {
-      ...common(row), pool: row.pool_code ?? "", volume, volumeName: volumes.find((one) => one.id === volume)?.name ?? "", schedule, timezone, keep,
-      nextDueAt: time(due.find((one) => one.key === `backup:${row.id}`)?.due_at ?? null), lastSuccessAt: time((last.find((one) => one.policy_id === row.id)?.at as Date | undefined) ?? null),
+      ...common(row),
+      pool: row.pool_code ?? "",
+      volume,
+      volumeName: volumes.find((one) => one.id === volume)?.name ?? "",
+      schedule,
+      timezone,
+      keep,
+      nextDueAt: time(due.find((one) => one.key === `backup:${row.id}`)?.due_at ?? null),
+      lastSuccessAt: time((last.find((one) => one.policy_id === row.id)?.at as Date | undefined) ?? null),
     };
   });
 }

@@ -9,20 +9,43 @@ export type UptimeState = "up" | "down" | "unknown" | "stopped" | "maintenance";
 /** These hosts are in another state from now on. */
 export async function turnUptime(tx: Tx, act: Act, hosts: readonly { id: string; department_id: string; state: UptimeState }[]): Promise<void> {
   if (hosts.length === 0) return;
-  await closeUptime(tx, act, hosts.map((host) => host.id));
+  await closeUptime(
+    tx,
+    act,
+    hosts.map((host) => host.id),
+  );
   await insert(tx, act, hosts);
 }
 
 export async function closeUptime(tx: Tx, act: Act, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
-  await tx.updateTable("uptime_intervals").set({ to_at: sql<Date>`greatest(from_at, ${act.now}::timestamptz)` }).where("resource_id", "in", [...ids]).where("to_at", "is", null).execute();
+  await tx
+    .updateTable("uptime_intervals")
+    .set({ to_at: sql<Date>`greatest(from_at, ${act.now}::timestamptz)` })
+    .where("resource_id", "in", [...ids])
+    .where("to_at", "is", null)
+    .execute();
 }
 
 async function insert(tx: Tx, act: Act, hosts: readonly { id: string; department_id: string; state: UptimeState }[]): Promise<void> {
   if (hosts.length === 0) return;
-  const ended = await sql<{ resource_id: string; at: Date }>`select resource_id, max(to_at) as at from uptime_intervals where resource_id = any(${sql.val(hosts.map((host) => host.id))}::text[]) group by 1`.execute(tx);
+  const ended = await sql<{
+    resource_id: string;
+    at: Date;
+  }>`select resource_id, max(to_at) as at from uptime_intervals where resource_id = any(${sql.val(hosts.map((host) => host.id))}::text[]) group by 1`.execute(
+    tx,
+  );
   const floor = new Map(ended.rows.map((row) => [row.resource_id, row.at?.getTime() ?? 0]));
-  await tx.insertInto("uptime_intervals").values(
-    hosts.map((host) => ({ id: newId("upt", act.now), resource_id: host.id, department_id: host.department_id, state: host.state, from_at: new Date(Math.max(act.now.getTime(), floor.get(host.id) ?? 0)) })),
-  ).execute();
+  await tx
+    .insertInto("uptime_intervals")
+    .values(
+      hosts.map((host) => ({
+        id: newId("upt", act.now),
+        resource_id: host.id,
+        department_id: host.department_id,
+        state: host.state,
+        from_at: new Date(Math.max(act.now.getTime(), floor.get(host.id) ?? 0)),
+      })),
+    )
+    .execute();
 }

@@ -17,7 +17,9 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
   if (departmentIds.length === 0) return [];
   const ids = sql.val(departmentIds);
   const departments = await sql<{ id: string; code: string; name_zh: string; name_en: string; level: string; parent_id: string | null; children: number }>`
-    select d.id, d.code, d.name_zh, d.name_en, d.level, d.parent_id, (select count(*) from departments c where c.parent_id = d.id) as children from departments d where d.id = any(${ids}::text[])`.execute(db);
+    select d.id, d.code, d.name_zh, d.name_en, d.level, d.parent_id, (select count(*) from departments c where c.parent_id = d.id) as children from departments d where d.id = any(${ids}::text[])`.execute(
+    db,
+  );
   const held = await sql<{ department_id: string; meter: Dimension; own: number; tree: number; own_seconds: number; tree_seconds: number }>`
     select a.ancestor_id as department_id, i.meter,
       coalesce(sum(i.held) filter (where a.distance = 0), 0)::float8 as own, sum(i.held)::float8 as tree,
@@ -29,9 +31,13 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
   const quotas = await sql<{ department_id: string; dimension: Dimension; limit_value: number | null; reserved: number; used: number }>`
     select department_id, dimension, limit_value, reserved, used from quota_accounts where department_id = any(${ids}::text[]) order by dimension`.execute(db);
   const hosts = await sql<{ department_id: string; state: string; n: number }>`
-    select department_id, observed_state as state, count(*) as n from resources where kind = 'host' and phase = 'live' and department_id = any(${ids}::text[]) group by 1, 2`.execute(db);
+    select department_id, observed_state as state, count(*) as n from resources where kind = 'host' and phase = 'live' and department_id = any(${ids}::text[]) group by 1, 2`.execute(
+    db,
+  );
   const backups = await sql<{ department_id: string; n: number; bytes: number; last: Date | null }>`
-    select department_id, count(*) as n, coalesce(sum(size_bytes), 0)::bigint as bytes, max(completed_at) as last from backups where state = 'complete' and department_id = any(${ids}::text[]) group by 1`.execute(db);
+    select department_id, count(*) as n, coalesce(sum(size_bytes), 0)::bigint as bytes, max(completed_at) as last from backups where state = 'complete' and department_id = any(${ids}::text[]) group by 1`.execute(
+    db,
+  );
   const uptime = await sql<{ department_id: string; up: number; counted: number }>`
     select a.ancestor_id as department_id, sum(i.up)::float8 as up, sum(i.counted)::float8 as counted
     from (select department_id, coalesce(sum(s) filter (where state = 'up'), 0) as up, coalesce(sum(s) filter (where state in ('up', 'down', 'unknown')), 0) as counted
@@ -47,16 +53,27 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
     .toSorted((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0))
     .map((department) => {
       const meters = byHeld.get(department.id) ?? [];
-      const pick = (key: "own" | "tree" | "own_seconds" | "tree_seconds"): Sums => Object.fromEntries(meters.filter((row) => row[key] > 0).map((row) => [row.meter, Math.floor(row[key])]));
+      const pick = (key: "own" | "tree" | "own_seconds" | "tree_seconds"): Sums =>
+        Object.fromEntries(meters.filter((row) => row[key] > 0).map((row) => [row.meter, Math.floor(row[key])]));
       const backup = byBackups.get(department.id);
       const time = byUptime.get(department.id);
       return {
-        department: department.id, code: department.code, nameZh: department.name_zh, nameEn: department.name_en, level: department.level, parent: department.parent_id, children: department.children,
-        own: pick("own"), tree: pick("tree"), ownSeconds: pick("own_seconds"), treeSeconds: pick("tree_seconds"),
+        department: department.id,
+        code: department.code,
+        nameZh: department.name_zh,
+        nameEn: department.name_en,
+        level: department.level,
+        parent: department.parent_id,
+        children: department.children,
+        own: pick("own"),
+        tree: pick("tree"),
+        ownSeconds: pick("own_seconds"),
+        treeSeconds: pick("tree_seconds"),
         quota: (byQuota.get(department.id) ?? []).map((row) => ({ dimension: row.dimension, limit: row.limit_value, reserved: row.reserved, used: row.used })),
         hostsByState: Object.fromEntries((byHosts.get(department.id) ?? []).map((row) => [row.state, row.n])),
         backups: { count: backup?.n ?? 0, bytes: backup?.bytes ?? 0, lastSuccessAt: backup?.last?.toISOString() ?? null },
-        uptimeSeconds: time?.up ?? 0, uptimeRatio: time && time.counted > 0 ? Math.min(1, time.up / time.counted) : null,
+        uptimeSeconds: time?.up ?? 0,
+        uptimeRatio: time && time.counted > 0 ? Math.min(1, time.up / time.counted) : null,
       };
     });
 }

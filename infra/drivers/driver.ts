@@ -144,26 +144,42 @@ export class DriverError extends Error {
   }
 }
 export class NotFound extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("not-found", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("not-found", message, options);
+  }
 }
 export class InUse extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("in-use", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("in-use", message, options);
+  }
 }
 export class Unsupported extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("unsupported", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("unsupported", message, options);
+  }
 }
 export class NoSpace extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("no-space", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("no-space", message, options);
+  }
 }
 export class NotRunning extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("not-running", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("not-running", message, options);
+  }
 }
 export class StaleFence extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("stale-fence", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("stale-fence", message, options);
+  }
 }
 export class Corrupt extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("corrupt", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("corrupt", message, options);
+  }
 }
 export class UnknownImage extends DriverError {
-  constructor(message: string, options?: ErrorOptions) { super("unknown-image", message, options); }
+  constructor(message: string, options?: ErrorOptions) {
+    super("unknown-image", message, options);
+  }
 }

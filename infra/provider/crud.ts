@@ -26,7 +26,7 @@ const complaint = (error: z.ZodError) => error.issues.map((issue) => [issue.path
  */
 export function checked(definition: Definition, inputs: Properties): Properties {
   const result = definition.inputs.safeParse(inputs);
-  return result.success ? (result.data as Properties) : inputs;
+  return result.success ? result.data : inputs;
 }
 
 /** @throws DriverError invalid-inputs, saying which property and why */
@@ -37,14 +37,14 @@ function valid(definition: Definition, inputs: Properties) {
 }
 
 function refuse(definition: Definition, before: Properties, after: Properties) {
-  const reason = definition.refuses?.(before, after as never);
+  const reason = definition.refuses?.(before, after);
   if (reason) throw new DriverError("unsupported", reason);
 }
 
 /** Outputs: all inputs but the secret ones, and what is read-only. */
 function outputsOf(definition: Definition, inputs: Properties): Properties {
   const shown = Object.entries(inputs).filter(([key]) => !definition.secrets.includes(key));
-  return { ...Object.fromEntries(shown), ...definition.made(inputs as never) };
+  return { ...Object.fromEntries(shown), ...definition.made(inputs) };
 }
 
 export async function create(definition: Definition, scope: Scope, properties: Properties, preview: boolean) {
@@ -99,7 +99,7 @@ export async function update(definition: Definition, scope: Scope, change: Updat
 
 /** Deletes that generation; one that is gone already is no error. */
 export async function remove(definition: Definition, scope: Scope, id: string, inputs: Properties) {
-  const driver = await scope.driver(definition.pool(inputs as never));
+  const driver = await scope.driver(definition.pool(inputs));
   try {
     await definition.delete(driver, id, scope.call);
   } catch (error) {
@@ -110,7 +110,7 @@ export async function remove(definition: Definition, scope: Scope, id: string, i
 /** What is there now; undefined when it is gone. */
 export async function read(definition: Definition, scope: Scope, id: string, outputs: Properties, oldInputs: Properties) {
   const current = currentOf(definition, outputs, oldInputs);
-  const listing = await scope.listing(definition.pool(current as never));
+  const listing = await scope.listing(definition.pool(current));
   const seen = definition.read(listing, id, current);
   if (!seen) return undefined;
   return { inputs: { ...oldInputs, ...seen.inputs }, properties: { ...outputs, ...seen.inputs, ...seen.outputs } };

@@ -76,7 +76,7 @@ function diff(request: messages.DiffRequest) {
   response.setHasdetaileddiff(true);
   for (const difference of found) {
     const detail = new proto.PropertyDiff();
-    detail.setKind(KINDS[difference.kind][difference.replace ? 1 : 0] as messages.PropertyDiff.Kind);
+    detail.setKind(KINDS[difference.kind][difference.replace ? 1 : 0]);
     response.getDetaileddiffMap().set(difference.path, detail);
   }
   return response;

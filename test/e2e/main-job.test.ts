@@ -25,17 +25,41 @@ describe("the main job, on the real engine and real hosts", () => {
   it("goes from a request over a plan and an approval to running hosts", async () => {
     const secret = "s3cret-of-the-first-boot";
     const request = await plane.ask([
-      { ...host("web"), spec: { ...host("web").spec, userData: secret, sshKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0 someone"], addresses: ["10.0.0.5"], ports: [{ port: 443 }] } },
-      host("db"), volume("data"), { action: "create", kind: "attachment", spec: { host: "db", volume: "data" } }, { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } },
+      {
+        ...host("web"),
+        spec: {
+          ...host("web").spec,
+          userData: secret,
+          sshKeys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHh0 someone"],
+          addresses: ["10.0.0.5"],
+          ports: [{ port: 443 }],
+        },
+      },
+      host("db"),
+      volume("data"),
+      { action: "create", kind: "attachment", spec: { host: "db", volume: "data" } },
+      { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } },
     ]);
     expect(request.state).toBe("submitted");
-    const planned = await waitFor(() => plane.read(request.id), (one) => one.state === "planned");
-    expect(planned.plan?.steps.map((step) => `${step.action} ${step.kind}`).toSorted()).toEqual(["create attachment", "create backup-policy", "create host", "create host", "create volume"]);
+    const planned = await waitFor(
+      () => plane.read(request.id),
+      (one) => one.state === "planned",
+    );
+    expect(planned.plan?.steps.map((step) => `${step.action} ${step.kind}`).toSorted()).toEqual([
+      "create attachment",
+      "create backup-policy",
+      "create host",
+      "create host",
+      "create volume",
+    ]);
     expect(planned.plan?.charge).toContainEqual({ dimension: "hosts", quantity: 2 });
     await plane.approve(request.id);
     const done = await plane.settled(request.id);
     expect(done.items.map((item) => item.state)).toEqual(Array.from({ length: 5 }, () => "active"));
-    expect((await hosts()).map((one) => [one.name, one.observedState, one.phase])).toEqual([["web", "running", "live"], ["db", "running", "live"]]);
+    expect((await hosts()).map((one) => [one.name, one.observedState, one.phase])).toEqual([
+      ["web", "running", "live"],
+      ["db", "running", "live"],
+    ]);
     expect((await collect(plane.applicant.all<BackupPolicy>("/api/v1/backup-policies")))[0]).toMatchObject({ name: "nightly", volumeName: "data" });
     expect(JSON.stringify(done) + plane.output).not.toContain(secret);
     const found = spawnSync("grep", ["-rlaF", secret, `${plane.data}/database`, `${plane.data}/engine`], { encoding: "utf8" });
@@ -47,11 +71,21 @@ describe("the main job, on the real engine and real hosts", () => {
     const db = data!.attachedTo!.host;
     await plane.driver.exec(db, ["write", "/data/records"], { stdin: "precious" });
     const backup = await plane.applicant.post<Backup>("/api/v1/backups", { volume: data!.id });
-    const kept = await waitFor(() => plane.applicant.get<Backup>(`/api/v1/backups/${backup.id}`), (one) => settled(one.state));
+    const kept = await waitFor(
+      () => plane.applicant.get<Backup>(`/api/v1/backups/${backup.id}`),
+      (one) => settled(one.state),
+    );
     expect(kept).toMatchObject({ state: "complete", site: "Site B" });
     await plane.driver.exec(db, ["rm", "/data/records"]);
     const restore = await plane.applicant.post<Restore>("/api/v1/restores", { backup: backup.id });
-    expect((await waitFor(() => plane.applicant.get<Restore>(`/api/v1/restores/${restore.id}`), (one) => settled(one.state))).state).toBe("complete");
+    expect(
+      (
+        await waitFor(
+          () => plane.applicant.get<Restore>(`/api/v1/restores/${restore.id}`),
+          (one) => settled(one.state),
+        )
+      ).state,
+    ).toBe("complete");
     expect((await plane.driver.exec(db, ["cat", "/data/records"])).stdout).toBe("precious");
   });
 
@@ -65,13 +99,19 @@ describe("the main job, on the real engine and real hosts", () => {
     expect(done.state).toBe("active");
     expect(done.items.map((item) => item.state)).toEqual(["active", "failed"]);
     expect(done.items[1]?.error).toMatchObject({ code: "unknown-image" });
-    const left = await waitFor(() => usage("bureau"), (row) => row.quota.find((one) => one.dimension === "hosts")?.reserved === 0);
+    const left = await waitFor(
+      () => usage("bureau"),
+      (row) => row.quota.find((one) => one.dimension === "hosts")?.reserved === 0,
+    );
     expect(left.quota.find((one) => one.dimension === "hosts")).toMatchObject({ reserved: 0, used: 3 });
   });
 
   it("previews a department's stack with the real engine: nothing to do", async () => {
     const made = await plane.operations.post<StackOperation>("/api/v1/stack-operations", { department: "office", kind: "preview" });
-    const done = await waitFor(() => plane.operations.get<StackOperation>(`/api/v1/stack-operations/${made.id}`), (one) => one.state === "complete" || one.state === "failed");
+    const done = await waitFor(
+      () => plane.operations.get<StackOperation>(`/api/v1/stack-operations/${made.id}`),
+      (one) => one.state === "complete" || one.state === "failed",
+    );
     expect(done.error).toBeNull();
     expect(done.steps.map((step) => step.action)).toEqual(Array.from({ length: 5 }, () => "same"));
   });
@@ -80,7 +120,11 @@ describe("the main job, on the real engine and real hosts", () => {
     const [web] = await hosts();
     const { pid } = (await plane.driver.observe()).hosts.find((one) => one.name === web!.id)!;
     process.kill(pid!, "SIGKILL");
-    await waitFor(() => plane.applicant.get<Host>(`/api/v1/hosts/${web!.id}`), (one) => one.observedState === "crashed", { timeoutMs: 20_000 });
+    await waitFor(
+      () => plane.applicant.get<Host>(`/api/v1/hosts/${web!.id}`),
+      (one) => one.observedState === "crashed",
+      { timeoutMs: 20_000 },
+    );
   });
 
   it("exposes metrics that promtool accepts and a real Prometheus answers as the API does", async () => {
@@ -91,7 +135,9 @@ describe("the main job, on the real engine and real hosts", () => {
     try {
       const [row] = await prometheus.query('zhengyun_department_quota_used{code="city",dimension="hosts"}');
       expect(row?.value).toBe((await usage("city")).tree.hosts);
-      expect((await prometheus.query("sum(zhengyun_host_up)"))[0]?.value).toBe((await collect(plane.operations.all<Host>("/api/v1/hosts", { phase: "live" }))).filter((one) => one.observedState === "running").length);
+      expect((await prometheus.query("sum(zhengyun_host_up)"))[0]?.value).toBe(
+        (await collect(plane.operations.all<Host>("/api/v1/hosts", { phase: "live" }))).filter((one) => one.observedState === "running").length,
+      );
     } finally {
       await prometheus.close();
     }

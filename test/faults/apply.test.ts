@@ -82,7 +82,11 @@ describe("kill -9", () => {
   it("of the engine: the work goes on with another", async () => {
     const request = await plane.ask(items);
     await plane.approve(request.id);
-    const engine = await waitFor(async () => enginesOf(plane.data)[0], (pid) => pid !== undefined, { intervalMs: 2, timeoutMs: 20_000 });
+    const engine = await waitFor(
+      async () => enginesOf(plane.data)[0],
+      (pid) => pid !== undefined,
+      { intervalMs: 2, timeoutMs: 20_000 },
+    );
     process.kill(engine!, "SIGKILL");
     await expectConverged(request.id);
   });
@@ -98,11 +102,14 @@ describe("kill -9", () => {
 
 /** Engines that belong to a data directory: known by their PULUMI_HOME. */
 function enginesOf(data: string): number[] {
-  return readdirSync("/proc").filter((entry) => /^\d+$/.test(entry)).map(Number).filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi\0up") && readFileSync(`/proc/${pid}/environ`, "utf8").includes(data);
-    } catch {
-      return false;
-    }
-  });
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi\0up") && readFileSync(`/proc/${pid}/environ`, "utf8").includes(data);
+      } catch {
+        return false;
+      }
+    });
 }

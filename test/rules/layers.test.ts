@@ -17,7 +17,11 @@ describe("layers", () => {
 
   beforeAll(async () => {
     const { output } = await cruise(["infra", "control-plane", "console"], {
-      baseDir: root, parser: "swc", tsPreCompilationDeps: true, doNotFollow: { path: "node_modules" }, exclude: { path: "console/dist" },
+      baseDir: root,
+      parser: "swc",
+      tsPreCompilationDeps: true,
+      doNotFollow: { path: "node_modules" },
+      exclude: { path: "console/dist" },
       enhancedResolveOptions: { extensions: [".ts", ".mts", ".mjs", ".js"], exportsFields: ["exports"], conditionNames: ["node", "import", "default"] },
     });
     result = output as ICruiseResult;
@@ -30,7 +34,10 @@ describe("layers", () => {
   });
 
   it("every file belongs to a layer", () => {
-    expect(sources.filter((path) => !ruleOf(path)), "add the folder to test/rules/layers.ts").toEqual([]);
+    expect(
+      sources.filter((path) => !ruleOf(path)),
+      "add the folder to test/rules/layers.ts",
+    ).toEqual([]);
   });
 
   it("imports only what its layer may", () => {
@@ -47,7 +54,9 @@ describe("layers", () => {
               : [];
           }
           const allowed = [rule.from, ...rule.to].some((folder) => within(dependency.resolved, folder));
-          return allowed ? [] : [`${module.source} imports ${dependency.resolved}: move it, or pass it in from main.ts; allowed are ${rule.to.join(", ") || "nothing"}`];
+          return allowed
+            ? []
+            : [`${module.source} imports ${dependency.resolved}: move it, or pass it in from main.ts; allowed are ${rule.to.join(", ") || "nothing"}`];
         });
       });
     expect(wrong).toEqual([]);

@@ -28,10 +28,25 @@ export const layers: Layer[] = [
   { from: "control-plane/store", to: ["control-plane/domain", "control-plane/contract", ...shared, "infra/operations.ts", "control-plane/state/schema.ts"] },
   { from: "control-plane/audit", to: ["control-plane/store"] },
   { from: "control-plane/state", to: ["control-plane/store", "control-plane/domain", "control-plane/audit", "control-plane/contract"] },
-  { from: "control-plane/api", to: ["control-plane/domain", "control-plane/store", "control-plane/audit", "control-plane/contract", "control-plane/jobs/queue.ts"] },
+  {
+    from: "control-plane/api",
+    to: ["control-plane/domain", "control-plane/store", "control-plane/audit", "control-plane/contract", "control-plane/jobs/queue.ts"],
+  },
   {
     from: "control-plane/jobs",
-    to: ["control-plane/domain", "control-plane/store", "control-plane/audit", "control-plane/contract", "control-plane/state/index.ts", "control-plane/observe", "infra/operations.ts", ...shared, "infra/drivers/driver.ts", "infra/drivers/load.ts", "infra/drivers/fault.ts"],
+    to: [
+      "control-plane/domain",
+      "control-plane/store",
+      "control-plane/audit",
+      "control-plane/contract",
+      "control-plane/state/index.ts",
+      "control-plane/observe",
+      "infra/operations.ts",
+      ...shared,
+      "infra/drivers/driver.ts",
+      "infra/drivers/load.ts",
+      "infra/drivers/fault.ts",
+    ],
   },
   { from: "control-plane/observe", to: ["infra/drivers", "control-plane/domain", "control-plane/store", "control-plane/contract", ...shared] },
   { from: "control-plane/schedules", to: ["control-plane/store", "control-plane/jobs/queue.ts", "control-plane/domain"] },
@@ -43,7 +58,18 @@ export const layers: Layer[] = [
   { from: "control-plane/server.ts", to: ["control-plane", "infra"] },
   { from: "control-plane/demo.ts", to: ["control-plane", "infra"] },
 
-  { from: "console/components", to: ["console/events", "console/locales", "console/paths.ts", "control-plane/contract", "control-plane/domain/lifecycle.ts"] },
-  { from: "console/client", to: ["control-plane/contract", "control-plane/api/app.ts"] },
+  {
+    from: "console/components",
+    to: [
+      "console/events",
+      "console/locales",
+      "console/paths.ts",
+      "console/format.ts",
+      "console/styles.ts",
+      "control-plane/contract",
+      "control-plane/domain/lifecycle.ts",
+    ],
+  },
+  { from: "console/client", to: ["console/paths.ts", "control-plane/contract", "control-plane/api/app.ts"] },
   { from: "console", to: ["console", "control-plane/contract", "control-plane/domain/lifecycle.ts"] },
 ];

@@ -29,13 +29,27 @@ export class TestPlane {
   async start(env: Record<string, string> = {}): Promise<void> {
     const from = this.output.length;
     const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
-      cwd: root, stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ZHENGYUN_DATA: this.data, PORT: "0", HOST: "127.0.0.1", ZHENGYUN_OBSERVE_SECONDS: "1", ZHENGYUN_LOG_LEVEL: "info", DATABASE_URL: "", ...env },
+      cwd: root,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...process.env,
+        ZHENGYUN_DATA: this.data,
+        PORT: "0",
+        HOST: "127.0.0.1",
+        ZHENGYUN_OBSERVE_SECONDS: "1",
+        ZHENGYUN_LOG_LEVEL: "info",
+        DATABASE_URL: "",
+        ...env,
+      },
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (this.output += data.toString()));
     this.#exited = new Promise((done) => child.once("exit", (code, signal) => done(signal ?? String(code))));
-    const url = await waitFor(async () => /serves at (\S+)/.exec(this.output.slice(from))?.[1] ?? (child.exitCode === null && child.signalCode === null ? undefined : "ended"), (found) => found !== undefined, { timeoutMs: 60_000, intervalMs: 50 });
+    const url = await waitFor(
+      async () => /serves at (\S+)/.exec(this.output.slice(from))?.[1] ?? (child.exitCode === null && child.signalCode === null ? undefined : "ended"),
+      (found) => found !== undefined,
+      { timeoutMs: 60_000, intervalMs: 50 },
+    );
     if (url === undefined || url === "ended") throw new Error(`the control plane ended:\n${this.output.slice(-3000)}`);
     this.operations = createClient({ url, token: readFileSync(join(this.data, "operator.token"), "utf8").trim() });
     if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
@@ -44,7 +58,12 @@ export class TestPlane {
   /** The small city, and a token of an applicant. */
   async fill(): Promise<void> {
     await this.operations.post("/api/v1/city-imports", smallCity());
-    const { secret } = await this.operations.post<{ secret: string }>("/api/v1/tokens", { name: "applicant", role: "department", department: "city", expiresAt: null });
+    const { secret } = await this.operations.post<{ secret: string }>("/api/v1/tokens", {
+      name: "applicant",
+      role: "department",
+      department: "city",
+      expiresAt: null,
+    });
     this.#applicantToken = secret;
     this.applicant = createClient({ url: this.operations.url, token: secret });
   }
@@ -55,11 +74,20 @@ export class TestPlane {
   read = (id: string): Promise<Request> => this.operations.get<Request>(`/api/v1/requests/${id}`);
   /** Waits for the plan and approves it. */
   async approve(id: string): Promise<void> {
-    const planned = await waitFor(() => this.read(id), (one) => one.state === "planned" || settled(one.state), { intervalMs: 50, timeoutMs: 60_000 });
+    const planned = await waitFor(
+      () => this.read(id),
+      (one) => one.state === "planned" || settled(one.state),
+      { intervalMs: 50, timeoutMs: 60_000 },
+    );
     if (planned.state !== "planned") throw new Error(`${planned.state}: ${planned.error?.message}`);
     await this.operations.post(`/api/v1/requests/${id}/approve`, { planHash: planned.plan!.hash, reason: "" }, { ifMatch: planned.revision });
   }
-  settled = (id: string): Promise<Request> => waitFor(() => this.read(id), (one) => settled(one.state), { intervalMs: 50, timeoutMs: 90_000 });
+  settled = (id: string): Promise<Request> =>
+    waitFor(
+      () => this.read(id),
+      (one) => settled(one.state),
+      { intervalMs: 50, timeoutMs: 90_000 },
+    );
 
   /** How it ended; resolves when it has. */
   get exited(): Promise<string> {

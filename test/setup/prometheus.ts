@@ -24,9 +24,17 @@ export interface Prometheus {
 export async function startPrometheus(target: string, rules?: string): Promise<Prometheus> {
   const directory = mkdtempSync(join(tmpdir(), "zhengyun-prometheus-"));
   const port = await freePort();
-  const config = { global: { scrape_interval: "1s", evaluation_interval: "1s" }, ...(rules ? { rule_files: [rules] } : {}), scrape_configs: [{ job_name: "zhengyun", static_configs: [{ targets: [new URL(target).host] }] }] };
+  const config = {
+    global: { scrape_interval: "1s", evaluation_interval: "1s" },
+    ...(rules ? { rule_files: [rules] } : {}),
+    scrape_configs: [{ job_name: "zhengyun", static_configs: [{ targets: [new URL(target).host] }] }],
+  };
   writeFileSync(join(directory, "prometheus.yml"), JSON.stringify(config));
-  const child = spawn("prometheus", [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`, `--web.listen-address=127.0.0.1:${port}`], { stdio: "ignore" });
+  const child = spawn(
+    "prometheus",
+    [`--config.file=${directory}/prometheus.yml`, `--storage.tsdb.path=${directory}/data`, `--web.listen-address=127.0.0.1:${port}`],
+    { stdio: "ignore" },
+  );
   const exited = new Promise((resolve) => child.once("exit", resolve));
   const query = async (promql: string) => {
     const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(promql)}`);
@@ -34,7 +42,11 @@ export async function startPrometheus(target: string, rules?: string): Promise<P
     if (body.status !== "success") throw new Error(body.error);
     return body.data.result.map((one) => ({ metric: one.metric, value: Number(one.value[1]) }));
   };
-  await waitFor(() => query("up").catch(() => []), (rows) => rows.some((row) => row.value === 1), { timeoutMs: 30_000 });
+  await waitFor(
+    () => query("up").catch(() => []),
+    (rows) => rows.some((row) => row.value === 1),
+    { timeoutMs: 30_000 },
+  );
   return {
     query,
     close: async () => {

@@ -13,7 +13,11 @@ export function installSchemathesis(): string {
   if (works()) return program;
   console.log(`Installing schemathesis ${version}`);
   const run = (command: string, ...args: string[]) => spawnSync(command, args, { stdio: ["ignore", "ignore", "inherit"] }).status === 0;
-  if (!run("python3", "-m", "venv", "--clear", directory) || !run(join(directory, "bin/pip"), "install", "--quiet", "--disable-pip-version-check", `schemathesis==${version}`) || !works()) {
+  if (
+    !run("python3", "-m", "venv", "--clear", directory) ||
+    !run(join(directory, "bin/pip"), "install", "--quiet", "--disable-pip-version-check", `schemathesis==${version}`) ||
+    !works()
+  ) {
     throw new Error("schemathesis could not be installed from PyPI");
   }
   return program;

@@ -18,12 +18,22 @@ export function smallCity(options: { endpoint?: string; hosts?: number } = {}) {
   return City.parse({
     name: "Small city",
     pools: [
-      { code: "compute", name: "Compute", kind: "compute", site: "Site A", endpoint, capacity: { hosts: 60, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000 } },
+      {
+        code: "compute",
+        name: "Compute",
+        kind: "compute",
+        site: "Site A",
+        endpoint,
+        capacity: { hosts: 60, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000 },
+      },
       { code: "storage", name: "Storage", kind: "storage", site: "Site A", endpoint, capacity: { "storage_gib:standard": 10_000 } },
       { code: "backup", name: "Backup", kind: "backup", site: "Site B", endpoint, capacity: { backup_gib: 10_000 } },
     ],
     departments: departments.map((code, index) => ({ code, parent: departments[index - 1] ?? null, nameZh: `部门${index}`, nameEn: code, level: "city" })),
-    quotas: departments.map((department, index) => ({ department, limits: { hosts: hosts - index, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000, backup_gib: 10_000 } })),
+    quotas: departments.map((department, index) => ({
+      department,
+      limits: { hosts: hosts - index, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000, backup_gib: 10_000 },
+    })),
     projects: departments.map((department) => ({ department, code: "p", name: "Project", fiscalYear: 2026, budgetFen: 100, stage: "approved" })),
     applications: departments.map((department) => ({ department, project: "p", code: `${department}-app`, name: "Application", contact: "somebody" })),
   });
@@ -36,7 +46,9 @@ export function openBooks(db: Db) {
   const act = (actor = "system"): Act => ({ ...systemAct(new Date()), actor });
   const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
   const ask = (department: string, items: unknown[]) =>
-    change((tx) => createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), plain));
+    change((tx) =>
+      createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), plain),
+    );
   const decide = async (request: RequestRow): Promise<RequestRow> => {
     const planned = await change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));
     return change((tx) => approve(tx, act("tok_approver"), approver, request.id, { planHash: planned.plan_hash ?? "", reason: "" }));
@@ -46,7 +58,10 @@ export function openBooks(db: Db) {
     const begun = await change((tx) => beginApply(tx, act(), departmentId, plain));
     if (begun.unchanged) return false;
     const outcome: Outcome = {
-      operation: "op", steps: [], durationMs: 1, result: failing.length === 0 ? "succeeded" : "failed",
+      operation: "op",
+      steps: [],
+      durationMs: 1,
+      result: failing.length === 0 ? "succeeded" : "failed",
       failures: failing.map((name) => ({ kind: "host", name, code: "unknown-image", message: "no such image" })),
     };
     return (await change((tx) => settleApply(tx, act(), departmentId, { hash: begun.hash, fence: begun.fence, outcome }))).again;
@@ -58,7 +73,24 @@ export function openBooks(db: Db) {
     const seen = live.map((row) => ({ name: row.id, state: row.kind === "host" ? "running" : "present" }));
     await change(async (tx) => recordTransitions(tx, act(), await transitionsOf(tx, pools, seen)));
   };
-  return { applicant, approver, act, change, ask, decide, apply, observe, import: (city = smallCity()) => change((tx) => importCity(tx, act("tok_applicant"), city, { principal: { ...applicant, name: "", expiresAt: null } as never, seal: plain, defaultEndpoint: "/nowhere" } as never)) };
+  return {
+    applicant,
+    approver,
+    act,
+    change,
+    ask,
+    decide,
+    apply,
+    observe,
+    import: (city = smallCity()) =>
+      change((tx) =>
+        importCity(tx, act("tok_applicant"), city, {
+          principal: { ...applicant, name: "", expiresAt: null } as never,
+          seal: plain,
+          defaultEndpoint: "/nowhere",
+        }),
+      ),
+  };
 }
 
 export const host = (name: string, flavour = "standard") => ({ action: "create", kind: "host", spec: { name, flavour, image: "zhengyun-base-1" } });

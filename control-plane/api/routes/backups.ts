@@ -15,24 +15,93 @@ const read = { roles: everyone, scope: "subtree" as const };
 const act = { roles: ["department" as const, "operations" as const], scope: "subtree" as const };
 const params = z.object({ id: Id });
 
-const list = defineRoute({ method: "get", path: "/api/v1/backups", tags: ["backups"], summary: "Recovery points, newest first", access: read, request: { query: BackupQuery }, responses: { 200: jsonAnswer(pageOf(Backup)) } });
-const get = defineRoute({ method: "get", path: "/api/v1/backups/{id}", tags: ["backups"], summary: "A recovery point", access: read, request: { params }, responses: { 200: jsonAnswer(Backup) } });
-const create = defineRoute({ method: "post", path: "/api/v1/backups", tags: ["backups"], summary: "Back up a volume now", access: act, request: { body: jsonBody(NewBackup) }, responses: { 202: jsonAnswer(Backup, "Taken") } });
-const listBack = defineRoute({ method: "get", path: "/api/v1/restores", tags: ["restores"], summary: "Restores, newest first", access: read, request: { query: BackupQuery }, responses: { 200: jsonAnswer(pageOf(Restore)) } });
-const getBack = defineRoute({ method: "get", path: "/api/v1/restores/{id}", tags: ["restores"], summary: "A restore", access: read, request: { params }, responses: { 200: jsonAnswer(Restore) } });
-const createBack = defineRoute({ method: "post", path: "/api/v1/restores", tags: ["restores"], summary: "Put a backup's content into a volume: what is there now is lost", access: act, request: { body: jsonBody(NewRestore) }, responses: { 202: jsonAnswer(Restore, "Taken") } });
+const list = defineRoute({
+  method: "get",
+  path: "/api/v1/backups",
+  tags: ["backups"],
+  summary: "Recovery points, newest first",
+  access: read,
+  request: { query: BackupQuery },
+  responses: { 200: jsonAnswer(pageOf(Backup)) },
+});
+const get = defineRoute({
+  method: "get",
+  path: "/api/v1/backups/{id}",
+  tags: ["backups"],
+  summary: "A recovery point",
+  access: read,
+  request: { params },
+  responses: { 200: jsonAnswer(Backup) },
+});
+const create = defineRoute({
+  method: "post",
+  path: "/api/v1/backups",
+  tags: ["backups"],
+  summary: "Back up a volume now",
+  access: act,
+  request: { body: jsonBody(NewBackup) },
+  responses: { 202: jsonAnswer(Backup, "Taken") },
+});
+const listBack = defineRoute({
+  method: "get",
+  path: "/api/v1/restores",
+  tags: ["restores"],
+  summary: "Restores, newest first",
+  access: read,
+  request: { query: BackupQuery },
+  responses: { 200: jsonAnswer(pageOf(Restore)) },
+});
+const getBack = defineRoute({
+  method: "get",
+  path: "/api/v1/restores/{id}",
+  tags: ["restores"],
+  summary: "A restore",
+  access: read,
+  request: { params },
+  responses: { 200: jsonAnswer(Restore) },
+});
+const createBack = defineRoute({
+  method: "post",
+  path: "/api/v1/restores",
+  tags: ["restores"],
+  summary: "Put a backup's content into a volume: what is there now is lost",
+  access: act,
+  request: { body: jsonBody(NewRestore) },
+  responses: { 202: jsonAnswer(Restore, "Taken") },
+});
 
 const time = (at: Date | null) => at?.toISOString() ?? null;
 async function showBackups(db: Db, rows: readonly BackupRow[]): Promise<Backup[]> {
   const pools = new Map((await db.selectFrom("pools").select(["id", "code", "site"]).execute()).map((pool) => [pool.id, pool]));
   return rows.map((row) => ({
-    id: row.id, department: row.department_id, volume: row.volume_id, policy: row.policy_id, pool: pools.get(row.pool_id)?.code ?? "", site: pools.get(row.pool_id)?.site ?? "", state: row.state,
-    sizeBytes: row.size_bytes, sha256: row.sha256, error: row.error, requestedBy: row.requested_by, startedAt: time(row.started_at), completedAt: time(row.completed_at), createdAt: row.created_at.toISOString(),
+    id: row.id,
+    department: row.department_id,
+    volume: row.volume_id,
+    policy: row.policy_id,
+    pool: pools.get(row.pool_id)?.code ?? "",
+    site: pools.get(row.pool_id)?.site ?? "",
+    state: row.state,
+    sizeBytes: row.size_bytes,
+    sha256: row.sha256,
+    error: row.error,
+    requestedBy: row.requested_by,
+    startedAt: time(row.started_at),
+    completedAt: time(row.completed_at),
+    createdAt: row.created_at.toISOString(),
   }));
 }
 const showRestore = (row: RestoreRow): Restore => ({
-  id: row.id, department: row.department_id, backup: row.backup_id, volume: row.volume_id, state: row.state, bytes: row.bytes, error: row.error, requestedBy: row.requested_by,
-  startedAt: time(row.started_at), completedAt: time(row.completed_at), createdAt: row.created_at.toISOString(),
+  id: row.id,
+  department: row.department_id,
+  backup: row.backup_id,
+  volume: row.volume_id,
+  state: row.state,
+  bytes: row.bytes,
+  error: row.error,
+  requestedBy: row.requested_by,
+  startedAt: time(row.started_at),
+  completedAt: time(row.completed_at),
+  createdAt: row.created_at.toISOString(),
 });
 
 export function registerBackups(app: App, deps: AppDeps): void {

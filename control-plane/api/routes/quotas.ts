@@ -13,11 +13,42 @@ import { departmentsAsked } from "../scope.ts";
 
 const read = { roles: everyone, scope: "subtree" as const };
 const path = "/api/v1/quotas/{department}/{dimension}";
-const list = defineRoute({ method: "get", path: "/api/v1/quotas", tags: ["quotas"], summary: "Quota accounts", access: read, request: { query: PageQuery.extend({ department: Reference.optional() }) }, responses: { 200: jsonAnswer(pageOf(Quota)) } });
-const get = defineRoute({ method: "get", path, tags: ["quotas"], summary: "One quota account", access: read, request: { params: QuotaPath }, responses: { 200: jsonAnswer(Quota) } });
-const put = defineRoute({ method: "put", path, tags: ["quotas"], summary: "Set a limit", access: { roles: ["operations"], scope: "all" }, request: { params: QuotaPath, body: jsonBody(QuotaChange) }, responses: { 200: jsonAnswer(Quota) } });
+const list = defineRoute({
+  method: "get",
+  path: "/api/v1/quotas",
+  tags: ["quotas"],
+  summary: "Quota accounts",
+  access: read,
+  request: { query: PageQuery.extend({ department: Reference.optional() }) },
+  responses: { 200: jsonAnswer(pageOf(Quota)) },
+});
+const get = defineRoute({
+  method: "get",
+  path,
+  tags: ["quotas"],
+  summary: "One quota account",
+  access: read,
+  request: { params: QuotaPath },
+  responses: { 200: jsonAnswer(Quota) },
+});
+const put = defineRoute({
+  method: "put",
+  path,
+  tags: ["quotas"],
+  summary: "Set a limit",
+  access: { roles: ["operations"], scope: "all" },
+  request: { params: QuotaPath, body: jsonBody(QuotaChange) },
+  responses: { 200: jsonAnswer(Quota) },
+});
 
-const show = (row: QuotaRow): z.infer<typeof Quota> => ({ department: row.department_id, dimension: row.dimension, limit: row.limit_value, reserved: row.reserved, used: row.used, revision: row.revision });
+const show = (row: QuotaRow): z.infer<typeof Quota> => ({
+  department: row.department_id,
+  dimension: row.dimension,
+  limit: row.limit_value,
+  reserved: row.reserved,
+  used: row.used,
+  revision: row.revision,
+});
 
 export function registerQuotas(app: App, deps: AppDeps): void {
   app.openapi(list, async (c) => {

@@ -20,22 +20,109 @@ const path = "/api/v1/requests";
 const tags = ["requests"];
 const Nothing = z.strictObject({}).meta({ id: "Nothing" });
 
-const list = defineRoute({ method: "get", path, tags, summary: "Requests, newest first", access: read, request: { query: RequestQuery }, responses: { 200: jsonAnswer(pageOf(Request)) } });
-const get = defineRoute({ method: "get", path: `${path}/{id}`, tags, summary: "A request with its items and change plan", access: read, request: { params }, responses: { 200: jsonAnswer(Request) } });
-const create = defineRoute({ method: "post", path, tags, summary: "Ask for hosts, volumes, backups", access: ask, request: { body: jsonBody(NewRequest) }, responses: { 202: jsonAnswer(Request, "Taken") } });
-const submit = defineRoute({ method: "post", path: `${path}/{id}/submit`, tags, summary: "Submit a draft", access: ask, conditional: true, request: { params, body: jsonBody(Nothing) }, responses: { 202: jsonAnswer(Request, "Taken") } });
-const yes = defineRoute({ method: "post", path: `${path}/{id}/approve`, tags, summary: "Approve exactly this change plan", access: decide, conditional: true, request: { params, body: jsonBody(Approval) }, responses: { 202: jsonAnswer(Request, "Taken") } });
-const no = defineRoute({ method: "post", path: `${path}/{id}/reject`, tags, summary: "Reject; what was reserved is free again", access: decide, conditional: true, request: { params, body: jsonBody(Rejection) }, responses: { 200: jsonAnswer(Request) } });
-const back = defineRoute({ method: "post", path: `${path}/{id}/withdraw`, tags, summary: "Withdraw", access: ask, conditional: true, request: { params, body: jsonBody(Nothing) }, responses: { 200: jsonAnswer(Request) } });
+const list = defineRoute({
+  method: "get",
+  path,
+  tags,
+  summary: "Requests, newest first",
+  access: read,
+  request: { query: RequestQuery },
+  responses: { 200: jsonAnswer(pageOf(Request)) },
+});
+const get = defineRoute({
+  method: "get",
+  path: `${path}/{id}`,
+  tags,
+  summary: "A request with its items and change plan",
+  access: read,
+  request: { params },
+  responses: { 200: jsonAnswer(Request) },
+});
+const create = defineRoute({
+  method: "post",
+  path,
+  tags,
+  summary: "Ask for hosts, volumes, backups",
+  access: ask,
+  request: { body: jsonBody(NewRequest) },
+  responses: { 202: jsonAnswer(Request, "Taken") },
+});
+const submit = defineRoute({
+  method: "post",
+  path: `${path}/{id}/submit`,
+  tags,
+  summary: "Submit a draft",
+  access: ask,
+  conditional: true,
+  request: { params, body: jsonBody(Nothing) },
+  responses: { 202: jsonAnswer(Request, "Taken") },
+});
+const yes = defineRoute({
+  method: "post",
+  path: `${path}/{id}/approve`,
+  tags,
+  summary: "Approve exactly this change plan",
+  access: decide,
+  conditional: true,
+  request: { params, body: jsonBody(Approval) },
+  responses: { 202: jsonAnswer(Request, "Taken") },
+});
+const no = defineRoute({
+  method: "post",
+  path: `${path}/{id}/reject`,
+  tags,
+  summary: "Reject; what was reserved is free again",
+  access: decide,
+  conditional: true,
+  request: { params, body: jsonBody(Rejection) },
+  responses: { 200: jsonAnswer(Request) },
+});
+const back = defineRoute({
+  method: "post",
+  path: `${path}/{id}/withdraw`,
+  tags,
+  summary: "Withdraw",
+  access: ask,
+  conditional: true,
+  request: { params, body: jsonBody(Nothing) },
+  responses: { 200: jsonAnswer(Request) },
+});
 
 /** Requests as the contract shows them. */
 async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
-  const items = await itemsOf(db, rows.map((row) => row.id));
+  const items = await itemsOf(
+    db,
+    rows.map((row) => row.id),
+  );
   return rows.map((row) => ({
-    id: row.id, number: row.number, department: row.department_id, project: row.project_id, application: row.application_id, state: row.state, title: row.title, reason: row.reason,
-    requestedBy: row.requested_by, decidedBy: row.decided_by, decidedAt: row.decided_at?.toISOString() ?? null, decisionReason: row.decision_reason,
-    items: (items.get(row.id) ?? []).map((item) => ({ id: item.id, position: item.position, action: item.action, kind: item.kind, resource: item.resource_id, name: item.name, spec: item.spec, state: item.state, error: item.error })),
-    plan: row.plan as ChangePlan | null, error: row.error as Request["error"], revision: row.revision, createdAt: row.created_at.toISOString(), updatedAt: row.updated_at.toISOString(),
+    id: row.id,
+    number: row.number,
+    department: row.department_id,
+    project: row.project_id,
+    application: row.application_id,
+    state: row.state,
+    title: row.title,
+    reason: row.reason,
+    requestedBy: row.requested_by,
+    decidedBy: row.decided_by,
+    decidedAt: row.decided_at?.toISOString() ?? null,
+    decisionReason: row.decision_reason,
+    items: (items.get(row.id) ?? []).map((item) => ({
+      id: item.id,
+      position: item.position,
+      action: item.action,
+      kind: item.kind,
+      resource: item.resource_id,
+      name: item.name,
+      spec: item.spec,
+      state: item.state,
+      error: item.error,
+    })),
+    plan: row.plan as ChangePlan | null,
+    error: row.error as Request["error"],
+    revision: row.revision,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
   }));
 }
 
@@ -48,7 +135,11 @@ export async function visibleRequest(db: Db, c: ApiContext, id: string): Promise
 }
 
 export function registerRequests(app: App, deps: AppDeps): void {
-  const answer = async (tx: Tx, row: RequestRow, status: number) => ({ status, body: (await show(tx, [row]))[0], headers: { etag: etag(row.revision), location: `${path}/${row.id}` } });
+  const answer = async (tx: Tx, row: RequestRow, status: number) => ({
+    status,
+    body: (await show(tx, [row]))[0],
+    headers: { etag: etag(row.revision), location: `${path}/${row.id}` },
+  });
   /** A change of one request: visible, at the revision that was seen, once. */
   const change = (c: ApiContext, id: string, status: number, work: (tx: Tx, row: RequestRow) => Promise<RequestRow>) =>
     idempotent(c, deps, async (tx) => {
@@ -63,7 +154,13 @@ export function registerRequests(app: App, deps: AppDeps): void {
     let query = deps.db.selectFrom("requests").selectAll();
     if (departments) query = query.where("department_id", "in", departments);
     if (state) query = query.where("state", "=", state);
-    if (application) query = query.where("application_id", "in", (from) => from.selectFrom("applications").select("id").where((where) => where.or([where("id", "=", application), where("code", "=", application)])));
+    if (application)
+      query = query.where("application_id", "in", (from) =>
+        from
+          .selectFrom("applications")
+          .select("id")
+          .where((where) => where.or([where("id", "=", application), where("code", "=", application)])),
+      );
     const { items, next } = await page(query, { limit, cursor, by: "id", descending: true });
     return c.json({ items: await show(deps.db, items), next });
   });
@@ -74,7 +171,8 @@ export function registerRequests(app: App, deps: AppDeps): void {
   app.openapi(create, (c) =>
     idempotent(c, deps, async (tx) => {
       const body = c.req.valid("json");
-      if (body.department !== undefined) await requireVisible(tx, c.get("principal"), (await resolveDepartment(tx, body.department)).id, "department", body.department);
+      if (body.department !== undefined)
+        await requireVisible(tx, c.get("principal"), (await resolveDepartment(tx, body.department)).id, "department", body.department);
       const row = await createRequest(tx, c.get("act"), c.get("principal"), body, deps.seal);
       if (row.state === "submitted") await deps.queue.plan(tx, row.id);
       return answer(tx, row, 202);

@@ -16,12 +16,33 @@ const params = z.object({ id: Id });
 export function registerResources(app: App, deps: AppDeps): void {
   const kinds = [
     { kind: "host" as const, noun: "hosts", body: Host, show: (rows: readonly ResourceView[]) => showHosts(deps.db, rows, deps.now()) },
-    { kind: "volume" as const, noun: "volumes", body: Volume, show: (rows: readonly ResourceView[]) => showVolumes(deps.db, rows, deps.usedBytes?.() ?? new Map<string, number>()) },
+    {
+      kind: "volume" as const,
+      noun: "volumes",
+      body: Volume,
+      show: (rows: readonly ResourceView[]) => showVolumes(deps.db, rows, deps.usedBytes?.() ?? new Map<string, number>()),
+    },
     { kind: "backup-policy" as const, noun: "backup-policies", body: BackupPolicy, show: (rows: readonly ResourceView[]) => showPolicies(deps.db, rows) },
   ];
   for (const { kind, noun, body, show } of kinds) {
-    const list = defineRoute({ method: "get", path: `/api/v1/${noun}`, tags: [noun], summary: `The ${noun} that you may see; those that are gone only when asked for by phase`, access, request: { query: ResourceQuery }, responses: { 200: jsonAnswer(pageOf(body)) } });
-    const get = defineRoute({ method: "get", path: `/api/v1/${noun}/{id}`, tags: [noun], summary: `One of the ${noun}`, access, request: { params }, responses: { 200: jsonAnswer(body) } });
+    const list = defineRoute({
+      method: "get",
+      path: `/api/v1/${noun}`,
+      tags: [noun],
+      summary: `The ${noun} that you may see; those that are gone only when asked for by phase`,
+      access,
+      request: { query: ResourceQuery },
+      responses: { 200: jsonAnswer(pageOf(body)) },
+    });
+    const get = defineRoute({
+      method: "get",
+      path: `/api/v1/${noun}/{id}`,
+      tags: [noun],
+      summary: `One of the ${noun}`,
+      access,
+      request: { params },
+      responses: { 200: jsonAnswer(body) },
+    });
     app.openapi(list, async (c) => {
       const { department, application, phase, subtree, limit, cursor } = c.req.valid("query");
       const departmentIds = await departmentsAsked(deps.db, c.get("principal"), department, subtree === "true");
@@ -40,7 +61,12 @@ export function registerResources(app: App, deps: AppDeps): void {
 }
 
 async function applicationOf(c: ApiContext, deps: AppDeps, reference: string): Promise<string> {
-  const rows = await deps.db.selectFrom("applications").select(["id", "department_id"]).where((where) => where.or([where("id", "=", reference), where("code", "=", reference)])).limit(1).execute();
+  const rows = await deps.db
+    .selectFrom("applications")
+    .select(["id", "department_id"])
+    .where((where) => where.or([where("id", "=", reference), where("code", "=", reference)]))
+    .limit(1)
+    .execute();
   if (!rows[0]) throw notFound("application", reference);
   await requireVisible(deps.db, c.get("principal"), rows[0].department_id, "application", reference);
   return rows[0].id;

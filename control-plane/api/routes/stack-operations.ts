@@ -10,12 +10,35 @@ import { defineRoute, everyone, jsonAnswer, jsonBody } from "../route.ts";
 
 const path = "/api/v1/stack-operations";
 const tags = ["stacks"];
-const create = defineRoute({ method: "post", path, tags, summary: "A real Pulumi preview of a department as it is wanted now", access: { roles: ["operations"], scope: "all" }, request: { body: jsonBody(NewStackOperation) }, responses: { 202: jsonAnswer(StackOperation, "Taken") } });
-const get = defineRoute({ method: "get", path: `${path}/{id}`, tags, summary: "Its result", access: { roles: everyone, scope: "subtree" }, request: { params: z.object({ id: Id }) }, responses: { 200: jsonAnswer(StackOperation) } });
+const create = defineRoute({
+  method: "post",
+  path,
+  tags,
+  summary: "A real Pulumi preview of a department as it is wanted now",
+  access: { roles: ["operations"], scope: "all" },
+  request: { body: jsonBody(NewStackOperation) },
+  responses: { 202: jsonAnswer(StackOperation, "Taken") },
+});
+const get = defineRoute({
+  method: "get",
+  path: `${path}/{id}`,
+  tags,
+  summary: "Its result",
+  access: { roles: everyone, scope: "subtree" },
+  request: { params: z.object({ id: Id }) },
+  responses: { 200: jsonAnswer(StackOperation) },
+});
 
 const show = (row: StackOperationRow): StackOperation => ({
-  id: row.id, department: row.department_id, kind: row.kind, state: row.state, steps: row.steps as StackOperation["steps"], error: row.error, requestedBy: row.requested_by,
-  createdAt: row.created_at.toISOString(), completedAt: row.completed_at?.toISOString() ?? null,
+  id: row.id,
+  department: row.department_id,
+  kind: row.kind,
+  state: row.state,
+  steps: row.steps as StackOperation["steps"],
+  error: row.error,
+  requestedBy: row.requested_by,
+  createdAt: row.created_at.toISOString(),
+  completedAt: row.completed_at?.toISOString() ?? null,
 });
 
 export function registerStackOperations(app: App, deps: AppDeps): void {

@@ -14,9 +14,22 @@ import { defineRoute, everyone, jsonAnswer } from "../route.ts";
 import { departmentsAsked } from "../scope.ts";
 
 const read = { roles: everyone, scope: "subtree" as const };
-const get = defineRoute({ method: "get", path: "/api/v1/usage", tags: ["usage"], summary: "What departments held and used, against their quotas", access: read, request: { query: UsageQuery }, responses: { 200: jsonAnswer(Usage) } });
+const get = defineRoute({
+  method: "get",
+  path: "/api/v1/usage",
+  tags: ["usage"],
+  summary: "What departments held and used, against their quotas",
+  access: read,
+  request: { query: UsageQuery },
+  responses: { 200: jsonAnswer(Usage) },
+});
 const register = defineRoute({
-  method: "get", path: "/api/v1/register.csv", tags: ["usage"], summary: "The resource register (资源台账)", access: read, request: { query: z.object({ department: Reference.optional() }) },
+  method: "get",
+  path: "/api/v1/register.csv",
+  tags: ["usage"],
+  summary: "The resource register (资源台账)",
+  access: read,
+  request: { query: z.object({ department: Reference.optional() }) },
   responses: { 200: { description: "CSV, UTF-8 with a byte order mark", content: { "text/csv": { schema: z.string() } } } },
 });
 
@@ -28,19 +41,30 @@ async function tree(db: Db, principal: Principal, root: string | undefined, dept
   const rows = await query.orderBy("d.code").execute();
   const known = new Set(rows.map((row) => row.id));
   const below = Map.groupBy(rows, (row) => (row.parent_id !== null && known.has(row.parent_id) ? row.parent_id : ""));
-  const walk = (parent: string, level: number): string[] => (below.get(parent) ?? []).flatMap((row) => [row.id, ...(depth === undefined || level < depth ? walk(row.id, level + 1) : [])]);
+  const walk = (parent: string, level: number): string[] =>
+    (below.get(parent) ?? []).flatMap((row) => [row.id, ...(depth === undefined || level < depth ? walk(row.id, level + 1) : [])]);
   return walk("", 0);
 }
 
 const titles: { key: keyof RegisterRow; title: string }[] = [
-  { key: "departmentCode", title: "部门代码 Department code" }, { key: "departmentZh", title: "部门 Department" }, { key: "departmentEn", title: "Department (en)" }, { key: "application", title: "业务系统 Application" },
-  { key: "kind", title: "类型 Kind" }, { key: "name", title: "名称 Name" }, { key: "specification", title: "规格 Specification" }, { key: "phase", title: "状态 Phase" }, { key: "opened", title: "开通时间 Opened" },
-  { key: "expires", title: "到期时间 Expires" }, { key: "retired", title: "回收时间 Retired" }, { key: "request", title: "申请编号 Request" }, { key: "id", title: "编号 Id" },
+  { key: "departmentCode", title: "部门代码 Department code" },
+  { key: "departmentZh", title: "部门 Department" },
+  { key: "departmentEn", title: "Department (en)" },
+  { key: "application", title: "业务系统 Application" },
+  { key: "kind", title: "类型 Kind" },
+  { key: "name", title: "名称 Name" },
+  { key: "specification", title: "规格 Specification" },
+  { key: "phase", title: "状态 Phase" },
+  { key: "opened", title: "开通时间 Opened" },
+  { key: "expires", title: "到期时间 Expires" },
+  { key: "retired", title: "回收时间 Retired" },
+  { key: "request", title: "申请编号 Request" },
+  { key: "id", title: "编号 Id" },
 ];
 
 /** A spreadsheet runs cells that begin like a formula: an apostrophe keeps them text (OWASP, CSV injection). */
-const neutral = (value: unknown): string => {
-  const text = value instanceof Date ? value.toISOString() : value === null ? "" : String(value);
+const neutral = (value: string | Date | null): string => {
+  const text = value instanceof Date ? value.toISOString() : (value ?? "");
   return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
 };
 
@@ -58,7 +82,11 @@ export function registerUsage(app: App, deps: AppDeps): void {
     const departments = await departmentsAsked(deps.db, c.get("principal"), c.req.valid("query").department, true);
     const csv = stringify({ bom: true, header: false, record_delimiter: "windows" });
     csv.write(titles.map((one) => one.title));
-    Readable.from(registerRows(deps.db, departments)).map((row: RegisterRow) => titles.map(({ key }) => neutral(row[key]))).pipe(csv, { end: true });
-    return new Response(Readable.toWeb(csv) as ReadableStream, { headers: { "content-type": "text/csv; charset=utf-8", "content-disposition": 'attachment; filename="register.csv"' } });
+    Readable.from(registerRows(deps.db, departments))
+      .map((row: RegisterRow) => titles.map(({ key }) => neutral(row[key])))
+      .pipe(csv, { end: true });
+    return new Response(Readable.toWeb(csv) as ReadableStream, {
+      headers: { "content-type": "text/csv; charset=utf-8", "content-disposition": 'attachment; filename="register.csv"' },
+    });
   });
 }

@@ -11,20 +11,33 @@ export const tokens = defineCommand({
   meta: { name: "tokens", description: "API tokens" },
   subCommands: {
     list: listCommand<z.infer<typeof Token>>({
-      noun: "tokens", path: "/api/v1/tokens",
+      noun: "tokens",
+      path: "/api/v1/tokens",
       columns: [
-        { title: "name", value: (row) => row.name }, { title: "role", value: (row) => row.role }, { title: "department", value: (row) => row.department },
-        { title: "expires", value: (row) => localTime(row.expiresAt) }, { title: "revoked", value: (row) => localTime(row.revokedAt) }, { title: "id", value: (row) => row.id },
+        { title: "name", value: (row) => row.name },
+        { title: "role", value: (row) => row.role },
+        { title: "department", value: (row) => row.department },
+        { title: "expires", value: (row) => localTime(row.expiresAt) },
+        { title: "revoked", value: (row) => localTime(row.revokedAt) },
+        { title: "id", value: (row) => row.id },
       ],
     }),
     create: defineCommand({
       meta: { name: "create", description: "Make a token; its secret is shown once" },
       args: {
-        name: { type: "string", required: true, description: "What it is for" }, role: { type: "enum", options: ["department", "operations", "auditor"] as string[], required: true, description: "Role" },
-        department: { type: "string", description: "For the role department: the node whose subtree it acts for" }, expires: { type: "string", description: "RFC 3339" }, json,
+        name: { type: "string", required: true, description: "What it is for" },
+        role: { type: "enum", options: ["department", "operations", "auditor"] as string[], required: true, description: "Role" },
+        department: { type: "string", description: "For the role department: the node whose subtree it acts for" },
+        expires: { type: "string", description: "RFC 3339" },
+        json,
       },
       async run({ args }) {
-        const made = await clientFromEnvironment().post<z.infer<typeof MadeToken>>("/api/v1/tokens", { name: args.name, role: args.role, department: args.department ?? null, expiresAt: args.expires ?? null });
+        const made = await clientFromEnvironment().post<z.infer<typeof MadeToken>>("/api/v1/tokens", {
+          name: args.name,
+          role: args.role,
+          department: args.department ?? null,
+          expiresAt: args.expires ?? null,
+        });
         showOne(made, args.json);
       },
     }),
@@ -61,10 +74,16 @@ export const audit = defineCommand({
   meta: { name: "audit", description: "Audit entries (审计记录)" },
   subCommands: {
     list: listCommand<z.infer<typeof AuditEntry>>({
-      noun: "audit entries", path: "/api/v1/audit", filters: { department: "Id or code of a department", subject: "Id of a thing", from: "RFC 3339", to: "RFC 3339" },
+      noun: "audit entries",
+      path: "/api/v1/audit",
+      filters: { department: "Id or code of a department", subject: "Id of a thing", from: "RFC 3339", to: "RFC 3339" },
       columns: [
-        { title: "at", value: (row) => localTime(row.at) }, { title: "actor", value: (row) => row.actor }, { title: "role", value: (row) => row.role }, { title: "action", value: (row) => row.action },
-        { title: "subject", value: (row) => row.subject }, { title: "result", value: (row) => row.result },
+        { title: "at", value: (row) => localTime(row.at) },
+        { title: "actor", value: (row) => row.actor },
+        { title: "role", value: (row) => row.role },
+        { title: "action", value: (row) => row.action },
+        { title: "subject", value: (row) => row.subject },
+        { title: "result", value: (row) => row.result },
       ],
     }),
   },

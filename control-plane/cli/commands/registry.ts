@@ -10,10 +10,16 @@ export const projects = defineCommand({
   meta: { name: "projects", description: "Projects of the annual plan (项目)" },
   subCommands: {
     list: listCommand<Project>({
-      noun: "projects", path: "/api/v1/projects", filters: { department: "Id or code of a department" },
+      noun: "projects",
+      path: "/api/v1/projects",
+      filters: { department: "Id or code of a department" },
       columns: [
-        { title: "code", value: (row) => row.code }, { title: "name", value: (row) => row.name }, { title: "year", value: (row) => row.fiscalYear },
-        { title: "budget, yuan", value: (row) => (row.budgetFen / 100).toFixed(2) }, { title: "stage", value: (row) => row.stage }, { title: "id", value: (row) => row.id },
+        { title: "code", value: (row) => row.code },
+        { title: "name", value: (row) => row.name },
+        { title: "year", value: (row) => row.fiscalYear },
+        { title: "budget, yuan", value: (row) => (row.budgetFen / 100).toFixed(2) },
+        { title: "stage", value: (row) => row.stage },
+        { title: "id", value: (row) => row.id },
       ],
     }),
     show: showCommand("projects", "/api/v1/projects"),
@@ -24,26 +30,41 @@ export const applications = defineCommand({
   meta: { name: "applications", description: "Business systems (业务系统)" },
   subCommands: {
     list: listCommand<Application>({
-      noun: "applications", path: "/api/v1/applications", filters: { department: "Id or code of a department" },
+      noun: "applications",
+      path: "/api/v1/applications",
+      filters: { department: "Id or code of a department" },
       columns: [
-        { title: "code", value: (row) => row.code }, { title: "name", value: (row) => row.name }, { title: "level", value: (row) => row.protectionLevel },
-        { title: "zone", value: (row) => row.zone }, { title: "department", value: (row) => row.department }, { title: "id", value: (row) => row.id },
+        { title: "code", value: (row) => row.code },
+        { title: "name", value: (row) => row.name },
+        { title: "level", value: (row) => row.protectionLevel },
+        { title: "zone", value: (row) => row.zone },
+        { title: "department", value: (row) => row.department },
+        { title: "id", value: (row) => row.id },
       ],
     }),
     show: showCommand("applications", "/api/v1/applications"),
   },
 });
 
-const shares = (pool: Pool) => Object.entries(pool.capacity).map(([dimension, capacity]) => `${dimension} ${pool.taken[dimension as keyof typeof pool.taken] ?? 0}/${capacity}`).join(", ");
+const shares = (pool: Pool) =>
+  Object.entries(pool.capacity)
+    .map(([dimension, capacity]) => `${dimension} ${pool.taken[dimension as keyof typeof pool.taken] ?? 0}/${capacity}`)
+    .join(", ");
 
 export const pools = defineCommand({
   meta: { name: "pools", description: "Capacity (资源池)" },
   subCommands: {
     list: listCommand<Pool>({
-      noun: "pools", path: "/api/v1/pools",
+      noun: "pools",
+      path: "/api/v1/pools",
       columns: [
-        { title: "code", value: (row) => row.code }, { title: "kind", value: (row) => row.kind }, { title: "tier", value: (row) => row.tier }, { title: "level", value: (row) => row.securityLevel },
-        { title: "driver", value: (row) => row.driver }, { title: "state", value: (row) => row.state }, { title: "taken/capacity", value: shares },
+        { title: "code", value: (row) => row.code },
+        { title: "kind", value: (row) => row.kind },
+        { title: "tier", value: (row) => row.tier },
+        { title: "level", value: (row) => row.securityLevel },
+        { title: "driver", value: (row) => row.driver },
+        { title: "state", value: (row) => row.state },
+        { title: "taken/capacity", value: shares },
       ],
     }),
     show: showCommand("pools", "/api/v1/pools"),

@@ -20,15 +20,39 @@ function print(request: Request, asJson: boolean): void {
   const { items, plan, ...rest } = request;
   showOne(rest, false);
   console.log();
-  show(items, [
-    { title: "#", value: (row) => row.position }, { title: "action", value: (row) => row.action }, { title: "kind", value: (row) => row.kind }, { title: "name", value: (row) => row.name },
-    { title: "state", value: (row) => row.state }, { title: "error", value: (row) => row.error?.message ?? "" }, { title: "resource", value: (row) => row.resource },
-  ], false);
+  show(
+    items,
+    [
+      { title: "#", value: (row) => row.position },
+      { title: "action", value: (row) => row.action },
+      { title: "kind", value: (row) => row.kind },
+      { title: "name", value: (row) => row.name },
+      { title: "state", value: (row) => row.state },
+      { title: "error", value: (row) => row.error?.message ?? "" },
+      { title: "resource", value: (row) => row.resource },
+    ],
+    false,
+  );
   if (!plan) return;
   console.log(`\nChange plan ${plan.hash} of ${localTime(plan.computedAt)}`);
-  show(plan.steps, [{ title: "step", value: (row) => row.action }, { title: "kind", value: (row) => row.kind }, { title: "name", value: (row) => row.name }], false);
+  show(
+    plan.steps,
+    [
+      { title: "step", value: (row) => row.action },
+      { title: "kind", value: (row) => row.kind },
+      { title: "name", value: (row) => row.name },
+    ],
+    false,
+  );
   console.log();
-  show(plan.charge, [{ title: "quota", value: (row) => row.dimension }, { title: "charge", value: (row) => row.quantity }], false);
+  show(
+    plan.charge,
+    [
+      { title: "quota", value: (row) => row.dimension },
+      { title: "charge", value: (row) => row.quantity },
+    ],
+    false,
+  );
 }
 
 /** Follows a request until it rests, with a bar of its items. */
@@ -39,12 +63,15 @@ async function follow(client: Client, request: string, until: (one: Request) => 
       {
         title: `${last.number} ${last.title}`,
         task: async (_, task) => {
-          last = await waitFor(() => read(client, request), (one) => {
-            const done = one.items.filter((item) => item.state === "active" || item.state === "failed").length;
-            const filled = Math.round((done / one.items.length) * 24);
-            task.output = `${one.state.padEnd(9)} ${"█".repeat(filled)}${"░".repeat(24 - filled)} ${done}/${one.items.length}`;
-            return until(one);
-          });
+          last = await waitFor(
+            () => read(client, request),
+            (one) => {
+              const done = one.items.filter((item) => item.state === "active" || item.state === "failed").length;
+              const filled = Math.round((done / one.items.length) * 24);
+              task.output = `${one.state.padEnd(9)} ${"█".repeat(filled)}${"░".repeat(24 - filled)} ${done}/${one.items.length}`;
+              return until(one);
+            },
+          );
           task.title = `${last.number} ${last.state}`;
         },
         rendererOptions: { persistentOutput: true },
@@ -61,10 +88,20 @@ export const requests = defineCommand({
   meta: { name: "requests", description: "Requests (申请): how hosts, volumes and backups change" },
   subCommands: {
     list: listCommand<Request>({
-      noun: "requests", path, filters: { department: "Id or code of a department", state: "draft, submitted, planned, approved, applying, active …", application: "Id or code of an application" },
+      noun: "requests",
+      path,
+      filters: {
+        department: "Id or code of a department",
+        state: "draft, submitted, planned, approved, applying, active …",
+        application: "Id or code of an application",
+      },
       columns: [
-        { title: "number", value: (row) => row.number }, { title: "state", value: (row) => row.state }, { title: "title", value: (row) => row.title },
-        { title: "items", value: (row) => row.items.length }, { title: "created", value: (row) => localTime(row.createdAt) }, { title: "id", value: (row) => row.id },
+        { title: "number", value: (row) => row.number },
+        { title: "state", value: (row) => row.state },
+        { title: "title", value: (row) => row.title },
+        { title: "items", value: (row) => row.items.length },
+        { title: "created", value: (row) => localTime(row.createdAt) },
+        { title: "id", value: (row) => row.id },
       ],
     }),
     show: defineCommand({

@@ -16,7 +16,10 @@ export const stack = defineCommand({
       async run({ args }) {
         const client = clientFromEnvironment();
         const made = await client.post<StackOperation>(path, { department: args.department, kind: "preview" });
-        const done = await waitFor(() => client.get<StackOperation>(`${path}/${made.id}`), (one) => one.state === "complete" || one.state === "failed");
+        const done = await waitFor(
+          () => client.get<StackOperation>(`${path}/${made.id}`),
+          (one) => one.state === "complete" || one.state === "failed",
+        );
         if (args.json) return showOne(done, true);
         if (done.error) {
           console.error(done.error);
@@ -25,10 +28,16 @@ export const stack = defineCommand({
         }
         const steps = done.steps.filter((step) => step.action !== "same");
         if (steps.length === 0) return console.log(`No changes: ${done.steps.length} resources are as they should be.`);
-        show(steps, [
-          { title: "step", value: (row) => row.action }, { title: "kind", value: (row) => row.kind }, { title: "name", value: (row) => row.name },
-          { title: "changes", value: (row) => row.changes.map((change) => change.path).join(", ") },
-        ], false);
+        show(
+          steps,
+          [
+            { title: "step", value: (row) => row.action },
+            { title: "kind", value: (row) => row.kind },
+            { title: "name", value: (row) => row.name },
+            { title: "changes", value: (row) => row.changes.map((change) => change.path).join(", ") },
+          ],
+          false,
+        );
       },
     }),
   },

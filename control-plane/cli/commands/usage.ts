@@ -15,7 +15,7 @@ interface Answer {
 /** Every page of a usage answer as one. */
 export async function readUsage(client: Client, query: Record<string, string | number | undefined>): Promise<Answer> {
   const first = await client.get<Answer>("/api/v1/usage", query);
-  for (let next = first.next; next; ) {
+  for (let next = first.next; next;) {
     const page = await client.get<Answer>("/api/v1/usage", { ...query, cursor: next });
     first.items.push(...page.items);
     next = page.next;
@@ -47,8 +47,11 @@ export const usageColumns: Column<DepartmentUsage>[] = [
 export const usage = defineCommand({
   meta: { name: "usage", description: "What each department holds and used, against its quota" },
   args: {
-    department, depth: { type: "string", description: "Levels below the department" }, from: { type: "string", description: "RFC 3339; left out: start of the month" },
-    to: { type: "string", description: "RFC 3339; left out: now" }, json,
+    department,
+    depth: { type: "string", description: "Levels below the department" },
+    from: { type: "string", description: "RFC 3339; left out: start of the month" },
+    to: { type: "string", description: "RFC 3339; left out: now" },
+    json,
   },
   async run({ args }) {
     const answer = await readUsage(clientFromEnvironment(), { department: args.department, depth: args.depth, from: args.from, to: args.to });

@@ -20,7 +20,13 @@ export function stackRoutes({ db, tokens }: Services): Hono {
     const { stack: own } = grantOf(c, tokens);
     const stacks = (await listStacks(db)).filter((stack) => sameStack(stack, own));
     return c.json({
-      stacks: stacks.map((stack) => ({ id: stack.stack, orgName: stack.organization, projectName: stack.project, stackName: stack.stack, resourceCount: stack.resources })),
+      stacks: stacks.map((stack) => ({
+        id: stack.stack,
+        orgName: stack.organization,
+        projectName: stack.project,
+        stackName: stack.stack,
+        resourceCount: stack.resources,
+      })),
     });
   });
 
@@ -67,7 +73,8 @@ export function stackRoutes({ db, tokens }: Services): Hono {
     const { stack } = await callerOf(c, db, tokens, "manage");
     const { newName, newProject } = await readJson<{ newName?: string; newProject?: string }>(c);
     const to = { organization: stack.organization, project: newProject || stack.project, stack: newName || stack.stack };
-    if (!namePattern.test(to.project) || !namePattern.test(to.stack)) throw new ApiError(400, "A name is up to 100 letters, digits, dots, dashes and underscores.");
+    if (!namePattern.test(to.project) || !namePattern.test(to.stack))
+      throw new ApiError(400, "A name is up to 100 letters, digits, dots, dashes and underscores.");
     await renameStack(db, stack, to);
     return c.body(null, 204);
   });

@@ -51,7 +51,14 @@ export class Backups {
       closeSync(handle);
       fault("backup.make:data");
       const record: BackupReading = {
-        id: `${name}.1`, name, scope: call.scope, volume, pool, sizeBytes: statSync(file).size, sha256: hash.digest("hex"), createdAt: Date.now(),
+        id: `${name}.1`,
+        name,
+        scope: call.scope,
+        volume,
+        pool,
+        sizeBytes: statSync(file).size,
+        sha256: hash.digest("hex"),
+        createdAt: Date.now(),
       };
       writeRecord(this.#paths.record("backup", name), record);
       return record;
@@ -66,7 +73,8 @@ export class Backups {
     const hash = createHash("sha256");
     await pipeline(createReadStream(file), hash);
     const sha256 = hash.digest("hex");
-    if (sha256 !== record.sha256) throw new Corrupt(`Backup ${name} does not hold what was stored (SHA-256 ${sha256}, expected ${record.sha256}); the volume was not touched.`);
+    if (sha256 !== record.sha256)
+      throw new Corrupt(`Backup ${name} does not hold what was stored (SHA-256 ${sha256}, expected ${record.sha256}); the volume was not touched.`);
     let bytes = 0;
     const counting = new Transform({ transform: (chunk: Buffer, _, done) => ((bytes += chunk.length), done(null, chunk)) });
     const tar = createZstdDecompress();

@@ -30,10 +30,14 @@ const memory = (flavour: Flavour) => flavour.memoryMib * 1_048_576;
 /** What this machine lets us do, for one endpoint (its name keeps two endpoints apart). */
 export function findCgroups(endpoint: string): Cgroups {
   if (writable(join(base, "cpu")) && writable(join(base, "memory")) && existsSync(join(base, "memory/memory.limit_in_bytes"))) return version1(endpoint);
-  if (writable(join(base, "cgroup.subtree_control")) && /cpu.*memory|memory.*cpu/.test(readFileSync(join(base, "cgroup.controllers"), "utf8"))) return version2(endpoint);
+  if (writable(join(base, "cgroup.subtree_control")) && /cpu.*memory|memory.*cpu/.test(readFileSync(join(base, "cgroup.controllers"), "utf8")))
+    return version2(endpoint);
   return {
-    version: "absent", reason: `no writable cgroup hierarchy with the cpu and memory controllers under ${base}`,
-    make: () => [], remove: () => undefined, read: () => ({}),
+    version: "absent",
+    reason: `no writable cgroup hierarchy with the cpu and memory controllers under ${base}`,
+    make: () => [],
+    remove: () => undefined,
+    read: () => ({}),
   };
 }
 
@@ -74,7 +78,10 @@ function version1(endpoint: string): Cgroups {
     remove: (host) => ["cpu", "memory", ...accounting].forEach((controller) => removeGroup(group(controller, endpoint, host))),
     read: (host) => {
       const nanoseconds = readNumber(join(group("cpuacct", endpoint, host), "cpuacct.usage"));
-      return { cpuSeconds: nanoseconds === undefined ? undefined : nanoseconds / 1e9, memoryBytes: readNumber(join(group("memory", endpoint, host), "memory.usage_in_bytes")) };
+      return {
+        cpuSeconds: nanoseconds === undefined ? undefined : nanoseconds / 1e9,
+        memoryBytes: readNumber(join(group("memory", endpoint, host), "memory.usage_in_bytes")),
+      };
     },
   };
 }
@@ -101,4 +108,3 @@ function version2(endpoint: string): Cgroups {
     },
   };
 }
-

@@ -6,7 +6,17 @@ import { mkdirSync, statfsSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { basename } from "node:path";
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
-import { type BackupReading, type Call, type Capabilities, type Driver, type Made, NotFound, NotRunning, type PoolReading, type VolumeReading } from "../driver.ts";
+import {
+  type BackupReading,
+  type Call,
+  type Capabilities,
+  type Driver,
+  type Made,
+  NotFound,
+  NotRunning,
+  type PoolReading,
+  type VolumeReading,
+} from "../driver.ts";
 import { Backups } from "./backups.ts";
 import { type Cgroups, findCgroups } from "./cgroups.ts";
 import { checkFence } from "./fences.ts";
@@ -48,7 +58,14 @@ export class EmbeddedDriver implements Driver {
       ...(this.#root ? [] : ["Attaching restarts the host: without root the kernel doesn't let us mount into a running one."]),
       "User ids inside hosts are those of this machine: no isolation fit for hostile tenants.",
     ];
-    return { cpuLimit: version, memoryLimit: version, volumeSizeEnforced: false, liveAttach: this.#root, namespaces: ["user", "pid", "mount", "net", "uts", "ipc"], notes };
+    return {
+      cpuLimit: version,
+      memoryLimit: version,
+      volumeSizeEnforced: false,
+      liveAttach: this.#root,
+      namespaces: ["user", "pid", "mount", "net", "uts", "ipc"],
+      notes,
+    };
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {
@@ -112,7 +129,11 @@ export class EmbeddedDriver implements Driver {
   async list(scope?: string): ReturnType<Driver["list"]> {
     const all = [
       ...this.#hosts.all().map(({ id, spec, scope: of }) => ({ kind: "host" as const, id, name: spec.name, scope: of })),
-      ...(["volume", "attachment", "backup-policy"] as const).flatMap((kind) => this.#records(kind).all().map(({ id, spec, scope: of }) => ({ kind, id, name: spec.name, scope: of }))),
+      ...(["volume", "attachment", "backup-policy"] as const).flatMap((kind) =>
+        this.#records(kind)
+          .all()
+          .map(({ id, spec, scope: of }) => ({ kind, id, name: spec.name, scope: of })),
+      ),
       ...this.#backups.all().map(({ id, name, scope: of }) => ({ kind: "backup" as const, id, name, scope: of })),
     ];
     return scope === undefined ? all : all.filter((one) => one.scope === scope);
@@ -135,8 +156,12 @@ export class EmbeddedDriver implements Driver {
     }
     const disk = statfsSync(this.#paths.endpoint);
     return {
-      at, hosts, volumes, backups: this.#backups.all(),
-      disk: { totalBytes: disk.blocks * disk.bsize, freeBytes: disk.bavail * disk.bsize }, memory: { totalBytes: totalmem(), freeBytes: freemem() },
+      at,
+      hosts,
+      volumes,
+      backups: this.#backups.all(),
+      disk: { totalBytes: disk.blocks * disk.bsize, freeBytes: disk.bavail * disk.bsize },
+      memory: { totalBytes: totalmem(), freeBytes: freemem() },
     };
   }
 
@@ -150,7 +175,12 @@ export class EmbeddedDriver implements Driver {
 
   async purge(scopes?: string[]): Promise<void> {
     const ours = (scope: string) => scopes === undefined || scopes.includes(scope);
-    await Promise.all(this.#hosts.all().filter((one) => ours(one.scope)).map((one) => this.#hosts.delete(one.id)));
+    await Promise.all(
+      this.#hosts
+        .all()
+        .filter((one) => ours(one.scope))
+        .map((one) => this.#hosts.delete(one.id)),
+    );
     for (const one of await this.list()) if (ours(one.scope)) removeTree(this.#paths.of(one.kind, one.name));
     if (scopes === undefined) for (const kind of kinds) removeTree(this.#paths.kind(kind));
   }

@@ -53,7 +53,12 @@ export async function usedBytesOf(directory: string): Promise<number> {
   let bytes = 0;
   for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
     const path = join(directory, entry.name);
-    bytes += entry.isDirectory() ? await usedBytesOf(path) : await lstat(path).then((stat) => stat.blocks * 512, () => 0);
+    bytes += entry.isDirectory()
+      ? await usedBytesOf(path)
+      : await lstat(path).then(
+          (stat) => stat.blocks * 512,
+          () => 0,
+        );
   }
   return bytes;
 }

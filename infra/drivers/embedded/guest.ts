@@ -39,7 +39,11 @@ export async function guest(args: string[], streams: { text?: string; input?: Re
 }
 
 /** Asks a running host's init to run a program inside. */
-export async function runInside(pid: number, argv: string[], options: { stdin?: string; timeoutMs?: number }): Promise<{ code: number; stdout: string; stderr: string }> {
+export async function runInside(
+  pid: number,
+  argv: string[],
+  options: { stdin?: string; timeoutMs?: number },
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const timeoutMs = options.timeoutMs ?? 30_000;
   const deadline = Date.now() + Math.min(timeoutMs, 3_000);
   for (;;) {

@@ -97,7 +97,12 @@ export class Hosts {
     const alive = record.process && readProcess(record.process);
     const used = alive ? { ...alive, ...definedOnly(this.#cgroups.read(record.spec.name)) } : undefined;
     return {
-      id: record.id, name: record.spec.name, scope: record.scope, hostname: record.spec.hostname, pool: record.spec.pool, addresses: record.spec.addresses,
+      id: record.id,
+      name: record.spec.name,
+      scope: record.scope,
+      hostname: record.spec.hostname,
+      pool: record.spec.pool,
+      addresses: record.spec.addresses,
       state: alive ? "running" : record.spec.power === "stopped" ? "stopped" : "crashed",
       ...(alive && record.process ? { startedAt: record.process.startedAt, pid: record.process.pid, ...used } : {}),
     };
@@ -127,9 +132,13 @@ export class Hosts {
     mkdirSync(join(directory, "root"), { recursive: true });
     const pid = await guest(["launch"], {
       text: JSON.stringify({
-        marker: this.#marker(record.id), hostname: record.spec.hostname, directory, log: join(directory, "log"),
+        marker: this.#marker(record.id),
+        hostname: record.spec.hostname,
+        directory,
+        log: join(directory, "log"),
         image: imageDirectory(this.#paths.endpoint, record.spec.image, await guestProgram()),
-        cgroups: this.#cgroups.make(record.spec.name, record.spec.flavour), volumes: this.#volumesOf(record.spec.name),
+        cgroups: this.#cgroups.make(record.spec.name, record.spec.flavour),
+        volumes: this.#volumesOf(record.spec.name),
       }),
     });
     started?.();

@@ -21,7 +21,8 @@ export function imageDirectory(endpoint: string, name: string, guest: string): s
 function makeBase(images: string, directory: string, guest: string): void {
   const fresh = join(images, `.${baseImage}.${process.pid}.tmp`);
   removeTree(fresh);
-  for (const folder of ["bin", "sbin", "etc", "var", "root", "proc", "dev", "tmp", "run", "mnt", "srv", "data"]) mkdirSync(join(fresh, folder), { recursive: true, mode: 0o755 });
+  for (const folder of ["bin", "sbin", "etc", "var", "root", "proc", "dev", "tmp", "run", "mnt", "srv", "data"])
+    mkdirSync(join(fresh, folder), { recursive: true, mode: 0o755 });
   cpSync(guest, join(fresh, "sbin/init"));
   for (const tool of tools) symlinkSync("/sbin/init", join(fresh, "bin", tool));
   try {

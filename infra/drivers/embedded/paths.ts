@@ -18,8 +18,12 @@ export function pathsOf(endpoint: string): Paths {
   const kind = (one: Kind) => join(endpoint, one === "backup-policy" ? "policies" : `${one}s`);
   const of = (one: Kind, name: string) => join(kind(one), safe(name));
   return {
-    endpoint, key: createHash("sha256").update(endpoint).digest("hex").slice(0, 16), locks: join(endpoint, "locks"),
-    kind, of, record: (one, name) => join(of(one, name), "record.json"),
+    endpoint,
+    key: createHash("sha256").update(endpoint).digest("hex").slice(0, 16),
+    locks: join(endpoint, "locks"),
+    kind,
+    of,
+    record: (one, name) => join(of(one, name), "record.json"),
   };
 }
 

@@ -8,7 +8,7 @@ import { undoing } from "../undo.ts";
 import { readRecord, recordsIn, removeTree, writeRecord } from "./files.ts";
 import { guest } from "./guest.ts";
 import type { Hosts } from "./hosts.ts";
-import { nameOf, newId, type Kind, type Paths } from "./paths.ts";
+import { nameOf, newId, type Paths } from "./paths.ts";
 
 export interface Stored<T> {
   id: string;
@@ -46,7 +46,7 @@ export class Records<K extends keyof Small> {
   /** False when it was gone, or is of another generation. */
   remove(id: string): boolean {
     if (this.get(nameOf(id))?.id !== id) return false;
-    removeTree(this.#paths.of(this.#kind as Kind, nameOf(id)));
+    removeTree(this.#paths.of(this.#kind, nameOf(id)));
     return true;
   }
 }
@@ -76,7 +76,10 @@ export class Volumes {
 
   /** What a host shows when it starts. */
   of(host: string): { source: string; target: string }[] {
-    return this.attachments.all().filter((one) => one.spec.host === host).map((one) => ({ source: this.data(one.spec.volume), target: one.spec.path }));
+    return this.attachments
+      .all()
+      .filter((one) => one.spec.host === host)
+      .map((one) => ({ source: this.data(one.spec.volume), target: one.spec.path }));
   }
 
   async create(spec: VolumeSpec, call: Call): Promise<Made> {
@@ -92,13 +95,15 @@ export class Volumes {
 
   update(id: string, spec: VolumeSpec): void {
     const record = this.records.require(id);
-    if (spec.sizeGib < record.spec.sizeGib) throw new Unsupported(`Volume ${spec.name} has ${record.spec.sizeGib} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
+    if (spec.sizeGib < record.spec.sizeGib)
+      throw new Unsupported(`Volume ${spec.name} has ${record.spec.sizeGib} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
     this.records.put(spec, record.scope);
   }
 
   delete(id: string): void {
     const users = this.attachments.all().filter((one) => one.spec.volume === nameOf(id));
-    if (users.length > 0 && this.records.get(nameOf(id))?.id === id) throw new InUse(`Volume ${nameOf(id)} is attached to ${users.map((one) => one.spec.host).join(", ")}.`);
+    if (users.length > 0 && this.records.get(nameOf(id))?.id === id)
+      throw new InUse(`Volume ${nameOf(id)} is attached to ${users.map((one) => one.spec.host).join(", ")}.`);
     this.records.remove(id);
   }
 
@@ -106,8 +111,15 @@ export class Volumes {
     const host = this.#hosts?.get(spec.host);
     if (!host) throw new NotFound(`There is no host ${spec.host}.`);
     if (!this.records.get(spec.volume)) throw new NotFound(`There is no volume ${spec.volume}.`);
-    const clash = this.attachments.all().find((one) => one.spec.name !== spec.name && (one.spec.volume === spec.volume || (one.spec.host === spec.host && one.spec.path === spec.path)));
-    if (clash) throw new InUse(clash.spec.volume === spec.volume ? `Volume ${spec.volume} is attached to ${clash.spec.host} already.` : `${spec.path} of ${spec.host} shows ${clash.spec.volume} already.`);
+    const clash = this.attachments
+      .all()
+      .find((one) => one.spec.name !== spec.name && (one.spec.volume === spec.volume || (one.spec.host === spec.host && one.spec.path === spec.path)));
+    if (clash)
+      throw new InUse(
+        clash.spec.volume === spec.volume
+          ? `Volume ${spec.volume} is attached to ${clash.spec.host} already.`
+          : `${spec.path} of ${spec.host} shows ${clash.spec.volume} already.`,
+      );
     return undoing(async (undo) => {
       const made = this.attachments.put(spec, call.scope);
       if (!made.adopted) undo.add(() => void this.attachments.remove(made.id));
@@ -128,7 +140,8 @@ export class Volumes {
       try {
         await guest(["detach", String(running.pid), record.spec.path]);
       } catch (error) {
-        if (error instanceof DriverError && /busy/.test(error.message)) throw new InUse(`${record.spec.path} of ${record.spec.host} is in use inside the host.`, { cause: error });
+        if (error instanceof DriverError && /busy/.test(error.message))
+          throw new InUse(`${record.spec.path} of ${record.spec.host} is in use inside the host.`, { cause: error });
         throw error;
       }
     }

@@ -18,7 +18,7 @@ const LOG_EVERY_MS = 20_000;
 export function showProgress({ stream = process.stderr, mentionFrom = 0 } = {}) {
   /** @type {Map<string, { started: number, logged: number, status: string }>} */
   const running = new Map();
-  const live = stream.isTTY === true;
+  const live = stream.isTTY;
   let frame = 0;
   let drawn = false;
 

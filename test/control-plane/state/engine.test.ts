@@ -69,7 +69,11 @@ describe.each(stores)("the Pulumi engine on the state service on %s", { timeout:
     return ended;
   }
   /** Physical ids of the things in a state. */
-  const held = ({ resources = [] }: Deployment) => resources.filter(({ type }) => type === "things:index:Thing").map(({ id }) => id!).sort();
+  const held = ({ resources = [] }: Deployment) =>
+    resources
+      .filter(({ type }) => type === "things:index:Thing")
+      .map(({ id }) => id!)
+      .sort();
   const inState = async () => held((await currentDeployment(opened.db, stack)).deployment);
 
   it("previews, makes, changes, replaces, refreshes, exports and destroys", async () => {
@@ -78,12 +82,21 @@ describe.each(stores)("the Pulumi engine on the state service on %s", { timeout:
     expect([await inState(), things.existing()]).toEqual([[], []]);
 
     await ok(up, first);
-    expect([await inState(), things.existing()]).toEqual([["a.plain", "b.plain", "c.plain"], ["a.plain", "b.plain", "c.plain"]]);
+    expect([await inState(), things.existing()]).toEqual([
+      ["a.plain", "b.plain", "c.plain"],
+      ["a.plain", "b.plain", "c.plain"],
+    ]);
 
     expect((await ok(up, first)).output).toContain("5 unchanged");
 
-    await ok(up, [{ name: "a", value: "2" }, { name: "b", kind: "before", after: ["a"], group: "g" }]);
-    expect([await inState(), things.existing()]).toEqual([["a.plain", "b.before"], ["a.plain", "b.before"]]);
+    await ok(up, [
+      { name: "a", value: "2" },
+      { name: "b", kind: "before", after: ["a"], group: "g" },
+    ]);
+    expect([await inState(), things.existing()]).toEqual([
+      ["a.plain", "b.before"],
+      ["a.plain", "b.before"],
+    ]);
 
     things.lose("a.plain");
     await ok(refresh, []);
@@ -92,7 +105,9 @@ describe.each(stores)("the Pulumi engine on the state service on %s", { timeout:
     expect(integrityFault(deployment)).toBeUndefined();
 
     const { output } = await ok(["stack", "export"]);
-    expect(JSON.parse(output.slice(output.indexOf("{"))).deployment.resources.map(({ urn }: { urn: string }) => urn)).toEqual(deployment.resources!.map(({ urn }) => urn));
+    expect(JSON.parse(output.slice(output.indexOf("{"))).deployment.resources.map(({ urn }: { urn: string }) => urn)).toEqual(
+      deployment.resources!.map(({ urn }) => urn),
+    );
 
     await ok(destroy, []);
     expect([await inState(), things.existing()]).toEqual([[], []]);
@@ -155,7 +170,14 @@ describe.each(stores)("the Pulumi engine on the state service on %s", { timeout:
     expect((await running.done).code).not.toBe(0);
     expect((await history(opened.db, stack))[0]).toMatchObject({ status: "cancelled" });
     await ok(up, many(30));
-    expect([await inState(), things.existing()]).toEqual([many(30).map(({ name }) => `${name}.plain`).sort(), many(30).map(({ name }) => `${name}.plain`).sort()]);
+    expect([await inState(), things.existing()]).toEqual([
+      many(30)
+        .map(({ name }) => `${name}.plain`)
+        .sort(),
+      many(30)
+        .map(({ name }) => `${name}.plain`)
+        .sort(),
+    ]);
   });
 
   it.each([1, 9, 25])("killed when %i of 40 were made, is settled at once and converges without a twin", async (point) => {
@@ -222,11 +244,31 @@ describe.each(stores)("the Pulumi engine on the state service on %s", { timeout:
     const steps: { command: string[]; things: Thing[]; lose?: string; fails?: true }[] = [
       { command: up, things: [{ name: "a" }, { name: "b", after: ["a"], group: "g" }, { name: "c", after: ["b"] }, { name: "d" }] },
       { command: up, things: [{ name: "a", value: "2" }, { name: "b", after: ["a"], group: "g" }, { name: "c", kind: "other", after: ["b"] }, { name: "e" }] },
-      { command: up, things: [{ name: "a", value: "2" }, { name: "b", kind: "before", after: ["a"], group: "g" }, { name: "c", kind: "other", after: ["b"] }, { name: "e" }] },
+      {
+        command: up,
+        things: [{ name: "a", value: "2" }, { name: "b", kind: "before", after: ["a"], group: "g" }, { name: "c", kind: "other", after: ["b"] }, { name: "e" }],
+      },
       { command: refresh, things: [], lose: "a.plain" },
-      { command: [...up, "--continue-on-error"], things: [{ name: "a", fail: "broken" }, { name: "b", kind: "before", after: ["a"], group: "g" }, { name: "e" }], fails: true },
-      { command: up, things: [{ name: "renamed", aliases: ["e"], protect: true }, { name: "f", after: ["renamed"] }] },
-      { command: [...up, "--refresh"], things: [{ name: "renamed", aliases: ["e"] }, { name: "f", value: "3", after: ["renamed"] }], lose: "f.plain" },
+      {
+        command: [...up, "--continue-on-error"],
+        things: [{ name: "a", fail: "broken" }, { name: "b", kind: "before", after: ["a"], group: "g" }, { name: "e" }],
+        fails: true,
+      },
+      {
+        command: up,
+        things: [
+          { name: "renamed", aliases: ["e"], protect: true },
+          { name: "f", after: ["renamed"] },
+        ],
+      },
+      {
+        command: [...up, "--refresh"],
+        things: [
+          { name: "renamed", aliases: ["e"] },
+          { name: "f", value: "3", after: ["renamed"] },
+        ],
+        lose: "f.plain",
+      },
       { command: destroy, things: [] },
     ];
     const states: unknown[][] = [];
@@ -261,7 +303,9 @@ function comparable({ resources = [], pending_operations = [], metadata: _, mani
   return clean({
     ...rest,
     resources: resources
-      .map(({ created: _c, modified: _m, sourcePosition: _p, stackTrace: _t, propertyDependencies, ...resource }) => solid({ ...resource, propertyDependencies: solid(propertyDependencies ?? {}) }))
+      .map(({ created: _c, modified: _m, sourcePosition: _p, stackTrace: _t, propertyDependencies, ...resource }) =>
+        solid({ ...resource, propertyDependencies: solid(propertyDependencies ?? {}) }),
+      )
       .sort((a, b) => String(a["urn"]).localeCompare(String(b["urn"]))),
     pending: pending_operations.length,
   });
@@ -269,7 +313,11 @@ function comparable({ resources = [], pending_operations = [], metadata: _, mani
 
 /** Pulumi takes what is empty and what is absent for the same, and writes now one, now the other. */
 function solid(record: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => !isEmpty(value)).sort(([a], [b]) => a.localeCompare(b)));
+  return Object.fromEntries(
+    Object.entries(record)
+      .filter(([, value]) => !isEmpty(value))
+      .sort(([a], [b]) => a.localeCompare(b)),
+  );
 }
 
 function isEmpty(value: unknown): boolean {

@@ -63,7 +63,13 @@ describe("replay", () => {
       base(
         resource("a"),
         resource("b"),
-        resource("c", { parent: urn("a"), dependencies: [urn("a"), urn("b")], propertyDependencies: { x: [urn("a")], y: [urn("a"), urn("b")], z: [] }, deletedWith: urn("a"), replaceWith: [urn("a"), urn("b")] }),
+        resource("c", {
+          parent: urn("a"),
+          dependencies: [urn("a"), urn("b")],
+          propertyDependencies: { x: [urn("a")], y: [urn("a"), urn("b")], z: [] },
+          deletedWith: urn("a"),
+          replaceWith: [urn("a"), urn("b")],
+        }),
       ),
       entry(Kind.refreshSuccess, { operationID: 1, removeOld: 0 }),
     );
@@ -105,7 +111,12 @@ describe("replay", () => {
       entry(Kind.snippets, { snippets: [{ uuid: "1", references: { a: urn("old") } }] }),
       entry(Kind.success, { operationID: 1, state: resource("new", { aliases: [urn("old")], taint: true }) }),
     );
-    expect(deployment).toMatchObject({ secrets_providers: provider, metadata: { m: 1 }, extensions: { e: 1, f: 2 }, snippets: [{ uuid: "1", references: { a: urn("new") } }] });
+    expect(deployment).toMatchObject({
+      secrets_providers: provider,
+      metadata: { m: 1 },
+      extensions: { e: 1, f: 2 },
+      snippets: [{ uuid: "1", references: { a: urn("new") } }],
+    });
     expect({ version, features }).toEqual({ version: 4, features: ["snippets-prototype", "taint"] });
     expect(fold(base(), entry(Kind.snippets)).version).toBe(3);
   });
@@ -117,14 +128,27 @@ describe("replay", () => {
       base(
         { urn: component, type: "t:c:Old", custom: false },
         { urn: "urn:pulumi:s::p::t:c:Old$pulumi:providers:t::prov", type: "pulumi:providers:t", custom: true, id: "1", parent: component },
-        resource("x", { parent: component, dependencies: [component], propertyDependencies: { k: [component] }, deletedWith: component, provider: "urn:pulumi:s::p::t:c:Old$pulumi:providers:t::prov::1" }),
+        resource("x", {
+          parent: component,
+          dependencies: [component],
+          propertyDependencies: { k: [component] },
+          deletedWith: component,
+          provider: "urn:pulumi:s::p::t:c:Old$pulumi:providers:t::prov::1",
+        }),
       ),
       entry(Kind.success, { operationID: 1, removeOld: 0, state: { urn: renamed, type: "t:c:New", custom: false, aliases: [component, component] } }),
     );
     expect(deployment.resources).toEqual([
       { urn: renamed, type: "t:c:New", custom: false },
       { urn: "urn:pulumi:s::p::t:c:New$pulumi:providers:t::prov", type: "pulumi:providers:t", custom: true, id: "1", parent: renamed },
-      resource("x", { urn: "urn:pulumi:s::p::t:c:New$t:t:T::x", parent: renamed, dependencies: [renamed], propertyDependencies: { k: [renamed] }, deletedWith: renamed, provider: "urn:pulumi:s::p::t:c:New$pulumi:providers:t::prov::1" }),
+      resource("x", {
+        urn: "urn:pulumi:s::p::t:c:New$t:t:T::x",
+        parent: renamed,
+        dependencies: [renamed],
+        propertyDependencies: { k: [renamed] },
+        deletedWith: renamed,
+        provider: "urn:pulumi:s::p::t:c:New$pulumi:providers:t::prov::1",
+      }),
     ]);
     expect(integrityFault(deployment)).toBeUndefined();
   });
@@ -145,7 +169,10 @@ describe("replay", () => {
 
   it("leaves its arguments alone", () => {
     const from = freeze(base(resource("a", { aliases: [urn("o")] }), resource("b", { dependencies: [urn("o")] })));
-    const entries = freeze([entry(Kind.success, { operationID: 1, state: resource("c") }), entry(Kind.success, { operationID: 2, deleteNew: 1, deleteOld: 0, isRefresh: true })]);
+    const entries = freeze([
+      entry(Kind.success, { operationID: 1, state: resource("c") }),
+      entry(Kind.success, { operationID: 2, deleteNew: 1, deleteOld: 0, isRefresh: true }),
+    ]);
     expect(() => replay(from, entries, stamp)).not.toThrow();
   });
 });
@@ -157,7 +184,10 @@ function freeze<T>(value: T): T {
 
 /** What an engine may do to one resource, by the resource's number. */
 type Act = { act: "make" | "change" | "keep" | "remove" | "replace" | "refresh" | "lose" | "fail"; on: number };
-const acts = fc.array(fc.record({ act: fc.constantFrom<Act["act"]>("make", "change", "keep", "remove", "replace", "refresh", "lose", "fail"), on: fc.nat(9) }), { maxLength: 40 });
+const acts = fc.array(
+  fc.record({ act: fc.constantFrom<Act["act"]>("make", "change", "keep", "remove", "replace", "refresh", "lose", "fail"), on: fc.nat(9) }),
+  { maxLength: 40 },
+);
 
 /** An engine that writes a journal, beside the plain list of what ought to be there after each entry. */
 function engine(from: string[], wanted: Act[]): { entries: JournalEntry[]; after: Set<string>[] } {
@@ -217,7 +247,11 @@ function engine(from: string[], wanted: Act[]): { entries: JournalEntry[]; after
       write(Kind.begin, { operation: { type: "creating", resource: state(name, "") } });
       const before = present.id;
       living.add(next);
-      write(Kind.success, { state: state(name, next), ...(removeOld !== undefined && { deleteOld: removeOld! }), ...(removeNew !== undefined && { deleteNew: removeNew! }) });
+      write(Kind.success, {
+        state: state(name, next),
+        ...(removeOld !== undefined && { deleteOld: removeOld! }),
+        ...(removeNew !== undefined && { deleteNew: removeNew! }),
+      });
       const created = operations++;
       write(Kind.begin, { operation: { type: "deleting", resource: state(name, before) } });
       living.delete(before);
@@ -257,7 +291,10 @@ describe("any run of an engine", () => {
         const { entries } = engine(present, wanted);
         const repeated = [...entries, ...entries.filter((_, index) => index % 3 === 0)];
         const order = repeated.map(() => random.next().value as number);
-        const shuffled = repeated.map((each, index) => ({ each, key: order[index]! })).sort((a, b) => a.key - b.key).map(({ each }) => each);
+        const shuffled = repeated
+          .map((each, index) => ({ each, key: order[index]! }))
+          .sort((a, b) => a.key - b.key)
+          .map(({ each }) => each);
         expect(replay(from(present), shuffled, stamp)).toEqual(replay(from(present), entries, stamp));
       }),
       { numRuns: 200 },
@@ -270,7 +307,10 @@ describe("any run of an engine", () => {
         const one = engine(present, first);
         const between = replay(from(present), one.entries, stamp);
         const { pending_operations: _, ...middle } = between.deployment;
-        const two = engine((middle.resources ?? []).map(({ id }) => id!), second.map((act) => ({ ...act })));
+        const two = engine(
+          (middle.resources ?? []).map(({ id }) => id!),
+          second.map((act) => ({ ...act })),
+        );
         const offset = one.entries.length + 1;
         const joined = [
           ...one.entries,

@@ -27,7 +27,11 @@ describe("the master key", () => {
     const expected = keysFrom(key).fingerprint;
     const file = join(directory, "given");
     writeFileSync(file, `${key.toString("base64")}\n`);
-    for (const environment of [{ ZHENGYUN_MASTER_KEY: key.toString("base64") }, { ZHENGYUN_MASTER_KEY: key.toString("hex") }, { ZHENGYUN_MASTER_KEY_FILE: file }]) {
+    for (const environment of [
+      { ZHENGYUN_MASTER_KEY: key.toString("base64") },
+      { ZHENGYUN_MASTER_KEY: key.toString("hex") },
+      { ZHENGYUN_MASTER_KEY_FILE: file },
+    ]) {
       expect(loadKeys({ directory, environment }).fingerprint).toBe(expected);
     }
     expect(readdirSync(directory)).toEqual(["given"]);

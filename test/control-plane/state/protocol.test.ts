@@ -26,7 +26,13 @@ import { versionsKept } from "../../../control-plane/state/snapshots.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { openStore, stores } from "./support/databases.ts";
 
-const resource = (name: string, more: Partial<Resource> = {}): Resource => ({ urn: `urn:pulumi:s::p::t:t:T::${name}`, type: "t:t:T", custom: true, id: name, ...more });
+const resource = (name: string, more: Partial<Resource> = {}): Resource => ({
+  urn: `urn:pulumi:s::p::t:t:T::${name}`,
+  type: "t:t:T",
+  custom: true,
+  id: name,
+  ...more,
+});
 const created = (sequence: number, name: string, more: Partial<Resource> = {}): JournalEntry[] => [
   { version: 1, kind: 0, sequenceID: sequence, operationID: sequence, operation: { type: "creating", resource: resource(name, more) } },
   { version: 1, kind: 1, sequenceID: sequence + 1, operationID: sequence, state: resource(name, more) },
@@ -59,6 +65,7 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
 
   interface Answer {
     status: number;
+    // oxlint-disable-next-line typescript/no-explicit-any
     body: any;
   }
 
@@ -72,7 +79,8 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
     const text = await response.text();
     return { status: response.status, body: text && JSON.parse(text) };
   }
-  const on = (method: string, path: string, body?: unknown, options?: { authorization?: string; gzip?: boolean }) => call(method, pathOf(stack) + path, body, options);
+  const on = (method: string, path: string, body?: unknown, options?: { authorization?: string; gzip?: boolean }) =>
+    call(method, pathOf(stack) + path, body, options);
 
   async function start(kind = "update"): Promise<{ id: string; update: string; version: number; U: { authorization: string; gzip: boolean } }> {
     const { body: made } = await on("POST", `/${kind}`, { name: "p", metadata: { message: "why", environment: { a: "b" } } });
@@ -177,8 +185,12 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
       expect((await on("POST", `${update}/complete`, { status: "succeeded" }, U)).status).toBe(204);
       expect(names(await current())).toEqual(["a", "b"]);
       expect((await on("GET", "")).body).toMatchObject({ version: 1, activeUpdate: "" });
-      expect(await history(opened.db, stack)).toMatchObject([{ kind: "update", status: "succeeded", version: 1, fence: 7, message: "why", changes: { create: 2 } }]);
-      expect((await on("GET", "/updates?pageSize=1&page=1")).body.updates).toMatchObject([{ kind: "update", result: "succeeded", version: 1, resourceChanges: { create: 2 }, environment: { a: "b" } }]);
+      expect(await history(opened.db, stack)).toMatchObject([
+        { kind: "update", status: "succeeded", version: 1, fence: 7, message: "why", changes: { create: 2 } },
+      ]);
+      expect((await on("GET", "/updates?pageSize=1&page=1")).body.updates).toMatchObject([
+        { kind: "update", result: "succeeded", version: 1, resourceChanges: { create: 2 }, environment: { a: "b" } },
+      ]);
       expect((await on("GET", "/updates/latest")).body.info).toMatchObject({ version: 1 });
       const left = await opened.db.selectFrom("state_journal").selectAll().where("update_id", "=", update.slice(8)).execute();
       expect(left).toEqual([]);
@@ -187,7 +199,13 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
     it("takes repeated and overlapping batches, in any order, once", async () => {
       const { update, U } = await start();
       const [one, two, three, four] = [...created(1, "a"), ...created(3, "b")] as [JournalEntry, JournalEntry, JournalEntry, JournalEntry];
-      for (const entries of [[three, four], [one, two], [two, three], [one, two, three, four], [four, four]]) {
+      for (const entries of [
+        [three, four],
+        [one, two],
+        [two, three],
+        [one, two, three, four],
+        [four, four],
+      ]) {
         expect((await on("PATCH", `${update}/journalentries`, { entries }, U)).status).toBe(204);
       }
       await on("POST", `${update}/complete`, { status: "succeeded" }, U);
@@ -231,7 +249,11 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
 
     it("renews its lease", async () => {
       const { id, update, U } = await start();
-      await opened.db.updateTable("state_updates").set({ lease_expires_at: new Date(Date.now() + 1000) }).where("id", "=", id).execute();
+      await opened.db
+        .updateTable("state_updates")
+        .set({ lease_expires_at: new Date(Date.now() + 1000) })
+        .where("id", "=", id)
+        .execute();
       const { body } = await on("POST", `${update}/renew_lease`, { duration: 300 }, U);
       expect(body.token).toBe(U.authorization.slice("update-token ".length));
       expect(body.tokenExpiration).toBeGreaterThan(Date.now() / 1000 + 290);
@@ -240,7 +262,11 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
     it("loses the stack to the next one when its lease has run out, with what it recorded kept", async () => {
       const first = await start();
       await on("PATCH", `${first.update}/journalentries`, { entries: created(1, "a") }, first.U);
-      await opened.db.updateTable("state_updates").set({ lease_expires_at: new Date(Date.now() - 1) }).where("id", "=", first.id).execute();
+      await opened.db
+        .updateTable("state_updates")
+        .set({ lease_expires_at: new Date(Date.now() - 1) })
+        .where("id", "=", first.id)
+        .execute();
       const second = await start();
       expect(second.version).toBe(2);
       expect(names(await current())).toEqual(["a"]);
@@ -294,7 +320,15 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
       const [begun] = created(3, "b");
       await on("PATCH", `${update}/journalentries`, { entries: [...created(1, "a"), begun] }, U);
       const settled = await settleUpdate(opened.db, stack, "the engine was killed");
-      expect(settled).toEqual({ update: id, kind: "update", status: "failed", version: 1, resources: 1, interrupted: [{ type: "creating", urn: resource("b").urn }], fault: undefined });
+      expect(settled).toEqual({
+        update: id,
+        kind: "update",
+        status: "failed",
+        version: 1,
+        resources: 1,
+        interrupted: [{ type: "creating", urn: resource("b").urn }],
+        fault: undefined,
+      });
       expect(names(await current())).toEqual(["a"]);
       expect((await current()).pending_operations).toBeUndefined();
       expect((await on("PATCH", `${update}/journalentries`, { entries: created(5, "c") }, U)).status).toBe(403);
@@ -434,7 +468,10 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
       stack = departmentStack(`dep_thief_${count}`);
       await ensureStack(opened.db, stack);
       token = service.issueOperationToken(stack, { scope: "manage" });
-      expect(await on("POST", "/decrypt", { ciphertext })).toMatchObject({ status: 400, body: { message: expect.stringContaining("wasn't made for this stack") } });
+      expect(await on("POST", "/decrypt", { ciphertext })).toMatchObject({
+        status: 400,
+        body: { message: expect.stringContaining("wasn't made for this stack") },
+      });
     });
 
     it("refuses to serve a database under another master key", async () => {
@@ -450,7 +487,11 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
       ["entries without a number", { body: '{"entries":[{}]}' }, 400],
     ])("%s is refused", async (_, { body, headers }: { body: string | Buffer<ArrayBuffer>; headers?: Record<string, string> }, status) => {
       const { update, U } = await start();
-      const response = await fetch(`${service.url}${pathOf(stack)}${update}/journalentries`, { method: "PATCH", body, headers: { authorization: U.authorization, ...headers } });
+      const response = await fetch(`${service.url}${pathOf(stack)}${update}/journalentries`, {
+        method: "PATCH",
+        body,
+        headers: { authorization: U.authorization, ...headers },
+      });
       expect(response.status).toBe(status);
       expect(await response.json()).toMatchObject({ code: status });
     });

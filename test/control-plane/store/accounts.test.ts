@@ -18,7 +18,13 @@ describe.each(engines)("accounts, on %s", (engine) => {
   afterEach(() => opened.close());
 
   const id = async (code: string) => (await opened.db.selectFrom("departments").select("id").where("code", "=", code).executeTakeFirstOrThrow()).id;
-  const account = async (code: string) => opened.db.selectFrom("quota_accounts").select(["reserved", "used"]).where("department_id", "=", await id(code)).where("dimension", "=", "hosts").executeTakeFirstOrThrow();
+  const account = async (code: string) =>
+    opened.db
+      .selectFrom("quota_accounts")
+      .select(["reserved", "used"])
+      .where("department_id", "=", await id(code))
+      .where("dimension", "=", "hosts")
+      .executeTakeFirstOrThrow();
 
   it("reserves at submission, uses at apply, releases at retirement, at every ancestor", async () => {
     await books.import();
@@ -42,14 +48,19 @@ describe.each(engines)("accounts, on %s", (engine) => {
   it("says which limit refuses, whose, how much is left, and who can raise it", async () => {
     await books.import(smallCity({ hosts: 3 }));
     const refused = await books.ask("office", [host("a"), host("b")]).catch((error: unknown) => error as Refusal);
-    expect(refused).toMatchObject({ code: "quota-exceeded", limits: [{ departmentName: "部门2", dimension: "hosts", limit: 1, left: 1, asked: 2, raisedBy: "部门1" }] });
+    expect(refused).toMatchObject({
+      code: "quota-exceeded",
+      limits: [{ departmentName: "部门2", dimension: "hosts", limit: 1, left: 1, asked: 2, raisedBy: "部门1" }],
+    });
     expect(await opened.db.selectFrom("requests").selectAll().execute()).toEqual([]);
   });
 
   it("refuses self-approval and an approval of another plan", async () => {
     await books.import();
     const request = await books.ask("office", [host("web")]);
-    await expect(books.change((tx) => reject(tx, books.act("tok_applicant"), books.applicant, request.id, "no"))).rejects.toMatchObject({ code: "self-approval" });
+    await expect(books.change((tx) => reject(tx, books.act("tok_applicant"), books.applicant, request.id, "no"))).rejects.toMatchObject({
+      code: "self-approval",
+    });
   });
 
   it("fails one host without failing its neighbours, and gives its charge back after the next up", async () => {
@@ -69,7 +80,12 @@ describe.each(engines)("accounts, on %s", (engine) => {
   it("fills exactly 10 of the last 10 places in a race of 200", { timeout: 180_000 }, async () => {
     await books.import(smallCity({ hosts: 12 }));
     const answers = await Promise.all(
-      Array.from({ length: 200 }, (_, index) => books.ask("office", [host(`h${index}`)]).then((request) => request.state, (error: unknown) => (error as Refusal).code)),
+      Array.from({ length: 200 }, (_, index) =>
+        books.ask("office", [host(`h${index}`)]).then(
+          (request) => request.state,
+          (error: unknown) => (error as Refusal).code,
+        ),
+      ),
     );
     const taken = answers.filter((answer) => answer === "submitted").length;
     expect(taken).toBe(10);
@@ -81,7 +97,15 @@ describe.each(engines)("accounts, on %s", (engine) => {
     await books.import();
     const places = ["city", "bureau", "office"] as const;
     const step = fc.oneof(
-      { weight: 4, arbitrary: fc.record({ do: fc.constant("ask" as const), place: fc.nat(2), hosts: fc.integer({ min: 0, max: 3 }), volumes: fc.integer({ min: 0, max: 2 }) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          do: fc.constant("ask" as const),
+          place: fc.nat(2),
+          hosts: fc.integer({ min: 0, max: 3 }),
+          volumes: fc.integer({ min: 0, max: 2 }),
+        }),
+      },
       { weight: 4, arbitrary: fc.record({ do: fc.constant("approve" as const), which: fc.nat(20) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant("reject" as const), which: fc.nat(20) }) },
       { weight: 1, arbitrary: fc.record({ do: fc.constant("withdraw" as const), which: fc.nat(20) }) },
@@ -101,16 +125,31 @@ describe.each(engines)("accounts, on %s", (engine) => {
           const request = open[one.which % Math.max(1, open.length)];
           if (!request) continue;
           if (one.do === "approve") await books.decide(request).catch(expectRefusal);
-          else if (one.do === "reject") await books.change((tx) => reject(tx, books.act("tok_approver"), books.approver, request.id, "no")).catch(expectRefusal);
+          else if (one.do === "reject")
+            await books.change((tx) => reject(tx, books.act("tok_approver"), books.approver, request.id, "no")).catch(expectRefusal);
           else await books.change((tx) => withdraw(tx, books.act(), request.id)).catch(expectRefusal);
         } else if (one.do === "apply") {
           const departmentId = await id(places[one.place]!);
           const wanted = await opened.db.selectFrom("resources").select("id").where("department_id", "=", departmentId).where("phase", "=", "wanted").execute();
           await books.apply(departmentId, one.fail && wanted[0] ? [wanted[0].id] : []);
         } else if (one.do === "retire" || one.do === "resize") {
-          const live = await opened.db.selectFrom("resources as r").innerJoin("departments as d", "d.id", "r.department_id").select(["r.id", "r.kind", "d.code"]).where("r.phase", "=", "live").where("r.kind", "=", "host").orderBy("r.id").execute();
+          const live = await opened.db
+            .selectFrom("resources as r")
+            .innerJoin("departments as d", "d.id", "r.department_id")
+            .select(["r.id", "r.kind", "d.code"])
+            .where("r.phase", "=", "live")
+            .where("r.kind", "=", "host")
+            .orderBy("r.id")
+            .execute();
           const resource = live[one.which % Math.max(1, live.length)];
-          if (resource) await books.ask(resource.code, [one.do === "retire" ? { action: "retire", kind: resource.kind, id: resource.id } : { action: "resize", kind: "host", id: resource.id, spec: { flavour: one.flavour } }]).catch(expectRefusal);
+          if (resource)
+            await books
+              .ask(resource.code, [
+                one.do === "retire"
+                  ? { action: "retire", kind: resource.kind, id: resource.id }
+                  : { action: "resize", kind: "host", id: resource.id, spec: { flavour: one.flavour } },
+              ])
+              .catch(expectRefusal);
         } else if (one.do === "observe") await books.observe();
         await expectBooksToBalance(opened);
       }
@@ -147,7 +186,9 @@ async function expectBooksToBalance({ db }: OpenDatabase): Promise<void> {
   expect(accounts.rows[0]?.wrong, "accounts are the sums of their charges").toBe(0);
   const live = await sql<{ id: string }>`
     select r.id from resources r left join quota_charges c on c.resource_id = r.id and c.state = 'used' and c.dimension = 'hosts'
-    where r.kind = 'host' group by r.id, r.phase having coalesce(sum(c.quantity), 0) <> case when r.phase in ('live', 'retiring') then 1 else 0 end`.execute(db);
+    where r.kind = 'host' group by r.id, r.phase having coalesce(sum(c.quantity), 0) <> case when r.phase in ('live', 'retiring') then 1 else 0 end`.execute(
+    db,
+  );
   expect(live.rows, "a live host uses one place, no other does").toEqual([]);
   const sizes = await sql<{ id: string }>`
     select r.id from resources r join quota_charges c on c.resource_id = r.id and c.state = 'used' and c.dimension = 'vcpu'
@@ -155,13 +196,17 @@ async function expectBooksToBalance({ db }: OpenDatabase): Promise<void> {
   expect(sizes.rows, "a live host is charged for the size it was applied with").toEqual([]);
   const pools = await sql<{ wrong: number }>`
     select count(*) as wrong from pool_accounts p
-    where p.taken <> coalesce((select sum(c.quantity) from quota_charges c join resources r on r.id = c.resource_id where r.pool_id = p.pool_id and c.dimension = p.dimension and c.state <> 'released'), 0)`.execute(db);
+    where p.taken <> coalesce((select sum(c.quantity) from quota_charges c join resources r on r.id = c.resource_id where r.pool_id = p.pool_id and c.dimension = p.dimension and c.state <> 'released'), 0)`.execute(
+    db,
+  );
   expect(pools.rows[0]?.wrong, "a pool's taken capacity is what its resources are charged for").toBe(0);
   const held = await sql<{ id: string }>`
     select r.id from resources r left join allocations a on a.resource_id = r.id and a.meter = 'hosts' and a.to_at is null
     where r.kind = 'host' group by r.id, r.phase having count(a.id) <> case when r.phase in ('live', 'retiring') then 1 else 0 end`.execute(db);
   expect(held.rows, "a live host has one open interval, no other has").toEqual([]);
   const gaps = await sql<{ id: string }>`
-    select id from (select id, from_at, lag(to_at) over (partition by resource_id, meter order by from_at, to_at) as before from allocations) x where before is not null and before <> from_at`.execute(db);
+    select id from (select id, from_at, lag(to_at) over (partition by resource_id, meter order by from_at, to_at) as before from allocations) x where before is not null and before <> from_at`.execute(
+    db,
+  );
   expect(gaps.rows, "intervals touch").toEqual([]);
 }

@@ -19,7 +19,11 @@ export async function openStore(store: Store): Promise<OpenDatabase> {
   const user = Number(execFileSync("id", ["-u", "postgres"], { encoding: "utf8" }));
   chownSync(directory, user, user);
   const data = join(directory, "data");
-  execFileSync(`${binaries}/initdb`, ["-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"], { uid: user, stdio: "ignore", cwd: directory });
+  execFileSync(`${binaries}/initdb`, ["-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"], {
+    uid: user,
+    stdio: "ignore",
+    cwd: directory,
+  });
   const server = spawn(`${binaries}/postgres`, ["-D", data, "-k", directory, "-c", "listen_addresses="], { uid: user, cwd: directory, stdio: "ignore" });
   const url = `postgresql://postgres@/postgres?host=${directory}`;
   for (let tries = 0; ; tries++) {

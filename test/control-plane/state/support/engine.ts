@@ -27,7 +27,10 @@ export interface Bench {
   /** Makes a thing vanish behind Pulumi's back. */
   lose(id: string): void;
   /** Starts the CLI; with things an inline program is served to it. */
-  start(arguments_: string[], options: { url: string; token: string; stack: StackName; things?: Thing[]; environment?: Record<string, string> }): Promise<Running>;
+  start(
+    arguments_: string[],
+    options: { url: string; token: string; stack: StackName; things?: Thing[]; environment?: Record<string, string> },
+  ): Promise<Running>;
   close(): Promise<void>;
 }
 
@@ -51,22 +54,26 @@ export async function bench(): Promise<Bench> {
       writeFileSync(join(directory, "Pulumi.yaml"), `name: ${stack.project}\nruntime: nodejs\n`);
       if (things) worker.send(things);
       const serving = things ? ["--exec-kind", "auto.inline", "--client", await said()] : [];
-      const child = spawn(join(engine.root, "bin", "pulumi"), [...arguments_, "--non-interactive", "--color", "never", "--stack", `${stack.organization}/${stack.project}/${stack.stack}`, ...serving], {
-        cwd: directory,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: {
-          PATH: process.env["PATH"],
-          HOME: directory,
-          PULUMI_HOME: directory,
-          PULUMI_BACKEND_URL: url,
-          PULUMI_ACCESS_TOKEN: token,
-          PULUMI_DEBUG_PROVIDERS: `things:${port}`,
-          PULUMI_SKIP_UPDATE_CHECK: "true",
-          PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-          PULUMI_JOURNALING_BATCH_PERIOD: "10",
-          ...environment,
+      const child = spawn(
+        join(engine.root, "bin", "pulumi"),
+        [...arguments_, "--non-interactive", "--color", "never", "--stack", `${stack.organization}/${stack.project}/${stack.stack}`, ...serving],
+        {
+          cwd: directory,
+          stdio: ["ignore", "pipe", "pipe"],
+          env: {
+            PATH: process.env["PATH"],
+            HOME: directory,
+            PULUMI_HOME: directory,
+            PULUMI_BACKEND_URL: url,
+            PULUMI_ACCESS_TOKEN: token,
+            PULUMI_DEBUG_PROVIDERS: `things:${port}`,
+            PULUMI_SKIP_UPDATE_CHECK: "true",
+            PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+            PULUMI_JOURNALING_BATCH_PERIOD: "10",
+            ...environment,
+          },
         },
-      });
+      );
       let output = "";
       for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
       const done = new Promise<Run>((resolve, reject) => {

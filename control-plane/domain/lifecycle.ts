@@ -9,7 +9,7 @@ export type RequestEvent = "submit" | "plan" | "shortage" | "capacity" | "approv
 export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
   draft: { submit: "submitted", shortage: "waiting", withdraw: "withdrawn" },
   submitted: { plan: "planned", fail: "failed", withdraw: "withdrawn", reject: "rejected" },
-  waiting: { capacity: "submitted", withdraw: "withdrawn", reject: "rejected" },
+  waiting: { capacity: "submitted", shortage: "waiting", withdraw: "withdrawn", reject: "rejected" },
   planned: { approve: "approved", reject: "rejected", withdraw: "withdrawn", replan: "submitted" },
   approved: { apply: "applying", finish: "active", fail: "failed" },
   applying: { finish: "active", fail: "failed", apply: "applying" },

@@ -1,6 +1,6 @@
 /** Allocation intervals: what everything billed is computed from. Written in the transaction that changes the resource. */
 import { sql } from "kysely";
-import { type AnySpec, metersOf, type Quantity } from "../domain/resources.ts";
+import type { Quantity } from "../domain/resources.ts";
 import type { SpecKind } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import type { Tx } from "./database.ts";
@@ -64,5 +64,3 @@ export async function hold(tx: Tx, act: Act, held: readonly { resource: Holder; 
     )
     .execute();
 }
-
-export const quantitiesOf = (kind: SpecKind, wanted: unknown, volumeGib = 0): Quantity[] => metersOf(kind, wanted as AnySpec, volumeGib);

@@ -3,17 +3,17 @@ import { sql, type Selectable } from "kysely";
 import { digestOf } from "../domain/digest.ts";
 import { type AnySpec, estateOf, type Quantity } from "../domain/resources.ts";
 import type { Outcome } from "../../infra/operations.ts";
-import type { DepartmentSpec, HostSpec, PoolEndpoint, SpecKind, VolumeSpec } from "../../infra/spec.ts";
+import type { DepartmentSpec, HostSpec, PoolEndpoint, SpecKind } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
-import { hold, quantitiesOf } from "./allocations.ts";
+import { hold } from "./allocations.ts";
 import { appendAudits } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
-import { appendEvent } from "./events.ts";
-import { takeCapacity } from "./proposing.ts";
-import { giveBackDifference, releaseResources, settleCharges } from "./quotas.ts";
+import { appendEvents } from "./events.ts";
+import { type Take, takeCapacity } from "./proposing.ts";
+import { giveBackDifference, lockAccounts, releaseResources, settleCharges, usedBy } from "./quotas.ts";
 import { move, type Seal } from "./requests.ts";
-import type { Resources } from "./schema.ts";
-import { closeUptime } from "./uptime.ts";
+import type { Dimension, Resources } from "./schema.ts";
+import { closeUptime, turnUptime, uptimeOf } from "./uptime.ts";
 
 type Resource = Selectable<Resources>;
 
@@ -48,7 +48,11 @@ export async function wantedSpec(db: Db, departmentId: string, unseal: Seal): Pr
 export async function plannedSpec(db: Db, requestId: string, unseal: Seal): Promise<{ departmentId: string; spec: DepartmentSpec }> {
   const request = await db.selectFrom("requests").select(["department_id"]).where("id", "=", requestId).executeTakeFirstOrThrow();
   const items = await db.selectFrom("request_items").selectAll().where("request_id", "=", requestId).execute();
-  const changed = new Map(items.map((item) => [item.resource_id, { action: item.action, wanted: (item.spec as { wanted: unknown }).wanted }]));
+  const changed = new Map(
+    items
+      .filter((item) => item.action !== "extend")
+      .map((item) => [item.resource_id, { action: item.action, wanted: (item.spec as { wanted: unknown }).wanted }]),
+  );
   const resources = await db
     .selectFrom("resources")
     .select(["id", "kind", "wanted", "phase", "request_id"])
@@ -95,7 +99,7 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
   const hash = digestOf(spec);
   const ids = requests.map((one) => one.id);
   if (hash === estate.applied_hash) {
-    await settle(tx, act, departmentId, new Map());
+    await settle(tx, act, departmentId, new Map(), () => true);
     return { unchanged: true, requests: ids };
   }
   const { fence } = await tx
@@ -137,7 +141,9 @@ export async function settleApply(
   const complete = outcome.result === "succeeded";
   // Without results of single resources nothing can be said of any: the job tries again.
   if (!complete && failures.size === 0) return { again: true };
-  const again = await settle(tx, act, departmentId, failures);
+  // Where something failed, the engine may not have come to what depended on it: only what it says is deleted is gone.
+  const deleted = new Set(outcome.steps.filter((step) => step.action === "delete").map((step) => step.name));
+  const again = await settle(tx, act, departmentId, failures, (id) => complete || deleted.has(id));
   await tx
     .updateTable("estates")
     .set(complete ? { applied_hash: hash, applied_at: act.now } : { applied_hash: null })
@@ -156,10 +162,18 @@ export async function failApply(tx: Tx, act: Act, departmentId: string, error: {
     .where("r.state", "=", "applying")
     .where("i.state", "=", "applying")
     .execute();
-  await settle(tx, act, departmentId, new Map(applying.map((one) => [one.resource_id, error])));
+  await settle(tx, act, departmentId, new Map(applying.map((one) => [one.resource_id, error])), () => false);
+  await tx.updateTable("estates").set({ applied_hash: null }).where("department_id", "=", departmentId).execute();
 }
 
-async function settle(tx: Tx, act: Act, departmentId: string, failures: ReadonlyMap<string, { code: string; message: string }>): Promise<boolean> {
+/** @param isGone whether the engine is known to have removed a resource that was to be retired */
+async function settle(
+  tx: Tx,
+  act: Act,
+  departmentId: string,
+  failures: ReadonlyMap<string, { code: string; message: string }>,
+  isGone: (id: string) => boolean,
+): Promise<boolean> {
   const items = await tx
     .selectFrom("request_items as i")
     .innerJoin("requests as r", "r.id", "i.request_id")
@@ -178,13 +192,18 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
         .execute()
     ).map((one) => [one.id, one]),
   );
-  const volumeGib = (one: Resource) =>
-    one.kind === "backup-policy" ? ((resources.get((one.wanted as { volume: string }).volume)?.wanted as VolumeSpec | undefined)?.sizeGib ?? 0) : 0;
-  const of = (one: Resource) => quantitiesOf(one.kind, one.wanted, volumeGib(one));
   const touched = items.flatMap((item) => (resources.has(item.resource_id) ? [{ item, resource: resources.get(item.resource_id)! }] : []));
   const failed = touched.filter(({ resource, item }) => failures.has(resource.id) && !(item.action === "create" && resource.phase === "live"));
-  const done = touched.filter((one) => !failed.includes(one));
+  const done = touched.filter((one) => !failed.includes(one) && (one.item.action !== "retire" || isGone(one.resource.id)));
+  // A host's item waits for a reading after its apply: what was settled before is neither audited nor told again.
+  const news = done.filter(
+    ({ item, resource }) =>
+      item.action === "retire" || item.action === "extend" || resource.phase !== "live" || digestOf(resource.wanted) !== digestOf(resource.applied),
+  );
+  const given: Take[] = [];
   let again = false;
+  // First the accounts, then the pools, each once and in one order: two settlements never wait for each other.
+  await lockAccounts(tx, departmentId);
 
   // What was made or changed.
   const kept = done.filter(({ item }) => item.action !== "retire");
@@ -209,16 +228,24 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
     );
     for (const { item, resource } of kept) {
       const less = (item.spec as { charge: Quantity[] }).charge.filter((one) => one.quantity < 0).map((one) => ({ ...one, quantity: -one.quantity }));
-      const given = await giveBackDifference(tx, act, { departmentId, requestId: item.request_id, itemId: item.id, resourceId: resource.id, less });
-      await takeCapacity(
-        tx,
-        given.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })),
-      );
+      if (less.length === 0) continue;
+      const back = await giveBackDifference(tx, act, { departmentId, requestId: item.request_id, itemId: item.id, resourceId: resource.id, less });
+      given.push(...back.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })));
     }
+    const used = await usedBy(tx, ids);
     await hold(
       tx,
       act,
-      kept.map(({ resource }) => ({ resource, quantities: of(resource) })),
+      [...new Map(kept.map(({ resource }) => [resource.id, resource])).values()].map((resource) => ({ resource, quantities: used.get(resource.id) ?? [] })),
+    );
+    // Stopped by its owner is no downtime: the reading that follows may say nothing new.
+    const switched = kept
+      .filter(({ item, resource }) => (item.action === "start" || item.action === "stop") && resource.observed_state !== "unknown")
+      .map(({ resource }) => resource);
+    await turnUptime(
+      tx,
+      act,
+      switched.map((one) => ({ id: one.id, department_id: departmentId, state: uptimeOf(one.observed_state, (one.wanted as HostSpec).power) })),
     );
     // A host's item is active when a reading of the driver says that it runs; the rest has nothing more to wait for.
     await finishItems(
@@ -230,7 +257,7 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
   }
   // What is gone.
   const retired = done.filter(({ item }) => item.action === "retire").map(({ resource }) => resource);
-  await remove(tx, act, retired, "gone");
+  given.push(...(await remove(tx, act, retired, "gone")));
   await finishItems(
     tx,
     done.filter(({ item }) => item.action === "retire").map(({ item }) => item.id),
@@ -253,11 +280,8 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
         .where("id", "=", resource.id)
         .execute();
       await settleCharges(tx, act, [item.id], "released");
-      const charge = (item.spec as { charge: { dimension: never; quantity: number }[] }).charge.filter((one) => one.quantity > 0);
-      await takeCapacity(
-        tx,
-        charge.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })),
-      );
+      const charge = (item.spec as { charge: Quantity[] }).charge.filter((one) => one.quantity > 0);
+      given.push(...charge.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })));
     }
   }
   // What failed in an earlier `up` and has left the wanted state is removed by now: its charge is given back.
@@ -273,9 +297,10 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
           .where("c.state", "<>", "released")
           .execute()
       : [];
-  await remove(tx, act, swept, "failed");
+  given.push(...(await remove(tx, act, swept, "failed")));
+  await takeCapacity(tx, given);
   await appendAudits(tx, act, [
-    ...done.map(({ item, resource }) => ({
+    ...news.map(({ item, resource }) => ({
       action: `${resource.kind}.${item.action}`,
       subjectKind: resource.kind,
       subjectId: resource.id,
@@ -292,37 +317,31 @@ async function settle(tx: Tx, act: Act, departmentId: string, failures: Readonly
       after: failures.get(resource.id),
     })),
   ]);
-  for (const { item, resource } of touched) {
-    const error = failures.get(resource.id) ?? null;
-    await appendEvent(tx, {
-      at: act.now,
-      departmentId,
-      requestId: item.request_id,
-      type: error ? "item.failed" : "item.applied",
-      subjectId: resource.id,
-      data: { kind: resource.kind, name: resource.name, action: item.action, error },
-    });
-  }
+  const told = ({ item, resource }: (typeof touched)[number], error: { code: string; message: string } | null) => ({
+    at: act.now,
+    departmentId,
+    requestId: item.request_id,
+    type: error ? "item.failed" : "item.applied",
+    subjectId: resource.id,
+    data: { kind: resource.kind, name: resource.name, action: item.action, error },
+  });
+  await appendEvents(tx, [...news.map((one) => told(one, null)), ...failed.map((one) => told(one, failures.get(one.resource.id) ?? null))]);
   await finishRequests(tx, act, departmentId);
   return again;
 }
 
-/** Gives back what resources held: charges, capacity, intervals. */
-async function remove(tx: Tx, act: Act, resources: readonly Resource[], phase: "gone" | "failed"): Promise<void> {
-  if (resources.length === 0) return;
+/** Gives back what resources held: charges and intervals. @returns the pool capacity to give back */
+async function remove(tx: Tx, act: Act, resources: readonly Resource[], phase: "gone" | "failed"): Promise<Take[]> {
+  if (resources.length === 0) return [];
   const ids = resources.map((one) => one.id);
   const charged = await sql<{
     resource_id: string;
-    dimension: never;
+    dimension: Dimension;
     quantity: number;
   }>`select resource_id, dimension, sum(quantity)::bigint as quantity from quota_charges where resource_id = any(${sql.val(ids)}::text[]) and state <> 'released' group by 1, 2`.execute(
     tx,
   );
   const pool = new Map(resources.map((one) => [one.id, one.pool_id]));
-  await takeCapacity(
-    tx,
-    charged.rows.map((row) => ({ poolId: pool.get(row.resource_id) ?? null, dimension: row.dimension, quantity: -row.quantity })),
-  );
   await releaseResources(tx, act, ids);
   await hold(
     tx,
@@ -335,6 +354,7 @@ async function remove(tx: Tx, act: Act, resources: readonly Resource[], phase: "
     .set({ phase, ...(phase === "gone" ? { retired_at: act.now, observed_state: "gone" } : {}), updated_at: act.now })
     .where("id", "in", ids)
     .execute();
+  return charged.rows.map((row) => ({ poolId: pool.get(row.resource_id) ?? null, dimension: row.dimension, quantity: -row.quantity }));
 }
 
 async function finishItems(tx: Tx, ids: readonly string[]): Promise<void> {

@@ -25,17 +25,22 @@ export function notifyEvents(): void {
 }
 
 export async function appendEvent(tx: Tx, event: NewEvent): Promise<void> {
-  await tx
-    .insertInto("events")
-    .values({
+  await appendEvents(tx, [event]);
+}
+
+/** Many at once, in one statement for each thousand. */
+export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
+  for (let from = 0; from < events.length; from += 1000) {
+    const rows = events.slice(from, from + 1000).map((event) => ({
       at: event.at,
       department_id: event.departmentId,
       request_id: event.requestId,
       type: event.type,
       subject_id: event.subjectId,
       data: JSON.stringify(event.data ?? null),
-    })
-    .execute();
+    }));
+    await tx.insertInto("events").values(rows).execute();
+  }
 }
 
 export interface EventsAsk {

@@ -4,7 +4,7 @@ import type { Item } from "../contract/requests.ts";
 import type { PoolView } from "../domain/placement.ts";
 import { type Context, type Held, type Proposals, propose } from "../domain/proposals.ts";
 import { Refusal } from "../domain/refusal.ts";
-import { type AnySpec, metersOf } from "../domain/resources.ts";
+import type { AnySpec, Quantity } from "../domain/resources.ts";
 import type { Flavour, HostSpec, SpecKind } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import type { Db, Tx } from "./database.ts";
@@ -84,33 +84,36 @@ export async function proposeFor(db: Db, act: Act, application: Selectable<Appli
   return propose(items, context);
 }
 
-/** Takes pool capacity (or gives it back, negative). @throws Refusal conflict when somebody else took it meanwhile */
-export async function takeCapacity(tx: Tx, takes: readonly { poolId: string | null; dimension: Dimension; quantity: number }[]): Promise<void> {
+/** Pool capacity to be taken, or given back where negative. */
+export interface Take extends Quantity {
+  poolId: string | null;
+}
+
+/** Takes all of it or nothing. @returns false when somebody else took it meanwhile */
+export async function takeCapacity(tx: Tx, takes: readonly Take[]): Promise<boolean> {
   const sums = new Map<string, { poolId: string; dimension: Dimension; quantity: number }>();
   for (const { poolId, dimension, quantity } of takes) {
     if (poolId === null || quantity === 0) continue;
     const key = `${poolId} ${dimension}`;
     sums.set(key, { poolId, dimension, quantity: (sums.get(key)?.quantity ?? 0) + quantity });
   }
-  const wanted = [...sums.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, sum]) => sum);
-  if (wanted.length === 0) return;
-  await sql`select 1 from pool_accounts where (pool_id, dimension) in (select * from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[])) order by pool_id, dimension for update`.execute(
+  const wanted = [...sums.values()];
+  if (wanted.length === 0) return true;
+  const { rows } = await sql<{
+    pool_id: string;
+    dimension: Dimension;
+    free: number;
+  }>`select pool_id, dimension, capacity - taken as free from pool_accounts where (pool_id, dimension) in (select * from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[])) order by pool_id, dimension for update`.execute(
     tx,
   );
-  const { numAffectedRows } = await sql`
+  const short = (one: Quantity & { poolId: string }) =>
+    one.quantity > 0 && (rows.find((row) => row.pool_id === one.poolId && row.dimension === one.dimension)?.free ?? 0) < one.quantity;
+  if (wanted.some(short)) return false;
+  await sql`
     update pool_accounts p set taken = p.taken + w.quantity
     from unnest(${sql.val(wanted.map((one) => one.poolId))}::text[], ${sql.val(wanted.map((one) => one.dimension))}::text[], ${sql.val(wanted.map((one) => one.quantity))}::bigint[]) as w(pool_id, dimension, quantity)
-    where p.pool_id = w.pool_id and p.dimension = w.dimension and (w.quantity < 0 or p.taken + w.quantity <= p.capacity)`.execute(tx);
-  if (Number(numAffectedRows ?? 0) !== wanted.length)
-    throw new Refusal("conflict", "The pool's capacity was taken by somebody else at the same moment.", { remedy: "Try again." });
-}
-
-/** What a resource takes of its pool. */
-export function capacityOf(
-  resource: { kind: SpecKind; pool_id: string | null; wanted: unknown },
-  volumeGib = 0,
-): { poolId: string | null; dimension: Dimension; quantity: number }[] {
-  return metersOf(resource.kind, resource.wanted as AnySpec, volumeGib).map((one) => ({ ...one, poolId: resource.pool_id }));
+    where p.pool_id = w.pool_id and p.dimension = w.dimension`.execute(tx);
+  return true;
 }
 
 /** userData is a secret: it is sealed before it reaches a table, and never shown. */

@@ -46,6 +46,21 @@ async function lockChain(tx: Tx, departmentId: string, of: readonly Dimension[])
   return rows;
 }
 
+/** Locks every account of a department and its ancestors, before several charges are settled. */
+export async function lockAccounts(tx: Tx, departmentId: string): Promise<void> {
+  await lockChain(tx, departmentId, dimensions);
+}
+
+/** What resources are charged for as used, by dimension: exactly that is what they hold. */
+export async function usedBy(db: Db, resourceIds: readonly string[]): Promise<Map<string, Quantity[]>> {
+  if (resourceIds.length === 0) return new Map();
+  const { rows } = await sql<Quantity & { resource_id: string }>`
+    select resource_id, dimension, sum(quantity)::bigint as quantity from quota_charges where resource_id = any(${sql.val(resourceIds)}::text[]) and state = 'used' group by 1, 2`.execute(
+    db,
+  );
+  return Map.groupBy(rows, (row) => row.resource_id);
+}
+
 /**
  * Reserves what a request's items ask for, all or nothing.
  * @throws Refusal quota-exceeded: which limits, whose, how much is left, who can raise them

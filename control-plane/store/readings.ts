@@ -1,11 +1,10 @@
 /** What the observer saw: only transitions are written. */
 import { sql } from "kysely";
-import type { HostSpec } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import type { Db, Tx } from "./database.ts";
-import { appendEvent } from "./events.ts";
+import { appendEvents } from "./events.ts";
 import { finishRequests } from "./estates.ts";
-import { turnUptime, type UptimeState } from "./uptime.ts";
+import { turnUptime, uptimeOf } from "./uptime.ts";
 
 /** State of a thing by name (its resource id), as a driver reported it. A name that a readable endpoint didn't report is missing. */
 export interface Seen {
@@ -29,7 +28,7 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
   if (poolIds.length === 0) return [];
   const known = await db
     .selectFrom("resources")
-    .select(["id", "department_id", "kind", "name", "observed_state", "wanted"])
+    .select(["id", "department_id", "kind", "name", "observed_state", sql<"running" | "stopped">`wanted->>'power'`.as("power")])
     .where("kind", "in", ["host", "volume"])
     .where("phase", "in", ["live", "retiring"])
     .where("pool_id", "in", [...poolIds])
@@ -47,18 +46,11 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
         name: row.name,
         from: row.observed_state,
         to,
-        power: (row.wanted as HostSpec).power,
+        power: row.power,
         physicalId: now?.physicalId ?? null,
       },
     ];
   });
-}
-
-/** Which uptime a state counts for: stopped by its owner is no downtime. */
-export function uptimeOf(state: string, power: "running" | "stopped"): UptimeState {
-  if (state === "running") return "up";
-  if (state === "unknown") return "unknown";
-  return power === "stopped" ? "stopped" : "down";
 }
 
 /** Writes transitions: states, uptime intervals, events; items that waited for a running host become active, and so do their requests. */
@@ -82,14 +74,15 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
       returning r.department_id`.execute(tx);
     for (const departmentId of new Set(moved.rows.map((row) => row.department_id))) await finishRequests(tx, act, departmentId);
   }
-  for (const one of transitions) {
-    await appendEvent(tx, {
+  await appendEvents(
+    tx,
+    transitions.map((one) => ({
       at: act.now,
       departmentId: one.department_id,
       requestId: null,
       type: `${one.kind}.${one.to}`,
       subjectId: one.id,
       data: { name: one.name, from: one.from, to: one.to },
-    });
-  }
+    })),
+  );
 }

@@ -129,27 +129,42 @@ export async function submitRequest(tx: Tx, act: Act, id: string, seal: Seal, un
   );
 }
 
+/** Charges first, then the place: where the place is gone by then, another is looked for, and the request waits when there is none. */
 async function submit(tx: Tx, act: Act, row: RequestRow, items: readonly Item[], seal: Seal): Promise<RequestRow> {
-  const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).executeTakeFirstOrThrow();
+  // The application's lock: names, attachments and changes under way are looked at by one submission at a time.
+  const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).forNoKeyUpdate().executeTakeFirstOrThrow();
   requireApproved(await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow());
-  const proposals = await proposeFor(tx, act, application, items);
-  if (proposals.shortages.length > 0) {
-    return move(tx, act, row, "shortage", { requested_by: act.actor, error: JSON.stringify({ code: "capacity", message: proposals.shortages.join("; ") }) });
-  }
+  const wait = (shortages: readonly string[]) =>
+    move(tx, act, row, "shortage", { requested_by: act.actor, error: JSON.stringify({ code: "capacity", message: shortages.join("; ") }) });
+  let proposals = await proposeFor(tx, act, application, items);
+  if (proposals.shortages.length > 0) return wait(proposals.shortages);
   const rows = await tx.selectFrom("request_items").select(["id", "position", "spec"]).where("request_id", "=", row.id).orderBy("position").execute();
   const itemAt = new Map(rows.map((item) => [item.position, item]));
-  await reserve(tx, act, {
-    departmentId: row.department_id,
-    requestId: row.id,
-    expiresAt: new Date(act.now.getTime() + reservationDays * 86_400_000),
-    charges: proposals.items.flatMap((one) =>
-      one.charge.filter((charge) => charge.quantity > 0).map((charge) => ({ ...charge, resourceId: one.resourceId, itemId: itemAt.get(one.position)!.id })),
-    ),
-  });
-  await takeCapacity(
-    tx,
-    proposals.items.flatMap((one) => one.charge.filter((charge) => charge.quantity > 0).map((charge) => ({ ...charge, poolId: one.poolId }))),
-  );
+  const asked = (one: (typeof proposals.items)[number]) => one.charge.filter((charge) => charge.quantity > 0);
+  const reserveFor = async () =>
+    reserve(tx, act, {
+      departmentId: row.department_id,
+      requestId: row.id,
+      expiresAt: new Date(act.now.getTime() + reservationDays * 86_400_000),
+      charges: proposals.items.flatMap((one) => asked(one).map((charge) => ({ ...charge, resourceId: one.resourceId, itemId: itemAt.get(one.position)!.id }))),
+    });
+  await reserveFor();
+  while (
+    !(await takeCapacity(
+      tx,
+      proposals.items.flatMap((one) => asked(one).map((charge) => ({ ...charge, poolId: one.poolId }))),
+    ))
+  ) {
+    await settleCharges(
+      tx,
+      act,
+      rows.map((item) => item.id),
+      "released",
+    );
+    proposals = await proposeFor(tx, act, application, items);
+    if (proposals.shortages.length > 0) return wait(proposals.shortages);
+    await reserveFor();
+  }
   const creates = proposals.items.filter((one) => one.action === "create");
   if (creates.length > 0) {
     await tx
@@ -239,6 +254,10 @@ export async function approve(
   requireApproved(await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow());
   await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
   const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("action", "<>", "create").execute();
+  await requireUnused(
+    tx,
+    items.filter((item) => item.action === "retire").map((item) => item.resource_id),
+  );
   for (const item of items) {
     const { wanted, expiresAt } = item.spec as Kept;
     const change =
@@ -254,6 +273,23 @@ export async function approve(
       .execute();
   }
   return move(tx, act, row, "approve", { decided_by: principal.tokenId, decided_at: act.now, decision_reason: body.reason });
+}
+
+/** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */
+async function requireUnused(tx: Tx, retiring: readonly string[]): Promise<void> {
+  if (retiring.length === 0) return;
+  const users = await tx
+    .selectFrom("resources")
+    .select(["id", "kind", "name"])
+    .where("kind", "in", ["attachment", "backup-policy"])
+    .where("phase", "in", ["proposed", "wanted", "live"])
+    .where("id", "not in", [...retiring])
+    .where((where) => where.or([where(sql<string>`wanted->>'volume'`, "in", [...retiring]), where(sql<string>`wanted->>'host'`, "in", [...retiring])]))
+    .execute();
+  if (users.length > 0)
+    throw new Refusal("conflict", `Meanwhile used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}.`, {
+      remedy: "Reject this request; ask to retire these too.",
+    });
 }
 
 export async function reject(tx: Tx, act: Act, principal: Principal, id: string, reason: string, ifMatch?: number): Promise<RequestRow> {
@@ -277,14 +313,24 @@ export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): 
   const moved: string[] = [];
   for (const { id } of waiting) {
     const row = await lockRequest(tx, id);
+    if (row.state !== "waiting") continue;
     const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
-    const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).executeTakeFirstOrThrow();
     const asked = items.map((item) => unsealItem((item.spec as Kept).item, `${id}/${item.position}`, unseal));
-    const fits = await proposeFor(tx, act, application, asked).then(
-      (one) => one.shortages.length === 0,
-      () => false,
-    );
-    if (fits && (await submit(tx, act, row, asked, seal)).state === "submitted") moved.push(id);
+    await sql`savepoint waiting`.execute(tx);
+    try {
+      const after = await submit(tx, act, row, asked, seal);
+      if (after.state === "submitted") moved.push(id);
+      else await sql`rollback to savepoint waiting`.execute(tx);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      // Its quota or its project no longer allow it: it goes on waiting, says why, and keeps no other from its place.
+      await sql`rollback to savepoint waiting`.execute(tx);
+      await tx
+        .updateTable("requests")
+        .set({ error: JSON.stringify({ code: error.code, message: error.detail }) })
+        .where("id", "=", id)
+        .execute();
+    }
   }
   return moved;
 }

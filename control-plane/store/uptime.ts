@@ -6,15 +6,34 @@ import { newId } from "./ids.ts";
 
 export type UptimeState = "up" | "down" | "unknown" | "stopped" | "maintenance";
 
-/** These hosts are in another state from now on. */
+/** Which uptime an observed state counts for: stopped by its owner is no downtime. */
+export function uptimeOf(state: string, power: "running" | "stopped"): UptimeState {
+  if (state === "running") return "up";
+  if (state === "unknown") return "unknown";
+  return power === "stopped" ? "stopped" : "down";
+}
+
+/** These hosts are in this state from now on; where one is so already, its interval goes on. */
 export async function turnUptime(tx: Tx, act: Act, hosts: readonly { id: string; department_id: string; state: UptimeState }[]): Promise<void> {
   if (hosts.length === 0) return;
+  const open = await tx
+    .selectFrom("uptime_intervals")
+    .select(["resource_id", "state"])
+    .where(
+      "resource_id",
+      "in",
+      hosts.map((host) => host.id),
+    )
+    .where("to_at", "is", null)
+    .execute();
+  const states = new Map(open.map((row) => [row.resource_id, row.state]));
+  const turned = hosts.filter((host) => states.get(host.id) !== host.state);
   await closeUptime(
     tx,
     act,
-    hosts.map((host) => host.id),
+    turned.map((host) => host.id),
   );
-  await insert(tx, act, hosts);
+  await insert(tx, act, turned);
 }
 
 export async function closeUptime(tx: Tx, act: Act, ids: readonly string[]): Promise<void> {

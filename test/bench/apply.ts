@@ -1,0 +1,83 @@
+/** apply-overhead and one-change: approved → active through the whole control plane, against a bare `pulumi up`. */
+import { newId } from "../../control-plane/store/ids.ts";
+import type { DepartmentSpec } from "../../infra/spec.ts";
+import { TestPlane } from "../setup/control-plane.ts";
+import { host } from "../setup/small-city.ts";
+import { type Figure, sideBySide, timed } from "./bench.ts";
+import { openBareUp } from "./bare-up.ts";
+
+const flavour = { vcpu: 2, memoryMib: 4096, diskGib: 40 };
+const runs = 3;
+
+function bareSpec(department: string, names: readonly string[], pool: string, application: string): DepartmentSpec {
+  return {
+    department,
+    volumes: [],
+    attachments: [],
+    backupPolicies: [],
+    hosts: names.map((name, index) => ({
+      name,
+      hostname: `h${index}`,
+      pool,
+      image: "zhengyun-base-1",
+      flavour,
+      sshKeys: [],
+      addresses: [],
+      ports: [],
+      power: "running",
+      application,
+    })),
+  };
+}
+
+export async function applyFigures(): Promise<Figure[]> {
+  const plane = new TestPlane();
+  const bare = await openBareUp();
+  try {
+    await plane.start({ ZHENGYUN_LOG_LEVEL: "error" });
+    await plane.fill();
+    const [pool, application] = [newId("pol"), newId("app")];
+    const departments = ["city", "bureau", "office"];
+    const held: { department: string; names: string[] }[] = [];
+    const approved = async (items: unknown[], department: string): Promise<number> => {
+      const request = await plane.ask(items, department);
+      for (;;) if ((await plane.read(request.id)).state === "planned") break;
+      return timed(async () => {
+        await plane.approve(request.id);
+        const done = await plane.settled(request.id);
+        if (done.state !== "active") throw new Error(`the request is ${done.state}`);
+      });
+    };
+    const first = await sideBySide(
+      runs,
+      (run) =>
+        approved(
+          Array.from({ length: 10 }, (_, index) => host(`h${index}`)),
+          departments[run]!,
+        ),
+      (run) => {
+        held.push({ department: newId("dep"), names: Array.from({ length: 10 }, () => newId("hst")) });
+        return timed(() => bare.up(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
+      },
+    );
+    const one = await sideBySide(
+      runs,
+      (run) => approved([host("more")], departments[run]!),
+      (run) => {
+        held[run]!.names.push(newId("hst"));
+        return timed(() => bare.up(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
+      },
+    );
+    const figure = (name: string, result: typeof one): Figure => ({
+      name,
+      ratio: result.ratio,
+      goal: 1,
+      unit: "× a bare up",
+      detail: `${Math.round(result.ours)} ms against ${Math.round(result.baseline)} ms, median of ${runs}`,
+    });
+    return [figure("apply-overhead", first), figure("one-change", one)];
+  } finally {
+    await bare.close();
+    await plane.remove();
+  }
+}

@@ -45,9 +45,9 @@ export function openBooks(db: Db) {
   const approver = { tokenId: "tok_approver", role: "operations", departmentId: null };
   const act = (actor = "system"): Act => ({ ...systemAct(new Date()), actor });
   const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
-  const ask = (department: string, items: unknown[]) =>
+  const ask = (department: string, items: unknown[], seal = plain) =>
     change((tx) =>
-      createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), plain),
+      createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), seal),
     );
   const decide = async (request: RequestRow): Promise<RequestRow> => {
     const planned = await change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));

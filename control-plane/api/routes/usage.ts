@@ -1,4 +1,4 @@
-import { Readable } from "node:stream";
+import { pipeline, Readable } from "node:stream";
 import { z } from "@hono/zod-openapi";
 import { stringify } from "csv-stringify";
 import { Reference } from "../../contract/common.ts";
@@ -73,8 +73,9 @@ export function registerUsage(app: App, deps: AppDeps): void {
     const query = c.req.valid("query");
     const now = deps.now();
     const from = query.from ? new Date(query.from) : monthStart(now);
-    const to = query.to ? new Date(query.to) : now;
-    if (to < from) throw new Refusal("invalid-query", "`to` is before `from`.", { errors: [{ pointer: "/to", detail: "is before from" }] });
+    // Time that has not passed yet was used by nobody.
+    const to = query.to && new Date(query.to) < now ? new Date(query.to) : now;
+    if (to < from) throw new Refusal("invalid-query", "`to` (at the latest now) is before `from`.", { errors: [{ pointer: "/to", detail: "is before from" }] });
     const items = await usage(deps.db, { departmentIds: await tree(deps.db, c.get("principal"), query.department, query.depth), from, to });
     return c.json({ from: from.toISOString(), to: to.toISOString(), items, next: null });
   });
@@ -82,9 +83,9 @@ export function registerUsage(app: App, deps: AppDeps): void {
     const departments = await departmentsAsked(deps.db, c.get("principal"), c.req.valid("query").department, true);
     const csv = stringify({ bom: true, header: false, record_delimiter: "windows" });
     csv.write(titles.map((one) => one.title));
-    Readable.from(registerRows(deps.db, departments))
-      .map((row: RegisterRow) => titles.map(({ key }) => neutral(row[key])))
-      .pipe(csv, { end: true });
+    const rows = Readable.from(registerRows(deps.db, departments)).map((row: RegisterRow) => titles.map(({ key }) => neutral(row[key])));
+    // A database that fails half way ends the answer in the middle, which its reader notices; it must not end the process.
+    pipeline(rows, csv, (error) => error && deps.log.warn({ error: String(error) }, "the register was cut short"));
     return new Response(Readable.toWeb(csv) as ReadableStream, {
       headers: { "content-type": "text/csv; charset=utf-8", "content-disposition": 'attachment; filename="register.csv"' },
     });

@@ -1,0 +1,51 @@
+import { describe, expect, it } from "vitest";
+import { RequestState } from "../../../control-plane/contract/requests.ts";
+import { lifecycle, nextState, type RequestEvent, whyNot } from "../../../control-plane/domain/lifecycle.ts";
+
+const states = RequestState.options;
+const events: RequestEvent[] = ["submit", "plan", "shortage", "capacity", "approve", "reject", "withdraw", "apply", "finish", "fail", "replan"];
+/** Written a second time on purpose: every other pair is refused. */
+const allowed = [
+  "draft submit submitted",
+  "draft shortage waiting",
+  "draft withdraw withdrawn",
+  "submitted plan planned",
+  "submitted fail failed",
+  "submitted withdraw withdrawn",
+  "submitted reject rejected",
+  "waiting capacity submitted",
+  "waiting shortage waiting",
+  "waiting withdraw withdrawn",
+  "waiting reject rejected",
+  "planned approve approved",
+  "planned reject rejected",
+  "planned withdraw withdrawn",
+  "planned replan submitted",
+  "approved apply applying",
+  "approved finish active",
+  "approved fail failed",
+  "applying apply applying",
+  "applying finish active",
+  "applying fail failed",
+];
+
+describe("the lifecycle of a request", () => {
+  it("allows exactly these moves, of all states and events", () => {
+    const found = states.flatMap((state) => events.flatMap((event) => (nextState(state, event) ? [`${state} ${event} ${nextState(state, event)}`] : [])));
+    expect(found.toSorted()).toEqual(allowed.toSorted());
+    expect(Object.keys(lifecycle).toSorted()).toEqual([...states].toSorted());
+  });
+
+  it.each(states.flatMap((state) => events.map((event) => ({ state, event }))))("says why where $state does not take $event", ({ state, event }) => {
+    const why = whyNot(state, event);
+    if (nextState(state, event)) expect(why).toBeUndefined();
+    else expect(why).toMatch(new RegExp(`${state} cannot ${event}: only one that is \\w+`));
+  });
+
+  it("reaches every state from a draft, and leaves no end", () => {
+    const reached = new Set<string>(["draft"]);
+    for (const state of reached) for (const next of Object.values(lifecycle[state as keyof typeof lifecycle])) reached.add(next);
+    expect([...reached].toSorted()).toEqual([...states].toSorted());
+    for (const end of ["active", "failed", "rejected", "withdrawn"] as const) expect(lifecycle[end]).toEqual({});
+  });
+});

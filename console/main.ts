@@ -3,7 +3,7 @@ import { css, html, LitElement, nothing } from "lit";
 import { msg, updateWhenLocaleChanges } from "@lit/localize";
 import type { z } from "zod";
 import type { Event as Happened, Session } from "../control-plane/contract/access.ts";
-import { ApiProblem, get, remove } from "./client/index.ts";
+import { ApiProblem, get, remove, signInLink } from "./client/index.ts";
 import { live } from "./client/live.ts";
 import { choose, getLocale, start } from "./locales/index.ts";
 import { api, pages } from "./paths.ts";
@@ -21,6 +21,7 @@ class App extends LitElement {
   #me: Me | undefined;
   #signedOut = false;
   #connected = false;
+  #tokenRefused = false;
 
   static override styles = [
     shared,
@@ -39,8 +40,13 @@ class App extends LitElement {
       }
       header nav {
         display: flex;
-        gap: 1rem;
-        flex: 1;
+        flex-wrap: wrap;
+        gap: 0.25rem 1rem;
+        flex: 1 1 14rem;
+      }
+      header nav a {
+        white-space: nowrap;
+        padding: 0.25rem 0;
       }
       main {
         padding: 1.25rem;
@@ -87,8 +93,10 @@ class App extends LitElement {
   }
   override connectedCallback(): void {
     super.connectedCallback();
-    const moved = () => {
+    const moved = (event: Event) => {
       this.requestUpdate();
+      // A tree that opens is no new page: the focus stays on its button.
+      if (event instanceof CustomEvent && (event.detail as { samePage: boolean }).samePage) return;
       this.renderRoot.querySelector<HTMLElement>("main")?.focus();
     };
     globalThis.addEventListener("popstate", moved);
@@ -150,7 +158,25 @@ class App extends LitElement {
     return html`<div class="card">
       <h1>${msg("请登录", { id: "sign-in" })}</h1>
       <p>${msg("用一次性登录链接登录。运维人员可生成：", { id: "sign-in-how" })} <code>zhengyun session link</code></p>
+      <form class="bar" @submit=${(event: SubmitEvent) => this.#signInWith(event)}>
+        <label>${msg("或使用令牌", { id: "token" })}<input name="token" type="password" autocomplete="off" required size="40" /></label>
+        <button class="primary">${msg("登录", { id: "sign-in-now" })}</button>
+      </form>
+      ${this.#tokenRefused ? html`<p class="bad" role="alert">✕ ${msg("令牌无效或已过期。", { id: "token-refused" })}</p>` : nothing}
     </div>`;
+  }
+
+  /** A token makes a one-time link of its own; the token itself is kept nowhere. */
+  async #signInWith(event: SubmitEvent): Promise<void> {
+    event.preventDefault();
+    const token = new FormData(event.target as HTMLFormElement).get("token");
+    try {
+      const { path } = await signInLink(typeof token === "string" ? token.trim() : "");
+      location.assign(path);
+    } catch {
+      this.#tokenRefused = true;
+      this.requestUpdate();
+    }
   }
 }
 customElements.define("zy-app", App);

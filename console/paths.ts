@@ -15,6 +15,7 @@ export const pages = {
 const v1 = "/api/v1";
 export const api = {
   me: `${v1}/sessions/current`,
+  links: `${v1}/sessions/links`,
   events: `${v1}/events`,
   register: `${v1}/register.csv`,
   catalogue: `${v1}/catalogue`,

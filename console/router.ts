@@ -13,11 +13,11 @@ export function renderRoute(routes: readonly Route[], url: string): unknown {
   return undefined;
 }
 
-/** Goes to a page of the console without loading it anew. */
+/** Goes to a page of the console without loading it anew; `replace` stays on the page with another state in its address. */
 export function go(path: string, { replace = false } = {}): void {
   if (replace) history.replaceState(null, "", path);
   else history.pushState(null, "", path);
-  globalThis.dispatchEvent(new Event("zy-route"));
+  globalThis.dispatchEvent(new CustomEvent("zy-route", { detail: { samePage: replace } }));
 }
 
 /** Links within the console become `go`. */

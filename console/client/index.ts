@@ -1,5 +1,6 @@
 /** The API as pages call it: a session cookie, problem documents as errors, one key for each POST. */
 import type { Problem } from "../../control-plane/contract/problems.ts";
+import { api } from "../paths.ts";
 
 export class ApiProblem extends Error {
   readonly problem: Problem;
@@ -9,8 +10,9 @@ export class ApiProblem extends Error {
   }
 }
 
-async function call<T>(method: string, path: string, body?: unknown, ifMatch?: number): Promise<T> {
+async function call<T>(method: string, path: string, body?: unknown, ifMatch?: number, token?: string): Promise<T> {
   const headers: Record<string, string> = { accept: "application/json" };
+  if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
   if (body !== undefined) headers["content-type"] = "application/json";
   if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
   if (ifMatch !== undefined) headers["if-match"] = `"${ifMatch}"`;
@@ -28,6 +30,8 @@ async function call<T>(method: string, path: string, body?: unknown, ifMatch?: n
 
 export const get = <T>(path: string): Promise<T> => call<T>("GET", path);
 export const post = <T>(path: string, body: unknown, ifMatch?: number): Promise<T> => call<T>("POST", path, body, ifMatch);
+/** A one-time link that signs this browser in as the token's owner. */
+export const signInLink = (token: string): Promise<{ path: string }> => call("POST", api.links, {}, undefined, token);
 export const remove = (path: string): Promise<void> => call<void>("DELETE", path);
 /** The items of a list's first page. */
 export const list = async <T>(path: string): Promise<T[]> => (await get<{ items: T[] }>(path)).items;

@@ -29,11 +29,31 @@ export class UsageChart extends LitElement {
         width: 100%;
         min-height: 240px;
       }
+      .legend {
+        display: flex;
+        gap: 1.5rem;
+        justify-content: center;
+        margin: 0.25rem 0 0;
+      }
+      .legend span::before {
+        content: "";
+        display: inline-block;
+        width: 0.75rem;
+        height: 0.75rem;
+        margin-right: 0.4rem;
+        border: 1px solid var(--muted);
+        background: var(--bar);
+      }
+      .legend .used::before {
+        border-color: var(--accent);
+        background: var(--accent);
+      }
     `,
   ];
 
   override render() {
-    return html`<div class="plot" role="img" aria-label=${msg("各部门主机配额使用图，数据同下表", { id: "chart-label" })}></div>`;
+    return html`<div class="plot" role="img" aria-label=${msg("各部门主机配额使用图，数据同下表", { id: "chart-label" })}></div>
+      <p class="legend"><span class="used">${msg("已用", { id: "used" })}</span><span>${msg("上限", { id: "limit" })}</span></p>`;
   }
   override updated(): void {
     this.#draw();
@@ -62,7 +82,7 @@ export class UsageChart extends LitElement {
         width: this.clientWidth || 800,
         height: 240,
         cursor: { show: false },
-        legend: { live: false },
+        legend: { show: false },
         scales: { x: { time: false, range: [-0.6, this.bars.length - 0.4] }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
         axes: [
           {

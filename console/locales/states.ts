@@ -46,3 +46,14 @@ const kinds: Record<string, () => string> = {
   retire: () => msg("回收", { id: "a-retire" }),
 };
 export const kindName = (kind: string): string => kinds[kind]?.() ?? kind;
+
+const dimensions: Record<string, () => string> = {
+  hosts: () => msg("主机", { id: "hosts" }),
+  vcpu: () => "vCPU",
+  memory_mib: () => msg("内存 MiB", { id: "d-memory" }),
+  "storage_gib:standard": () => msg("标准存储 GiB", { id: "d-standard" }),
+  "storage_gib:performance": () => msg("高性能存储 GiB", { id: "d-performance" }),
+  "storage_gib:capacity": () => msg("大容量存储 GiB", { id: "d-capacity" }),
+  backup_gib: () => msg("备份 GiB", { id: "d-backup" }),
+};
+export const dimensionName = (dimension: string): string => dimensions[dimension]?.() ?? dimension;

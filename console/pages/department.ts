@@ -5,8 +5,9 @@ import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
 import type { Host, Volume } from "../../control-plane/contract/resources.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { get, list, post } from "../client/index.ts";
-import { bytes, percent, time } from "../format.ts";
+import { bytes, number, percent, time } from "../format.ts";
 import { getLocale } from "../locales/index.ts";
+import { dimensionName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
 import "../components/quota-bar.ts";
@@ -57,7 +58,7 @@ export class DepartmentPage extends Page {
     return html`<nav><a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a> › ${name}</nav>
       <h1>${name} <span class="muted">${usage.code}</span></h1>
       <div class="card bar">
-        ${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${one.dimension} <strong>${one.used + one.reserved}</strong> / ${one.limit}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .label=${one.dimension}></zy-quota-bar></div>`)}
+        ${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${dimensionName(one.dimension)} <strong>${number(one.used + one.reserved)}</strong> / ${number(one.limit!)}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .label=${dimensionName(one.dimension)}></zy-quota-bar></div>`)}
       </div>
       <div class="bar"><a href=${pages.newRequest(this.department)}>${msg("新建申请", { id: "new-request" })}</a></div>
       <h2>${msg("主机", { id: "hosts" })} (${this.#hosts.length})</h2>

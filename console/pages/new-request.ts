@@ -7,6 +7,8 @@ import type { Project } from "../../control-plane/contract/projects.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { get, list, post } from "../client/index.ts";
+import { number } from "../format.ts";
+import { dimensionName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { go } from "../router.ts";
 import { Page } from "./page.ts";
@@ -147,7 +149,7 @@ export class NewRequestPage extends Page {
                 ${
                   this.#usage.quota
                     .filter((one) => one.limit !== null)
-                    .map((one) => `${one.dimension} ${one.limit! - one.used - one.reserved}`)
+                    .map((one) => `${dimensionName(one.dimension)} ${number(one.limit! - one.used - one.reserved)}`)
                     .join(" · ") || "–"
                 }
               </p>`

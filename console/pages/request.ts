@@ -4,7 +4,7 @@ import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import { get, post } from "../client/index.ts";
 import { time } from "../format.ts";
-import { kindName } from "../locales/states.ts";
+import { dimensionName, kindName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
 import "../components/state-badge.ts";
@@ -56,6 +56,7 @@ export class RequestPage extends Page {
         <zy-state .state=${row.state}></zy-state> · ${msg("创建时间", { id: "created" })} ${time(row.createdAt)} ·
         <a href=${pages.department(row.department)}>${msg("部门", { id: "department" })}</a>${row.decisionReason ? html` · ${row.decisionReason}` : nothing}
       </p>
+      ${row.reason ? html`<p>${msg("理由", { id: "reason" })}: ${row.reason}</p>` : nothing}
       ${row.error ? html`<div class="error">${row.error.message}</div>` : nothing}
       ${row.state === "draft" ? html`<div class="bar"><button class="primary" @click=${() => this.#act("submit")}>${msg("提交", { id: "submit" })}</button></div>` : nothing}
       ${row.plan ? this.#plan(row) : nothing}
@@ -118,9 +119,9 @@ export class RequestPage extends Page {
         <p class="muted">${msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} · <code>${plan.hash.slice(0, 16)}</code></p>
         <p>
           ${msg("配额占用", { id: "charge" })}:
-          ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${one.dimension} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}
+          ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${dimensionName(one.dimension)} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}
         </p>
-        <details>
+        <details open>
           <summary>${plan.steps.length} ${msg("步", { id: "steps" })}</summary>
           <table>
             <tbody>

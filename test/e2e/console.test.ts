@@ -1,0 +1,187 @@
+/** The console as people meet it: in Chromium, against a control plane that really runs, with real hosts. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Client } from "../../control-plane/cli/client.ts";
+import { TestPlane } from "../setup/control-plane.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const pictures = join(root, ".cache/screenshots");
+const axe = join(root, "node_modules/axe-core/axe.min.js");
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+describe("the console, in Chromium on a real control plane", () => {
+  const plane = new TestPlane();
+  const outside: string[] = [];
+  const complaints: string[] = [];
+  let browser: Browser;
+  let applicant: Page;
+  let approver: Page;
+  let requestPath = "";
+
+  /** A browser of one person's own, signed in by a one-time link. */
+  async function signIn(client: Client, locale: string): Promise<Page> {
+    const context: BrowserContext = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    page.on("request", (request) => {
+      if (!request.url().startsWith(plane.operations.url) && !/^(data|blob):/.test(request.url())) outside.push(request.url());
+    });
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => {
+      if (/Content Security Policy/.test(message.text())) complaints.push(message.text());
+    });
+    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
+    await page.goto(path);
+    return page;
+  }
+  const picture = (page: Page, name: string) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+  /** What axe finds on the page as it stands. */
+  async function violations(page: Page): Promise<string[]> {
+    // By the protocol, not by a tag: the page's policy stays as strict as it is.
+    const session = await page.context().newCDPSession(page);
+    await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
+    const { result } = await session.send("Runtime.evaluate", {
+      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
+      awaitPromise: true,
+      returnByValue: true,
+    });
+    await session.detach();
+    return JSON.parse(result.value as string) as string[];
+  }
+
+  beforeAll(async () => {
+    mkdirSync(pictures, { recursive: true });
+    await plane.start();
+    await plane.fill();
+    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+    applicant = await signIn(plane.applicant, "zh-CN");
+    approver = await signIn(plane.operations, "zh-CN");
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await plane.remove();
+  });
+
+  it("asks a stranger to sign in, and shows nothing else", async () => {
+    const context = await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN" });
+    const page = await context.newPage();
+    await page.goto("/");
+    await page.getByRole("heading", { name: "请登录" }).waitFor();
+    expect(await page.getByRole("table").count()).toBe(0);
+    expect(await violations(page)).toEqual([]);
+    await page.getByLabel("或使用令牌").fill("no-such-token");
+    await page.getByRole("button", { name: "登录" }).click();
+    await page.getByText("令牌无效或已过期。").waitFor();
+    await page.getByLabel("或使用令牌").fill(readFileSync(join(plane.data, "operator.token"), "utf8"));
+    await page.getByRole("button", { name: "登录" }).click();
+    await page.getByRole("heading", { name: "用量与配额" }).waitFor();
+    await context.close();
+  });
+
+  it("opens by a one-time link on usage, and the tree opens with its state in the address", async () => {
+    await approver.getByRole("row", { name: /部门1/ }).waitFor();
+    expect(await approver.getByRole("row", { name: /部门2/ }).count()).toBe(0);
+    await approver.getByRole("button", { name: "展开 部门1" }).click();
+    await approver.getByRole("row", { name: /部门2/ }).waitFor();
+    expect(new URL(approver.url()).searchParams.get("open")).toContain("bureau");
+    await approver.reload();
+    await approver.getByRole("row", { name: /部门2/ }).waitFor();
+    expect(await violations(approver)).toEqual([]);
+    await picture(approver, "usage-zh");
+  });
+
+  it("opens and closes the tree by keyboard alone", async () => {
+    await approver.getByRole("button", { name: "收起 部门1" }).focus();
+    await approver.keyboard.press("Enter");
+    await approver.getByRole("row", { name: /部门2/ }).waitFor({ state: "detached" });
+    await approver.keyboard.press("Space");
+    await approver.getByRole("row", { name: /部门2/ }).waitFor();
+  });
+
+  it("switches its language, and the page's lang with it", async () => {
+    await approver.getByRole("button", { name: "English" }).click();
+    await approver.getByRole("heading", { name: "Usage and quotas" }).waitFor();
+    expect(await approver.evaluate("document.documentElement.lang")).toBe("en");
+    await picture(approver, "usage-en");
+    await approver.getByRole("button", { name: "中文" }).click();
+    await approver.getByRole("heading", { name: "用量与配额" }).waitFor();
+    expect(await approver.evaluate("document.documentElement.lang")).toBe("zh-CN");
+  });
+
+  it("takes a request, and keeps what was typed where it is refused", async () => {
+    await applicant.getByRole("link", { name: "新建申请" }).first().click();
+    await applicant.getByLabel("业务系统").waitFor();
+    expect(await violations(applicant)).toEqual([]);
+    await applicant.getByLabel("事项").fill("门户网站");
+    await applicant.locator("input[name=name]").fill("portal");
+    await applicant.locator("input[name=count]").fill("45");
+    await applicant.getByRole("button", { name: "提交" }).click();
+    await applicant.getByRole("alert").waitFor();
+    expect(await applicant.getByLabel("事项").inputValue()).toBe("门户网站");
+    await applicant.getByText("超出配额").waitFor();
+    await picture(applicant, "new-request-refused");
+    await applicant.locator("input[name=count]").fill("1");
+    await applicant.getByRole("button", { name: "提交" }).click();
+    await applicant.waitForURL(/\/requests\/req_/);
+    requestPath = new URL(applicant.url()).pathname;
+    // The plan comes by itself: nothing is reloaded.
+    await applicant.getByRole("heading", { name: "变更方案" }).waitFor();
+    expect(await violations(applicant)).toEqual([]);
+  });
+
+  it("does not let its author decide", async () => {
+    expect(await applicant.getByRole("button", { name: "批准此方案" }).isDisabled()).toBe(true);
+    await applicant.getByText("只有运维管理人员可以审批。").waitFor();
+  });
+
+  it("shows the plan to the approver, who approves it; the applicant sees it become active live", async () => {
+    await approver.getByRole("navigation", { name: "主导航" }).getByRole("link", { name: "申请", exact: true }).click();
+    await approver
+      .getByRole("row", { name: /门户网站/ })
+      .getByRole("link")
+      .click();
+    await approver.waitForURL(`**${requestPath}`);
+    await approver.getByText(/主机 \+1/).waitFor();
+    expect(await violations(approver)).toEqual([]);
+    await picture(approver, "request-planned");
+    await approver.getByRole("button", { name: "批准此方案" }).click();
+    await applicant.getByText("已完成").first().waitFor({ timeout: 60_000 });
+    await picture(applicant, "request-active");
+  });
+
+  it("shows the department's host running", async () => {
+    await applicant.locator("main").getByRole("link", { name: "部门", exact: true }).click();
+    await applicant.getByRole("row", { name: /portal.*运行中/ }).waitFor();
+    expect(await violations(applicant)).toEqual([]);
+    await picture(applicant, "department");
+  });
+
+  it("is whole in the dark and at the width of a telephone", async () => {
+    await applicant.emulateMedia({ colorScheme: "dark" });
+    await applicant.setViewportSize({ width: 320, height: 800 });
+    expect(await violations(applicant)).toEqual([]);
+    expect(await applicant.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    await picture(applicant, "department-dark-narrow");
+    await applicant.setViewportSize({ width: 1280, height: 900 });
+    await applicant.goto("/");
+    await applicant.getByRole("heading", { name: "用量与配额" }).waitFor();
+    await applicant.getByRole("table").waitFor();
+    expect(await violations(applicant)).toEqual([]);
+    await picture(applicant, "usage-dark");
+  });
+
+  it("asks nothing of the outside, and offends neither its policy nor its own code", () => {
+    expect(outside).toEqual([]);
+    expect(complaints).toEqual([]);
+  });
+});

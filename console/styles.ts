@@ -58,6 +58,21 @@ export const shared = css`
     color: var(--muted);
     font-weight: 600;
   }
+  th[scope="row"] {
+    color: var(--text);
+  }
+  .card > :first-child {
+    margin-top: 0;
+  }
+  .card > :last-child {
+    margin-bottom: 0;
+  }
+  .card > label + .bar {
+    margin-top: 0.75rem;
+  }
+  [hidden] {
+    display: none !important;
+  }
   th.n,
   td.n {
     text-align: right;

@@ -10,6 +10,7 @@ import { getLocale } from "../locales/index.ts";
 import { dimensionName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
+import "../components/command-line.ts";
 import "../components/quota-bar.ts";
 import "../components/state-badge.ts";
 
@@ -177,7 +178,7 @@ export class DepartmentPage extends Page {
         }
       </div>
       ${this.#restoring ? this.#confirm(this.#restoring) : nothing}
-      <p class="muted"><code>zhengyun hosts list --department ${usage.code}</code></p>`;
+      <zy-command .command=${`zhengyun hosts list --department ${usage.code}`}></zy-command>`;
   }
 
   #confirm(backup: Backup) {

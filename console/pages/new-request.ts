@@ -8,12 +8,23 @@ import type { Request } from "../../control-plane/contract/requests.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { get, list, post } from "../client/index.ts";
 import { number } from "../format.ts";
-import { dimensionName } from "../locales/states.ts";
+import { dimensionName, kindName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { go } from "../router.ts";
 import { Page } from "./page.ts";
+import "../components/command-line.ts";
 
 type Offer = z.infer<typeof Catalogue>;
+
+interface Answers {
+  application: string;
+  project: string;
+  title: string;
+  reason: string;
+  items: { action: string; kind: string; spec: Record<string, unknown> }[];
+}
+const text = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+const empty = (value: unknown) => value === "" || (Array.isArray(value) && value.length === 0);
 
 /** A request for hosts, with a volume and a nightly backup where wanted. What is left of the quota stands beside it. */
 export class NewRequestPage extends Page {
@@ -24,6 +35,7 @@ export class NewRequestPage extends Page {
   #projects: Project[] = [];
   #usage: DepartmentUsage | undefined;
   #application = "";
+  #checking: Answers | undefined;
 
   override async load(): Promise<void> {
     [this.#offer, this.#applications] = await Promise.all([get<Offer>(api.catalogue), list<Application>(api.applications(this.department || undefined))]);
@@ -45,9 +57,8 @@ export class NewRequestPage extends Page {
     this.requestUpdate();
   }
 
-  async #send(event: SubmitEvent): Promise<void> {
-    event.preventDefault();
-    const values = new FormData(event.target as HTMLFormElement);
+  #answers(form: HTMLFormElement): Answers {
+    const values = new FormData(form);
     const field = (name: string) => {
       const value = values.get(name);
       return typeof value === "string" ? value.trim() : "";
@@ -64,7 +75,7 @@ export class NewRequestPage extends Page {
       .filter(Boolean)
       .map((port) => ({ protocol: "tcp", port: Number(port) }));
     const size = Number(field("size") || "0");
-    const items: unknown[] = names.map((name) => ({
+    const items: Answers["items"] = names.map((name) => ({
       action: "create",
       kind: "host",
       spec: { name, flavour: field("flavour"), image: field("image"), sshKeys: lines("sshKeys"), addresses: lines("addresses"), ports },
@@ -77,9 +88,16 @@ export class NewRequestPage extends Page {
       );
       if (values.get("backup")) items.push({ action: "create", kind: "backup-policy", spec: { name: `${volume}-nightly`, volume } });
     }
-    const body = { application: this.#application, project: field("project"), title: field("title"), reason: field("reason"), items };
+    return { application: this.#application, project: field("project"), title: field("title"), reason: field("reason"), items };
+  }
+  /** Answers are looked at once more before they are sent; the form stays as it was filled. */
+  #check(answers: Answers | undefined): void {
+    this.#checking = answers;
+    this.requestUpdate();
+  }
+  async #send(answers: Answers): Promise<void> {
     await this.attempt(async () => {
-      const made = await post<Request>(api.requests(), body);
+      const made = await post<Request>(api.requests(), answers);
       go(pages.request(made.id));
     });
   }
@@ -90,7 +108,14 @@ export class NewRequestPage extends Page {
         <p>${msg("还没有业务系统，请联系运维管理人员登记。", { id: "no-applications" })}</p>`;
     const option = (value: string, text: string) => html`<option value=${value}>${text}</option>`;
     return html`<h1>${msg("新建申请", { id: "new-request" })}</h1>
-      <form class="card" @submit=${(event: SubmitEvent) => this.#send(event)}>
+      <form
+        class="card"
+        ?hidden=${this.#checking !== undefined}
+        @submit=${(event: SubmitEvent) => {
+          event.preventDefault();
+          this.#check(this.#answers(event.target as HTMLFormElement));
+        }}
+      >
         <div class="bar">
           <label
             >${msg("业务系统", { id: "application" })}<select
@@ -155,10 +180,43 @@ export class NewRequestPage extends Page {
               </p>`
             : nothing
         }
-        <button class="primary" ?disabled=${this.#projects.length === 0}>${msg("提交", { id: "submit" })}</button>
+        <button class="primary" ?disabled=${this.#projects.length === 0}>${msg("核对", { id: "check" })}</button>
         ${this.#projects.length === 0 ? html`<span class="warn">${msg("该部门没有已立项或运维中的项目。", { id: "no-project" })}</span>` : nothing}
       </form>
-      <p class="muted"><code>zhengyun requests create FILE</code></p>`;
+      ${this.#checking ? this.#confirm(this.#checking) : nothing}
+      <zy-command .command=${"zhengyun requests create FILE"}></zy-command>`;
+  }
+
+  #confirm(answers: Answers) {
+    return html`<section class="card" aria-label=${msg("核对", { id: "check" })}>
+      <h2>${msg("核对后提交", { id: "check-title" })}</h2>
+      <p>${answers.title}${answers.reason ? html` · ${answers.reason}` : nothing}</p>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">${msg("类型", { id: "kind" })}</th>
+            <th scope="col">${msg("规格", { id: "specification" })}</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${answers.items.map(
+            ({ kind, spec }) =>
+              html`<tr>
+                <th scope="row">${kindName(kind)}</th>
+                <td>
+                  ${Object.entries(spec)
+                    .filter(([, value]) => !empty(value))
+                    .map(([key, value]) => html`<div>${key}: ${text(value)}</div>`)}
+                </td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+      <div class="bar">
+        <button class="primary" @click=${() => this.#send(answers)}>${msg("提交", { id: "submit" })}</button>
+        <button @click=${() => this.#check(undefined)}>${msg("返回修改", { id: "back" })}</button>
+      </div>
+    </section>`;
   }
 }
 customElements.define("zy-new-request-page", NewRequestPage);

@@ -7,6 +7,7 @@ import { time } from "../format.ts";
 import { dimensionName, kindName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
+import "../components/command-line.ts";
 import "../components/state-badge.ts";
 
 const text = (value: unknown) => (value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value));
@@ -109,7 +110,7 @@ export class RequestPage extends Page {
           </tbody>
         </table>
       </div>
-      <p class="muted"><code>zhengyun requests show ${row.id}</code></p>`;
+      <zy-command .command=${`zhengyun requests show ${row.id}`}></zy-command>`;
   }
 
   #plan({ plan }: Request) {

@@ -7,6 +7,7 @@ import { time } from "../format.ts";
 import { stateName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
+import "../components/command-line.ts";
 import "../components/state-badge.ts";
 
 const tabs = ["planned", "submitted", "waiting", "applying", "active", "failed", "rejected", "draft"];
@@ -63,7 +64,7 @@ export class RequestsPage extends Page {
               </table>`
         }
       </div>
-      <p class="muted"><code>zhengyun requests list --state ${now}</code></p>`;
+      <zy-command .command=${`zhengyun requests list --state ${now}`}></zy-command>`;
   }
 }
 customElements.define("zy-requests-page", RequestsPage);

@@ -8,6 +8,7 @@ import { getLocale } from "../locales/index.ts";
 import { api, pages } from "../paths.ts";
 import { go } from "../router.ts";
 import { Page } from "./page.ts";
+import "../components/command-line.ts";
 import "../components/quota-bar.ts";
 import "../components/usage-chart.ts";
 
@@ -114,7 +115,7 @@ export class UsagePage extends Page {
           </tbody>
         </table>
       </div>
-      <p class="muted"><code>zhengyun usage --depth 1</code></p>`;
+      <zy-command .command=${"zhengyun usage --depth 1"}></zy-command>`;
   }
 
   #row(row: DepartmentUsage, level: number) {

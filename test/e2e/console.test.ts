@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Client } from "../../control-plane/cli/client.ts";
+import type { Restore } from "../../control-plane/contract/backups.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -125,12 +126,19 @@ describe("the console, in Chromium on a real control plane", () => {
     await applicant.getByLabel("事项").fill("门户网站");
     await applicant.locator("input[name=name]").fill("portal");
     await applicant.locator("input[name=count]").fill("45");
+    await applicant.locator("input[name=size]").fill("1");
+    await applicant.getByRole("button", { name: "核对" }).click();
+    await applicant.getByText("核对后提交").waitFor();
+    expect(await violations(applicant)).toEqual([]);
     await applicant.getByRole("button", { name: "提交" }).click();
     await applicant.getByRole("alert").waitFor();
+    await applicant.getByRole("button", { name: "返回修改" }).click();
     expect(await applicant.getByLabel("事项").inputValue()).toBe("门户网站");
     await applicant.getByText("超出配额").waitFor();
     await picture(applicant, "new-request-refused");
     await applicant.locator("input[name=count]").fill("1");
+    await applicant.getByRole("button", { name: "核对" }).click();
+    await picture(applicant, "new-request-check");
     await applicant.getByRole("button", { name: "提交" }).click();
     await applicant.waitForURL(/\/requests\/req_/);
     requestPath = new URL(applicant.url()).pathname;
@@ -164,6 +172,26 @@ describe("the console, in Chromium on a real control plane", () => {
     await applicant.getByRole("row", { name: /portal.*运行中/ }).waitFor();
     expect(await violations(applicant)).toEqual([]);
     await picture(applicant, "department");
+  });
+
+  it("backs a volume up, and restores it only when its name is typed", async () => {
+    await applicant
+      .getByRole("row", { name: /portal-data/ })
+      .getByRole("button", { name: "立即备份" })
+      .click();
+    await applicant
+      .getByRole("row", { name: /portal-data.*完成/ })
+      .getByRole("button", { name: "恢复…" })
+      .click();
+    const dialog = applicant.getByRole("alertdialog");
+    expect(await dialog.getByRole("button", { name: "替换内容" }).isDisabled()).toBe(true);
+    await dialog.getByLabel("名称").fill("portal-data");
+    await picture(applicant, "restore");
+    await dialog.getByRole("button", { name: "替换内容" }).click();
+    await dialog.waitFor({ state: "detached" });
+    await expect
+      .poll(async () => (await plane.applicant.get<{ items: Restore[] }>("/api/v1/restores")).items.map((one) => one.state), { timeout: 20_000 })
+      .toEqual(["complete"]);
   });
 
   it("is whole in the dark and at the width of a telephone", async () => {

@@ -1,10 +1,11 @@
-/** Starts the workers of every queue, and at the start enqueues anew what a kill left undone. */
+/** Starts the workers of every queue, after what a kill left undone was enqueued anew. */
 import type { Job, PgBoss } from "pg-boss";
 import { applyDepartment } from "./apply.ts";
 import { runBackup, runRestore } from "./backup.ts";
-import { change, type JobContext } from "./context.ts";
+import type { JobContext } from "./context.ts";
 import { planRequest } from "./plan.ts";
 import type { JobData, QueueName } from "./queue.ts";
+import { resume } from "./resume.ts";
 import { runStackOperation } from "./stack-operation.ts";
 import { ticks } from "./ticks.ts";
 
@@ -42,32 +43,4 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
       },
     );
   }
-}
-
-/** The database says what is under way: whatever a kill took from the queue is put there again. */
-async function resume(context: JobContext): Promise<void> {
-  const [requests, backups, restores, looks] = await Promise.all([
-    context.db.selectFrom("requests").select(["id", "department_id", "state"]).where("state", "in", ["submitted", "approved", "applying"]).execute(),
-    context.db.selectFrom("backups").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
-    context.db.selectFrom("restores").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
-    context.db.selectFrom("stack_operations").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
-  ]);
-  const failed = await context.db
-    .selectFrom("quota_charges as c")
-    .innerJoin("resources as r", "r.id", "c.resource_id")
-    .select("r.department_id")
-    .distinct()
-    .where("r.phase", "=", "failed")
-    .where("c.state", "<>", "released")
-    .execute();
-  await change(context, async (tx) => {
-    for (const request of requests.filter((one) => one.state === "submitted")) await context.queue.plan(tx, request.id);
-    const departments = new Set([...requests.filter((one) => one.state !== "submitted"), ...failed].map((one) => one.department_id));
-    for (const departmentId of departments) await context.queue.apply(tx, departmentId);
-    for (const one of backups) await context.queue.backup(tx, one.id, one.department_id);
-    for (const one of restores) await context.queue.restore(tx, one.id, one.department_id);
-    for (const one of looks) await context.queue.stackOperation(tx, one.id, one.department_id);
-  });
-  const count = requests.length + backups.length + restores.length;
-  if (count > 0) context.log.info({ requests: requests.length, backups: backups.length, restores: restores.length }, "resuming what was under way");
 }

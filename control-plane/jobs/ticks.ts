@@ -5,6 +5,7 @@ import { requestBackup } from "../store/backups.ts";
 import { appendEvent } from "../store/events.ts";
 import { expireReservations, retryWaiting } from "../store/requests.ts";
 import { change, type JobContext } from "./context.ts";
+import { resume } from "./resume.ts";
 
 /** When a policy is due next after a moment. @throws for a schedule that is none */
 export function nextDue(policy: Pick<BackupPolicySpec, "schedule" | "timezone">, after: Date): Date {
@@ -84,4 +85,10 @@ async function housekeeping(context: JobContext): Promise<void> {
   });
 }
 
-export const ticks: Record<string, (context: JobContext) => Promise<void>> = { "backups-due": backupsDue, waiting, "quota-check": quotaCheck, housekeeping };
+export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
+  "backups-due": backupsDue,
+  waiting,
+  "quota-check": quotaCheck,
+  unfinished: resume,
+  housekeeping,
+};

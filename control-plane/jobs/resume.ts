@@ -1,0 +1,33 @@
+/** What is under way is on the queue. */
+import { change, type JobContext } from "./context.ts";
+
+/**
+ * The database says what is under way: whatever a kill took from the queue, or was given up after its last retry, is put there again.
+ * At the start, and from time to time; what waits or runs already is not doubled, since each has its key.
+ */
+export async function resume(context: JobContext): Promise<void> {
+  const [requests, backups, restores, looks] = await Promise.all([
+    context.db.selectFrom("requests").select(["id", "department_id", "state"]).where("state", "in", ["submitted", "approved", "applying"]).execute(),
+    context.db.selectFrom("backups").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
+    context.db.selectFrom("restores").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
+    context.db.selectFrom("stack_operations").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
+  ]);
+  const failed = await context.db
+    .selectFrom("quota_charges as c")
+    .innerJoin("resources as r", "r.id", "c.resource_id")
+    .select("r.department_id")
+    .distinct()
+    .where("r.phase", "=", "failed")
+    .where("c.state", "<>", "released")
+    .execute();
+  await change(context, async (tx) => {
+    for (const request of requests.filter((one) => one.state === "submitted")) await context.queue.plan(tx, request.id);
+    const departments = new Set([...requests.filter((one) => one.state !== "submitted"), ...failed].map((one) => one.department_id));
+    for (const departmentId of departments) await context.queue.apply(tx, departmentId);
+    for (const one of backups) await context.queue.backup(tx, one.id, one.department_id);
+    for (const one of restores) await context.queue.restore(tx, one.id, one.department_id);
+    for (const one of looks) await context.queue.stackOperation(tx, one.id, one.department_id);
+  });
+  const count = requests.length + backups.length + restores.length;
+  if (count > 0) context.log.info({ requests: requests.length, backups: backups.length, restores: restores.length }, "resuming what was under way");
+}

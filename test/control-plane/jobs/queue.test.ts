@@ -1,0 +1,57 @@
+import type { PgBoss } from "pg-boss";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { waitFor } from "../../../control-plane/cli/wait.ts";
+import { createQueue, type JobData, openBoss } from "../../../control-plane/jobs/queue.ts";
+import type { OpenDatabase } from "../../../control-plane/store/database.ts";
+import { engines, openEmpty } from "../../setup/databases.ts";
+
+describe.each(engines)("the queue, on %s", (engine) => {
+  let opened: OpenDatabase;
+  let boss: PgBoss;
+  const began: string[] = [];
+  const running = new Map<string, () => void>();
+  const complaints: unknown[] = [];
+  beforeAll(async () => {
+    opened = await openEmpty(engine);
+    boss = await openBoss(opened, (error) => complaints.push(error));
+    await boss.work<JobData>("apply", { batchSize: 1, localConcurrency: 2, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2 }, async ([job]) => {
+      began.push(job!.data.id);
+      await new Promise<void>((resolve) => running.set(job!.data.id, resolve));
+    });
+  });
+  afterAll(async () => {
+    for (const end of running.values()) end();
+    await boss.stop({ graceful: true, timeout: 5000 });
+    await opened.close();
+  });
+  const apply = (id: string) => opened.db.transaction().execute((tx) => createQueue(boss).apply(tx, id));
+  const begins = (...ids: string[]) =>
+    waitFor(
+      async () => [...began],
+      (seen) => seen.length >= ids.length,
+      { timeoutMs: 15_000, intervalMs: 20 },
+    ).then((seen) => expect(seen).toEqual(ids));
+
+  it("keeps a department to one job at a time, holds up no other, and loses no wish that came meanwhile", async () => {
+    await apply("a");
+    await begins("a");
+    await apply("a");
+    await apply("a");
+    await apply("b");
+    await begins("a", "b");
+    running.get("a")!();
+    await begins("a", "b", "a");
+    expect(complaints).toEqual([]);
+  });
+
+  it("takes nothing from a transaction that does not commit", async () => {
+    const count = async () => (await boss.getQueueStats("apply")).queuedCount;
+    const before = await count();
+    const failing = opened.db.transaction().execute(async (tx) => {
+      await createQueue(boss).apply(tx, "never");
+      throw new Error("no commit");
+    });
+    await expect(failing).rejects.toThrow("no commit");
+    expect(await count()).toBe(before);
+  });
+});

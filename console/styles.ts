@@ -31,7 +31,7 @@ export const shared = css`
     display: flex;
     flex-wrap: wrap;
     gap: 0.75rem;
-    align-items: center;
+    align-items: end;
     margin-bottom: 0.75rem;
   }
   .muted {
@@ -67,6 +67,7 @@ export const shared = css`
   .card > :last-child {
     margin-bottom: 0;
   }
+  .card > table + .bar,
   .card > label + .bar {
     margin-top: 0.75rem;
   }

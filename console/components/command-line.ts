@@ -19,6 +19,10 @@ export class CommandLine extends LitElement {
         gap: 0.5rem;
         align-items: center;
       }
+      .link {
+        min-height: 1.5rem;
+        padding: 0 0.5rem;
+      }
       code {
         overflow-wrap: anywhere;
       }
@@ -38,7 +42,7 @@ export class CommandLine extends LitElement {
   }
   override render() {
     // A browser lends its clipboard only to https and to this machine.
-    const copy = navigator.clipboard ? html`<button class="plain" @click=${() => this.#copy()}>⧉ ${msg("复制命令", { id: "copy" })}</button>` : nothing;
+    const copy = navigator.clipboard ? html`<button class="link" @click=${() => this.#copy()}>${msg("复制命令", { id: "copy" })}</button>` : nothing;
     return html`<p class="muted">
       <code>${this.command}</code>${copy}<span role="status">${this.#copied ? `✓ ${msg("已复制", { id: "copied" })}` : nothing}</span>
     </p>`;

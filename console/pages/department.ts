@@ -2,7 +2,8 @@ import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
-import type { Host, Volume } from "../../control-plane/contract/resources.ts";
+import type { Request } from "../../control-plane/contract/requests.ts";
+import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/resources.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { get, list, post } from "../client/index.ts";
 import { bytes, number, percent, time } from "../format.ts";
@@ -22,20 +23,26 @@ export class DepartmentPage extends Page {
   #hosts: Host[] = [];
   #volumes: Volume[] = [];
   #backups: Backup[] = [];
+  #policies: BackupPolicy[] = [];
+  #requests: Request[] = [];
   #restoring: Backup | undefined;
   #typed = "";
 
   override async load(): Promise<void> {
-    const [usage, hosts, volumes, backups] = await Promise.all([
+    const [usage, hosts, volumes, backups, policies, requests] = await Promise.all([
       get<{ items: DepartmentUsage[] }>(api.usage({ department: this.department, depth: "0" })),
       list<Host>(api.held("hosts", this.department)),
       list<Volume>(api.held("volumes", this.department)),
       list<Backup>(api.held("backups", this.department)),
+      list<BackupPolicy>(api.held("backup-policies", this.department)),
+      list<Request>(api.requests({ department: this.department })),
     ]);
     this.#usage = usage.items[0];
     this.#hosts = hosts;
     this.#volumes = volumes;
     this.#backups = backups;
+    this.#policies = policies;
+    this.#requests = requests;
   }
   override concerns(event: Happened): boolean {
     return event.department === this.department;
@@ -177,8 +184,69 @@ export class DepartmentPage extends Page {
               </table>`
         }
       </div>
+      ${this.#policies.length > 0 ? this.#policyTable() : nothing} ${this.#requests.length > 0 ? this.#requestTable() : nothing}
       ${this.#restoring ? this.#confirm(this.#restoring) : nothing}
       <zy-command .command=${`zhengyun hosts list --department ${usage.code}`}></zy-command>`;
+  }
+
+  #policyTable() {
+    return html`<h2>${msg("备份策略", { id: "k-policy" })} (${this.#policies.length})</h2>
+      <div class="card" tabindex="0">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">${msg("名称", { id: "name" })}</th>
+              <th scope="col">${msg("状态", { id: "state" })}</th>
+              <th scope="col">${msg("存储卷", { id: "k-volume" })}</th>
+              <th scope="col">${msg("计划", { id: "schedule" })}</th>
+              <th scope="col" class="n">${msg("保留份数", { id: "keep" })}</th>
+              <th scope="col">${msg("下次备份", { id: "next-due" })}</th>
+              <th scope="col">${msg("最近成功", { id: "last-success" })}</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${this.#policies.map(
+              (policy) =>
+                html`<tr>
+                  <th scope="row">${policy.name}</th>
+                  <td><zy-state .state=${policy.phase}></zy-state></td>
+                  <td>${policy.volumeName}</td>
+                  <td><code>${policy.schedule}</code> ${policy.timezone}</td>
+                  <td class="n">${policy.keep}</td>
+                  <td>${time(policy.nextDueAt)}</td>
+                  <td>${time(policy.lastSuccessAt)}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>`;
+  }
+
+  #requestTable() {
+    return html`<h2>${msg("申请", { id: "requests" })}</h2>
+      <div class="card" tabindex="0">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">${msg("编号", { id: "number" })}</th>
+              <th scope="col">${msg("事项", { id: "title" })}</th>
+              <th scope="col">${msg("状态", { id: "state" })}</th>
+              <th scope="col">${msg("创建时间", { id: "created" })}</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${this.#requests.map(
+              (row) =>
+                html`<tr>
+                  <th scope="row"><a href=${pages.request(row.id)}>${row.number}</a></th>
+                  <td>${row.title}</td>
+                  <td><zy-state .state=${row.state}></zy-state></td>
+                  <td>${time(row.createdAt)}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>`;
   }
 
   #confirm(backup: Backup) {

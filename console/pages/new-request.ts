@@ -93,6 +93,7 @@ export class NewRequestPage extends Page {
   /** Answers are looked at once more before they are sent; the form stays as it was filled. */
   #check(answers: Answers | undefined): void {
     this.#checking = answers;
+    if (answers) this.problem = undefined;
     this.requestUpdate();
   }
   async #send(answers: Answers): Promise<void> {

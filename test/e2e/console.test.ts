@@ -127,6 +127,7 @@ describe("the console, in Chromium on a real control plane", () => {
     await applicant.locator("input[name=name]").fill("portal");
     await applicant.locator("input[name=count]").fill("45");
     await applicant.locator("input[name=size]").fill("1");
+    await applicant.getByLabel("每日备份").check();
     await applicant.getByRole("button", { name: "核对" }).click();
     await applicant.getByText("核对后提交").waitFor();
     expect(await violations(applicant)).toEqual([]);
@@ -170,6 +171,8 @@ describe("the console, in Chromium on a real control plane", () => {
   it("shows the department's host running", async () => {
     await applicant.locator("main").getByRole("link", { name: "部门", exact: true }).click();
     await applicant.getByRole("row", { name: /portal.*运行中/ }).waitFor();
+    await applicant.getByRole("row", { name: /portal-data-nightly.*0 2 \* \* \*/ }).waitFor();
+    await applicant.getByRole("row", { name: /门户网站.*已完成/ }).waitFor();
     expect(await violations(applicant)).toEqual([]);
     await picture(applicant, "department");
   });

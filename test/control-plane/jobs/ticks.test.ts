@@ -1,0 +1,97 @@
+import pino from "pino";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { JobContext } from "../../../control-plane/jobs/context.ts";
+import { nextDue, ticks } from "../../../control-plane/jobs/ticks.ts";
+import type { OpenDatabase } from "../../../control-plane/store/database.ts";
+import { engines, openEmpty } from "../../setup/databases.ts";
+import { host, openBooks, smallCity, volume } from "../../setup/small-city.ts";
+
+describe("when a policy is due", () => {
+  const nightly = { schedule: "30 2 * * *", timezone: "Europe/Berlin" };
+  const due = (after: string) => nextDue(nightly, new Date(after)).toISOString();
+
+  it("is by the clock of its own time zone", () => {
+    expect(nextDue({ schedule: "0 1 * * *", timezone: "Asia/Shanghai" }, new Date("2026-11-23T00:00:00Z")).toISOString()).toBe("2026-11-23T17:00:00.000Z");
+  });
+  it("comes once in a night whose hour exists twice", () => {
+    const first = due("2026-10-24T12:00:00Z");
+    expect(first).toBe("2026-10-25T00:30:00.000Z");
+    expect(due(first)).toBe("2026-10-26T01:30:00.000Z");
+  });
+  it("comes also in a night whose hour does not exist", () => {
+    expect(due("2026-03-28T12:00:00Z").slice(0, 10)).toBe("2026-03-29");
+  });
+});
+
+describe.each(engines)("ticks, on %s", (engine) => {
+  let opened: OpenDatabase;
+  let books: ReturnType<typeof openBooks>;
+  let clock = new Date();
+  const enqueued: string[] = [];
+  const keep = (job: string) => async (_tx: unknown, id: string) => void enqueued.push(`${job} ${id}`);
+  const unused = () => {
+    throw new Error("a tick does no such thing");
+  };
+  let context: JobContext;
+  const later = (hours: number) => (clock = new Date(clock.getTime() + hours * 3_600_000));
+  beforeAll(async () => {
+    opened = await openEmpty(engine);
+    books = openBooks(opened.db);
+    await books.import(smallCity({ hosts: 60 }));
+    context = {
+      db: opened.db,
+      queue: { plan: keep("plan"), apply: keep("apply"), backup: keep("backup"), restore: keep("restore"), stackOperation: keep("stack-operation") },
+      log: pino({ level: "silent" }),
+      now: () => clock,
+      keys: { seal: (_: string, text: string) => text, unseal: (_: string, text: string) => text } as JobContext["keys"],
+      engine: { run: unused } as unknown as JobContext["engine"],
+      state: { issueOperationToken: unused } as unknown as JobContext["state"],
+      driver: unused,
+      observe: unused,
+    };
+  });
+  afterAll(() => opened.close());
+  const tick = async (name: string) => {
+    enqueued.length = 0;
+    await ticks[name]!(context);
+    return [...enqueued];
+  };
+  const department = async (code: string) => (await opened.db.selectFrom("departments").select("id").where("code", "=", code).executeTakeFirstOrThrow()).id;
+
+  it("take a backup that was due in a long sleep once, however often it was missed", async () => {
+    const office = await department("office");
+    await books.decide(await books.ask("office", [volume("data"), { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } }]));
+    await books.apply(office);
+    expect(await tick("backups-due"), "not before its first time").toEqual([]);
+    later(24 * 5);
+    expect(await tick("backups-due")).toHaveLength(1);
+    expect(await tick("backups-due"), "the next is tomorrow's").toEqual([]);
+    later(25);
+    expect(await tick("backups-due")).toHaveLength(1);
+    expect(await opened.db.selectFrom("backups").select("state").execute()).toEqual([{ state: "pending" }, { state: "pending" }]);
+  });
+
+  it("put on the queue whatever is under way, as a start does", async () => {
+    const asked = await books.ask("bureau", [host("asked")]);
+    await books.decide(await books.ask("city", [host("approved")]));
+    const found = await tick("unfinished");
+    expect(found).toContain(`plan ${asked.id}`);
+    expect(found).toContain(`apply ${await department("city")}`);
+    expect(found.filter((one) => one.startsWith("backup "))).toHaveLength(2);
+    expect(found).toHaveLength(4);
+  });
+
+  it("say once a day that a quota is nearly full", async () => {
+    const city = await department("city");
+    await opened.db.updateTable("quota_accounts").set({ limit_value: 1 }).where("department_id", "=", city).where("dimension", "=", "hosts").execute();
+    const said = async () => (await opened.db.selectFrom("events").select("data").where("type", "=", "quota.nearly-full").execute()).length;
+    await tick("quota-check");
+    const once = await said();
+    expect(once).toBe(1);
+    await tick("quota-check");
+    expect(await said()).toBe(1);
+    later(25);
+    await tick("quota-check");
+    expect(await said()).toBe(2);
+  });
+});

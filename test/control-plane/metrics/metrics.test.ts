@@ -1,0 +1,78 @@
+import { spawnSync } from "node:child_process";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createQueue, openBoss } from "../../../control-plane/jobs/queue.ts";
+import { createMetrics, type Metrics } from "../../../control-plane/metrics.ts";
+import type { OpenDatabase } from "../../../control-plane/store/database.ts";
+import { engines, openEmpty } from "../../setup/databases.ts";
+import { host, openBooks, volume } from "../../setup/small-city.ts";
+
+describe.each(engines)("metrics, on %s", (engine) => {
+  let opened: OpenDatabase;
+  let books: ReturnType<typeof openBooks>;
+  let metrics: Metrics;
+  let stop: () => Promise<void>;
+  let clock = new Date();
+  const seen = { hosts: new Map<string, { state: string; cpuSeconds: number; memoryBytes: number }>(), volumes: new Map<string, { usedBytes: number }>() };
+  const idOf = async (name: string) => (await opened.db.selectFrom("resources").select("id").where("name", "=", name).executeTakeFirstOrThrow()).id;
+  let office: string;
+  beforeAll(async () => {
+    opened = await openEmpty(engine);
+    books = openBooks(opened.db);
+    await books.import();
+    office = (await opened.db.selectFrom("departments").select("id").where("code", "=", "office").executeTakeFirstOrThrow()).id;
+    const boss = await openBoss(opened, () => {});
+    stop = () => boss.stop({ graceful: false });
+    metrics = createMetrics(opened.db, { hosts: () => seen.hosts, volumes: () => seen.volumes }, () => clock);
+    await books.decide(
+      await books.ask("office", [host("web"), host("db"), volume("data"), { action: "create", kind: "backup-policy", spec: { name: "p", volume: "data" } }]),
+    );
+    await books.apply(office);
+    await books.observe();
+    for (const name of ["web", "db"]) seen.hosts.set(await idOf(name), { state: "running", cpuSeconds: 1.5, memoryBytes: 1000 });
+    seen.volumes.set(await idOf("data"), { usedBytes: 4096 });
+    await opened.db.transaction().execute((tx) => createQueue(boss).apply(tx, office));
+    clock = new Date(Date.now() + 3_600_000);
+    metrics.request("GET", "/api/v1/hosts", 200, 0.01);
+    metrics.job("apply", "done", 1);
+  });
+  afterAll(async () => {
+    await stop();
+    await opened.close();
+  });
+  /** The value of one series; labels in any order. */
+  const value = async (name: string, labels: Record<string, string> = {}) => {
+    const lines = (await metrics.expose()).split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    const found = lines.filter((line) => Object.entries(labels).every(([key, one]) => line.includes(`${key}="${one}"`)));
+    return found.map((line) => Number(line.slice(line.lastIndexOf(" "))));
+  };
+
+  it("are what promtool accepts", async () => {
+    const { status, stdout, stderr } = spawnSync("promtool", ["check", "metrics"], { input: await metrics.expose(), encoding: "utf8" });
+    expect(stdout + stderr).toBe("");
+    expect(status).toBe(0);
+  });
+
+  it("give a department's figures, and its ancestors' quota", async () => {
+    expect(await value("zhengyun_department_hosts", { code: "office", state: "running" })).toEqual([2]);
+    for (const code of ["city", "bureau", "office"]) expect(await value("zhengyun_department_quota_used", { code, dimension: "hosts" })).toEqual([2]);
+    expect(await value("zhengyun_department_cpu_usage_seconds", { code: "office" })).toEqual([3]);
+    expect(await value("zhengyun_department_memory_usage_bytes", { code: "office" })).toEqual([2000]);
+    expect(await value("zhengyun_department_storage_usage_bytes", { code: "office" })).toEqual([4096]);
+    const [uptime] = await value("zhengyun_department_host_uptime_seconds_total", { code: "office" });
+    expect(uptime! / 7200).toBeCloseTo(1, 1);
+    const [age] = await value("zhengyun_department_backup_age_seconds", { code: "office" });
+    expect(age! / 3600).toBeCloseTo(1, 1);
+    expect(await value("zhengyun_pool_taken", { pool: "compute", dimension: "hosts" })).toEqual([2]);
+    expect(await value("zhengyun_jobs_queued", { queue: "apply" })).toEqual([1]);
+  });
+
+  it("say that a host is down, and nothing of one that is gone", async () => {
+    const web = await idOf("web");
+    await opened.db.updateTable("resources").set({ observed_state: "crashed" }).where("id", "=", web).execute();
+    expect(await value("zhengyun_host_up", { host: web })).toEqual([0]);
+    await books.decide(await books.ask("office", [{ action: "retire", kind: "host", id: web }]));
+    await books.apply(office);
+    expect(await metrics.expose()).not.toContain(web);
+    expect(await value("zhengyun_department_hosts", { code: "office" })).toEqual([1]);
+  });
+});

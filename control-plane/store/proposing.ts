@@ -39,8 +39,25 @@ export async function readPools(db: Db): Promise<PoolView[]> {
   }));
 }
 
-/** Resources of an application that are not gone, and by which other open request each is being changed. */
-export async function readHeld(db: Db, applicationId: string): Promise<Held[]> {
+/** Ids and names that items speak of: their own, and those of what they use. */
+const spokenOf = (items: readonly Item[]): string[] => [
+  ...new Set(
+    items.flatMap((item) => [
+      ...("id" in item ? [item.id] : []),
+      ...Object.entries(item.spec).flatMap(([key, value]) => (["name", "host", "volume"].includes(key) ? [String(value)] : [])),
+    ]),
+  ),
+];
+
+/**
+ * Resources of an application that items speak of, and their attachments and policies, by which other open request each is being changed.
+ * Only these: an application may have thousands. Those that are gone are left out.
+ */
+export async function readHeld(db: Db, applicationId: string, items: readonly Item[]): Promise<Held[]> {
+  const spoken = sql`any(${sql.val(spokenOf(items))}::text[])`;
+  const alone = items.every((item) => item.action === "create" && (item.kind === "host" || item.kind === "volume"));
+  const named = sql<boolean>`(r.id = ${spoken} or r.name = ${spoken})`;
+  const uses = sql<boolean>`(${named} or r.kind in ('attachment', 'backup-policy'))`;
   const rows = await db
     .selectFrom("resources as r")
     .select(["r.id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted"])
@@ -57,6 +74,8 @@ export async function readHeld(db: Db, applicationId: string): Promise<Held[]> {
         .as("changed_by"),
     )
     .where("r.application_id", "=", applicationId)
+    // What only makes hosts and volumes needs no more than the names that are taken.
+    .where(alone ? named : uses)
     .where("r.phase", "in", ["proposed", "wanted", "live", "retiring"])
     .execute();
   return rows.map((row) => ({
@@ -78,7 +97,7 @@ export async function proposeFor(db: Db, act: Act, application: Selectable<Appli
     flavours: new Map(catalogue.filter((entry) => entry.kind === "flavour").map((entry) => [entry.code, entry.spec as Flavour])),
     images: new Set(catalogue.filter((entry) => entry.kind === "image").map((entry) => entry.code)),
     pools: await readPools(db),
-    held: await readHeld(db, application.id),
+    held: await readHeld(db, application.id, items),
     newId: (kind: SpecKind) => newId(prefixes[kind], act.now),
   };
   return propose(items, context);

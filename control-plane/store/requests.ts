@@ -12,7 +12,7 @@ import { appendEvent } from "./events.ts";
 import { newId } from "./ids.ts";
 import { proposeFor, requireApproved, sealed, takeCapacity } from "./proposing.ts";
 import { reserve, settleCharges } from "./quotas.ts";
-import type { RequestItems, Requests, Resources } from "./schema.ts";
+import type { Applications, Projects, RequestItems, Requests, Resources } from "./schema.ts";
 
 export type RequestRow = Selectable<Requests>;
 export type ItemRow = Selectable<RequestItems> & { name: string };
@@ -46,7 +46,8 @@ async function resolve(db: Db, principal: Principal, body: Pick<NewRequest, "app
   if (body.department !== undefined) query = query.where((where) => where.or([where("d.id", "=", body.department!), where("d.code", "=", body.department!)]));
   if (seen !== null)
     query = query.where("a.department_id", "in", (from) => from.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", seen));
-  const applications = await query.limit(2).execute();
+  // The application's lock: names, attachments and changes under way are looked at by one submission at a time.
+  const applications = await query.limit(2).forNoKeyUpdate("a").execute();
   const application = applications[0];
   if (!application)
     throw new Refusal("not-found", `There is no application ${body.application} that you may see.`, {
@@ -91,7 +92,7 @@ export async function createRequest(tx: Tx, act: Act, principal: Principal, body
     updated_at: act.now,
   };
   const made = await tx.insertInto("requests").values(row).returningAll().executeTakeFirstOrThrow();
-  await tx
+  const items = await tx
     .insertInto("request_items")
     .values(
       body.items.map((item, position) => ({
@@ -105,6 +106,7 @@ export async function createRequest(tx: Tx, act: Act, principal: Principal, body
         spec: JSON.stringify({ item: sealItem(item, `${id}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept),
       })),
     )
+    .returning(["id", "position", "spec"])
     .execute();
   await appendAudit(tx, act, {
     action: "request.create",
@@ -113,32 +115,39 @@ export async function createRequest(tx: Tx, act: Act, principal: Principal, body
     departmentId: row.department_id,
     after: { number: row.number, title: row.title, items: body.items.length },
   });
-  return body.draft ? made : submit(tx, act, made, body.items, seal);
+  return body.draft ? made : submit(tx, act, made, { application, project, rows: items, items: body.items }, seal);
 }
 
 /** @throws Refusal conflict when it is no draft, and what createRequest throws */
 export async function submitRequest(tx: Tx, act: Act, id: string, seal: Seal, unseal: Seal, ifMatch?: number): Promise<RequestRow> {
   const row = await lockRequest(tx, id, ifMatch);
-  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
-  return submit(
-    tx,
-    act,
-    row,
-    items.map((item) => unsealItem((item.spec as Kept).item, `${id}/${item.position}`, unseal)),
-    seal,
-  );
+  return submit(tx, act, row, await readAsked(tx, row, unseal), seal);
+}
+
+/** What is looked at to submit a request. */
+interface Asked {
+  application: Selectable<Applications>;
+  project: Selectable<Projects>;
+  rows: readonly { id: string; position: number; spec: unknown }[];
+  /** As asked for, secrets open. */
+  items: readonly Item[];
+}
+
+/** Locks the application, as `resolve` does. */
+async function readAsked(tx: Tx, row: RequestRow, unseal: Seal): Promise<Asked> {
+  const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).forNoKeyUpdate().executeTakeFirstOrThrow();
+  const project = await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow();
+  const rows = await tx.selectFrom("request_items").select(["id", "position", "spec"]).where("request_id", "=", row.id).orderBy("position").execute();
+  return { application, project, rows, items: rows.map((item) => unsealItem((item.spec as Kept).item, `${row.id}/${item.position}`, unseal)) };
 }
 
 /** Charges first, then the place: where the place is gone by then, another is looked for, and the request waits when there is none. */
-async function submit(tx: Tx, act: Act, row: RequestRow, items: readonly Item[], seal: Seal): Promise<RequestRow> {
-  // The application's lock: names, attachments and changes under way are looked at by one submission at a time.
-  const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).forNoKeyUpdate().executeTakeFirstOrThrow();
-  requireApproved(await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow());
+async function submit(tx: Tx, act: Act, row: RequestRow, { application, project, rows, items }: Asked, seal: Seal): Promise<RequestRow> {
+  requireApproved(project);
   const wait = (shortages: readonly string[]) =>
     move(tx, act, row, "shortage", { requested_by: act.actor, error: JSON.stringify({ code: "capacity", message: shortages.join("; ") }) });
   let proposals = await proposeFor(tx, act, application, items);
   if (proposals.shortages.length > 0) return wait(proposals.shortages);
-  const rows = await tx.selectFrom("request_items").select(["id", "position", "spec"]).where("request_id", "=", row.id).orderBy("position").execute();
   const itemAt = new Map(rows.map((item) => [item.position, item]));
   const asked = (one: (typeof proposals.items)[number]) => one.charge.filter((charge) => charge.quantity > 0);
   const reserveFor = async () =>
@@ -256,6 +265,7 @@ export async function approve(
   const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("action", "<>", "create").execute();
   await requireUnused(
     tx,
+    row.application_id,
     items.filter((item) => item.action === "retire").map((item) => item.resource_id),
   );
   for (const item of items) {
@@ -276,8 +286,9 @@ export async function approve(
 }
 
 /** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */
-async function requireUnused(tx: Tx, retiring: readonly string[]): Promise<void> {
+async function requireUnused(tx: Tx, applicationId: string, retiring: readonly string[]): Promise<void> {
   if (retiring.length === 0) return;
+  await tx.selectFrom("applications").select("id").where("id", "=", applicationId).forNoKeyUpdate().execute();
   const users = await tx
     .selectFrom("resources")
     .select(["id", "kind", "name"])
@@ -314,8 +325,7 @@ export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): 
   for (const { id } of waiting) {
     const row = await lockRequest(tx, id);
     if (row.state !== "waiting") continue;
-    const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
-    const asked = items.map((item) => unsealItem((item.spec as Kept).item, `${id}/${item.position}`, unseal));
+    const asked = await readAsked(tx, row, unseal);
     await sql`savepoint waiting`.execute(tx);
     try {
       const after = await submit(tx, act, row, asked, seal);

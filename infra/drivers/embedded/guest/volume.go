@@ -38,11 +38,11 @@ func attach(args []string) error {
 	if err != nil {
 		return fmt.Errorf("open_tree: %w", err)
 	}
+	if mounted(args[0], args[2]) {
+		return nil
+	}
 	if err := enter(args[0]); err != nil {
 		return fmt.Errorf("enter: %w", err)
-	}
-	if mounted(args[2]) {
-		return nil
 	}
 	if err := os.MkdirAll(args[2], 0o755); err != nil {
 		return err
@@ -58,17 +58,18 @@ func detach(args []string) error {
 	if len(args) != 2 {
 		return errors.New("usage: detach PID TARGET")
 	}
+	if !mounted(args[0], args[1]) {
+		return nil
+	}
 	if err := enter(args[0]); err != nil {
 		return fmt.Errorf("enter: %w", err)
-	}
-	if !mounted(args[1]) {
-		return nil
 	}
 	return unix.Unmount(args[1], 0)
 }
 
-func mounted(path string) bool {
-	mounts, err := os.ReadFile("/proc/thread-self/mountinfo")
+// mounted is asked before entering: the host's own /proc doesn't know a process that comes from outside.
+func mounted(pid, path string) bool {
+	mounts, err := os.ReadFile("/proc/" + pid + "/mountinfo")
 	if err != nil {
 		return false
 	}

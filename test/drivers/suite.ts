@@ -1,0 +1,186 @@
+/** What every driver does: the one suite. A driver that cannot do a thing says so in its capabilities, and is held to that. */
+import { spawnSync } from "node:child_process";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { newId } from "../../control-plane/store/ids.ts";
+import type { Driver } from "../../infra/drivers/driver.ts";
+import type { AttachmentSpec, HostSpec, VolumeSpec } from "../../infra/spec.ts";
+
+/** A cloud of its own for each test. */
+export interface Cloud {
+  driver: Driver;
+  /** Runs `code` (a module body with `driver`, `host`, `volume`, `attachment`, `call`) in a process of its own that ends itself at the fault point. */
+  elsewhere(code: string, fault: string): { signal: NodeJS.Signals | null; stderr: string };
+  close(): Promise<void>;
+}
+
+const scope = newId("dep");
+const pool = newId("pol");
+const application = newId("app");
+export const call = (fence = 1) => ({ scope, fence });
+export const hostSpec = (change: Partial<HostSpec> = {}): HostSpec => ({
+  name: newId("hst"),
+  hostname: "web",
+  pool,
+  image: "zhengyun-base-1",
+  flavour: { vcpu: 1, memoryMib: 128, diskGib: 10 },
+  sshKeys: [],
+  addresses: [],
+  ports: [],
+  power: "running",
+  application,
+  ...change,
+});
+export const volumeSpec = (): VolumeSpec => ({ name: newId("vol"), pool, tier: "standard", sizeGib: 1, application });
+export const attachmentSpec = (host: HostSpec, volume: VolumeSpec): AttachmentSpec => ({
+  name: newId("att"),
+  host: host.name,
+  volume: volume.name,
+  path: "/data",
+});
+
+/** Fault points of a driver's creates, and the call that passes them. */
+export type Faults = { point: string; code: string }[];
+
+export function driverSuite(name: string, openCloud: () => Promise<Cloud>, faults: Faults): void {
+  describe(`driver ${name}`, () => {
+    let cloud: Cloud;
+    let driver: Driver;
+    beforeEach(async () => {
+      cloud = await openCloud();
+      ({ driver } = cloud);
+    });
+    afterEach(() => cloud.close());
+
+    const reading = async (host: string) => (await driver.observe()).hosts.find((one) => one.name === host);
+    const inside = async (host: string, ...argv: string[]) => (await driver.exec(host, argv)).stdout;
+
+    it("makes one thing of a name, however often it is asked", async () => {
+      const host = hostSpec();
+      const made = await driver.createHost(host, call());
+      expect(made).toEqual({ id: expect.stringMatching(new RegExp(`^${host.name}\\.`)), adopted: false });
+      expect(await driver.createHost(host, call())).toEqual({ id: made.id, adopted: true });
+      expect((await driver.observe()).hosts).toHaveLength(1);
+      expect(await inside(host.name, "hostname")).toBe("web\n");
+    });
+
+    it("makes one thing when it is asked twice at the same moment", async () => {
+      const host = hostSpec();
+      const made = await Promise.all([driver.createHost(host, call()), driver.createHost(host, call())]);
+      expect(made[0]!.id).toBe(made[1]!.id);
+      expect((await driver.observe()).hosts).toHaveLength(1);
+    });
+
+    it("touches nothing of another generation", async () => {
+      const host = hostSpec();
+      const first = await driver.createHost(host, call());
+      await driver.deleteHost(first.id, call());
+      const second = await driver.createHost(host, call());
+      expect(second.id).not.toBe(first.id);
+      await driver.deleteHost(first.id, call());
+      expect(await reading(host.name)).toMatchObject({ id: second.id, state: "running" });
+      await expect(driver.updateHost(first.id, host, call())).rejects.toMatchObject({ code: "not-found" });
+    });
+
+    it("refuses an older fence before any effect", async () => {
+      const host = hostSpec();
+      await driver.createHost(host, call(5));
+      await expect(driver.createVolume(volumeSpec(), call(4))).rejects.toMatchObject({ code: "stale-fence" });
+      expect((await driver.observe()).volumes).toEqual([]);
+    });
+
+    it("refuses an image that it hasn't, names those it has, and leaves nothing", async () => {
+      await expect(driver.createHost(hostSpec({ image: "windows-95" }), call())).rejects.toMatchObject({
+        code: "unknown-image",
+        message: expect.stringContaining("zhengyun-base-1"),
+      });
+      expect(await driver.list()).toEqual([]);
+    });
+
+    it("stops, starts, and finds a crashed host and starts it again", async () => {
+      const host = hostSpec();
+      const { id } = await driver.createHost(host, call());
+      await driver.updateHost(id, { ...host, power: "stopped" }, call());
+      expect((await reading(host.name))?.state).toBe("stopped");
+      await driver.updateHost(id, host, call());
+      const running = await reading(host.name);
+      expect(running?.state).toBe("running");
+      process.kill(running!.pid!, "SIGKILL");
+      await expect.poll(async () => (await reading(host.name))?.state).toBe("crashed");
+      await driver.createHost(host, call());
+      expect((await reading(host.name))?.state).toBe("running");
+    });
+
+    it("shows a volume inside the running host, again after a restart, and no more after detaching", async () => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      const { id } = await driver.createHost(host, call());
+      const { id: volumeId } = await driver.createVolume(volume, call());
+      const attachment = await driver.attach(attachmentSpec(host, volume), call());
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "kept" });
+      await driver.updateHost(id, { ...host, power: "stopped" }, call());
+      await driver.updateHost(id, host, call());
+      expect(await inside(host.name, "cat", "/data/file")).toBe("kept");
+      await expect(driver.deleteVolume(volumeId, call())).rejects.toMatchObject({ code: "in-use" });
+      await driver.detach(attachment.id, call());
+      expect(await inside(host.name, "ls", "/data")).toBe("");
+      await driver.deleteVolume(volumeId, call());
+      expect((await driver.observe()).volumes).toEqual([]);
+    });
+
+    it("backs up and restores byte for byte, once for a name", async () => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(attachmentSpec(host, volume), call());
+      await driver.exec(host.name, ["mkdir", "/data/empty", "/data/deep/er"]);
+      await driver.exec(host.name, ["write", "/data/deep/er/file"], { stdin: "x".repeat(100_000) });
+      const before = await inside(host.name, "sha256sum", "/data/deep/er/file");
+      const backup = await driver.backup(volume.name, "bak_1", pool, call());
+      expect(backup).toMatchObject({ volume: volume.name, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+      expect(await driver.backup(volume.name, "bak_1", pool, call())).toEqual(backup);
+      await driver.exec(host.name, ["rm", "/data/deep", "/data/empty"]);
+      await driver.exec(host.name, ["write", "/data/later"], { stdin: "gone by the restore" });
+      expect((await driver.restore("bak_1", volume.name, call())).sha256).toBe(backup.sha256);
+      expect(await inside(host.name, "sha256sum", "/data/deep/er/file")).toBe(before);
+      expect(await inside(host.name, "ls", "/data")).toBe("deep\nempty\n");
+      await driver.deleteBackup("bak_1", call());
+      await expect(driver.restore("bak_1", volume.name, call())).rejects.toMatchObject({ code: "not-found" });
+    });
+
+    it("enforces memory where it says so", async () => {
+      const { memoryLimit, notes } = await driver.capabilities();
+      const host = hostSpec();
+      await driver.createHost(host, call());
+      const { code } = await driver.exec(host.name, ["eat", "512"]);
+      if (memoryLimit === "absent") expect(notes.join(" ")).toMatch(/memory/i);
+      expect(code === 0).toBe(memoryLimit === "absent");
+      expect((await driver.exec(host.name, ["eat", "16"])).code).toBe(0);
+    });
+
+    it("keeps user data out of what other processes and readings can see", async () => {
+      const host = hostSpec({ userData: "very-s3cret-data" });
+      await driver.createHost(host, call());
+      const { pid } = (await reading(host.name))!;
+      const seen =
+        spawnSync("cat", [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`], { encoding: "latin1" }).stdout +
+        JSON.stringify([await driver.observe(), await driver.find("host", host.name), await driver.list()]);
+      expect(seen).not.toContain("very-s3cret-data");
+    });
+
+    it.each(faults)("killed at $point, makes one whole thing the next time", async ({ point, code }) => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      const attachment = attachmentSpec(host, volume);
+      const things = `const host = ${JSON.stringify(host)}, volume = ${JSON.stringify(volume)}, attachment = ${JSON.stringify(attachment)}, call = ${JSON.stringify(call())};`;
+      const ended = cloud.elsewhere(`${things}\n${code}`, point);
+      expect(ended.signal, ended.stderr).toBe("SIGKILL");
+      await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(attachment, call());
+      await driver.backup(volume.name, "bak_1", pool, call());
+      expect((await driver.list()).map((one) => one.kind).toSorted()).toEqual(["attachment", "backup", "host", "volume"]);
+      const { hosts } = await driver.observe();
+      expect(hosts.map((one) => one.state)).toEqual(["running"]);
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "whole" });
+      expect(await inside(host.name, "cat", "/data/file")).toBe("whole");
+    });
+  });
+}

@@ -75,8 +75,12 @@ const readable: MiddlewareHandler<ApiEnv> = async (c, next) => {
   if (/^application\/([a-z.+-]+\+)?json\b/i.test(c.req.header("content-type") ?? "")) {
     let body: unknown;
     try {
+      // Read as bytes first: text() would put U+FFFD in the place of what is no UTF-8, and that would be stored.
+      new TextDecoder("utf-8", { fatal: true }).decode(await c.req.arrayBuffer());
       body = await c.req.json();
     } catch (error) {
+      if (error instanceof TypeError && "code" in error && error.code === "ERR_ENCODING_INVALID_ENCODED_DATA")
+        throw new Refusal("malformed", "The body is not UTF-8.");
       if (error instanceof SyntaxError) throw new Refusal("malformed", `The body is not JSON: ${error.message}`);
       throw error;
     }

@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
 import { Refusal } from "../../domain/refusal.ts";
 import { findSession } from "../../store/sessions.ts";
-import { findToken, touchToken, type TokenRow } from "../../store/tokens.ts";
+import { findToken, isUsable, touchToken, type TokenRow } from "../../store/tokens.ts";
 import type { ApiContext, ApiEnv, AppDeps } from "../deps.ts";
 
 export const sessionCookie = "zhengyun_session";
@@ -12,10 +12,11 @@ export function authentication(deps: AppDeps): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const now = deps.now();
     const found = await identify(c, deps, now);
-    if (found) {
+    // A token that has ended is nobody's, but whose it was goes into the audit with the denial.
+    if (found) c.set("act", { actor: found.token.id, role: found.token.role, source: clientAddress(c), correlationId: c.get("correlationId"), now });
+    if (found && isUsable(found.token, now)) {
       const { token, expiresAt } = found;
       c.set("principal", { tokenId: token.id, name: token.name, role: token.role, departmentId: token.department_id, expiresAt });
-      c.set("act", { actor: token.id, role: token.role, source: clientAddress(c), correlationId: c.get("correlationId"), now });
       await touchToken(deps.db, token, now);
     }
     await next();
@@ -26,7 +27,7 @@ async function identify(c: ApiContext, deps: AppDeps, now: Date): Promise<{ toke
   const header = c.req.header("authorization");
   if (header !== undefined) {
     const secret = /^Bearer +([A-Za-z0-9._~+/=-]{1,200})$/i.exec(header)?.[1];
-    const token = secret === undefined ? undefined : await findToken(deps.db, secret, now);
+    const token = secret === undefined ? undefined : await findToken(deps.db, secret);
     return token && { token, expiresAt: token.expires_at };
   }
   const cookie = getCookie(c, sessionCookie);
@@ -34,11 +35,19 @@ async function identify(c: ApiContext, deps: AppDeps, now: Date): Promise<{ toke
   const session = await findSession(deps.db, cookie, now);
   if (!session) return undefined;
   // SameSite=Strict keeps other sites out; this keeps out other origins of the same site.
-  const from = c.req.header("sec-fetch-site");
   const changes = c.req.method !== "GET" && c.req.method !== "HEAD";
-  if (changes && from !== undefined && from !== "same-origin" && from !== "none")
-    throw new Refusal("forbidden", "A session changes things only from the console's own pages.");
+  if (changes && !isSameOrigin(c)) throw new Refusal("forbidden", "A session changes things only from the console's own pages.");
   return { token: session.token, expiresAt: session.expiresAt };
+}
+
+/** Browsers send Sec-Fetch-Site over https and to this machine only; over plain http, Origin is all there is. Programs send neither. */
+function isSameOrigin(c: ApiContext): boolean {
+  const from = c.req.header("sec-fetch-site");
+  if (from !== undefined) return from === "same-origin" || from === "none";
+  const origin = c.req.header("origin");
+  if (origin === undefined) return true;
+  const host = c.req.header("host") ?? new URL(c.req.url).host;
+  return URL.canParse(origin) && new URL(origin).host === host;
 }
 
 function clientAddress(c: ApiContext): string {

@@ -4,7 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import { type Problem, type ProblemCode, problems } from "../../contract/problems.ts";
 import { Refusal } from "../../domain/refusal.ts";
 import { appendAudit } from "../../store/audit.ts";
-import type { ApiContext, ApiEnv, AppDeps } from "../deps.ts";
+import type { ApiContext, ApiEnv, AppDeps, Principal } from "../deps.ts";
 import { pointers } from "../pointers.ts";
 
 export function problemResponse(c: ApiContext, refusal: Refusal, headers: Record<string, string> = {}): Response {
@@ -30,7 +30,7 @@ export function onError(deps: AppDeps) {
     const refusal = refusalOf(error);
     const correlationId = c.get("correlationId");
     if (refusal.code === "internal") deps.log.error({ err: error, correlationId, method: c.req.method, path: c.req.path }, "request failed");
-    if (problems[refusal.code].status === 403) await recordDenial(deps, c, refusal);
+    if ([401, 403].includes(problems[refusal.code].status)) await recordDenial(deps, c, refusal);
     return problemResponse(c, refusal);
   };
 }
@@ -38,12 +38,13 @@ export function onError(deps: AppDeps) {
 async function recordDenial(deps: AppDeps, c: ApiContext, refusal: Refusal): Promise<void> {
   const act = c.get("act");
   if (!act) return;
+  const principal = c.get("principal") as Principal | undefined;
   try {
     const subject = {
       action: `${c.req.method} ${c.req.path}`.slice(0, 200),
       subjectKind: "route",
       subjectId: c.req.path.slice(0, 200),
-      departmentId: c.get("principal").departmentId,
+      departmentId: principal?.departmentId ?? null,
     };
     await deps.db.transaction().execute((tx) => appendAudit(tx, act, { ...subject, result: "denied", after: { code: refusal.code } }));
   } catch (error) {

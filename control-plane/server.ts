@@ -45,7 +45,8 @@ export async function startControlPlane(config: Config) {
     const keys = loadKeys({ directory: config.data, environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) } });
     const state = await startStateService({ db, keys });
     closers.push(() => state.close());
-    await endLeftEngines(db, log);
+    // On PostgreSQL another control plane of this machine may be running the engine that is recorded; there an engine ends with its own worker.
+    if (opened.engine === "pglite") await endLeftEngines(db, log);
     for (const left of await settleAll(db, { everything: opened.engine === "pglite" }))
       log.info({ stack: left.stack, version: left.version, interrupted: left.interrupted.length }, "settled an update that a kill left");
 

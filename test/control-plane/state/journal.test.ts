@@ -196,6 +196,8 @@ function engine(from: string[], wanted: Act[]): { entries: JournalEntry[]; after
   const old = new Map(from.map((id, index) => [id.split(".")[0]!, { id, index }]));
   const made = new Map<string, { id: string; operation: number }>();
   const living = new Set(from);
+  // An engine rebuilds its base after a refresh, before it replaces anything: in the old base, a refreshed state hides the mark of a replacement.
+  const refreshed = new Set<string>();
   let operations = 0;
   const write = (kind: number, more: Partial<JournalEntry>) => {
     entries.push({ version: 1, kind, sequenceID: entries.length + 1, operationID: operations, ...more });
@@ -226,7 +228,7 @@ function engine(from: string[], wanted: Act[]): { entries: JournalEntry[]; after
     } else if (act === "fail") {
       write(Kind.begin, { operation: { type: alive ? "updating" : "creating", resource: state(name, "") } });
       write(Kind.failure, {});
-    } else if (!alive) continue;
+    } else if (!alive || (act === "replace" && refreshed.has(name) && !made.has(name))) continue;
     else if (act === "remove") {
       write(Kind.begin, { operation: { type: "deleting", resource: state(name, present.id) } });
       living.delete(present.id);
@@ -240,7 +242,10 @@ function engine(from: string[], wanted: Act[]): { entries: JournalEntry[]; after
       const at = where(name);
       const own = made.get(name);
       if (own) own.id = next;
-      else old.get(name)!.id = next;
+      else {
+        old.get(name)!.id = next;
+        refreshed.add(name);
+      }
       write(Kind.refreshSuccess, { ...at, state: state(name, next) });
     } else if (act === "replace") {
       const { removeOld, removeNew } = where(name);

@@ -45,7 +45,14 @@ export async function openBoss(opened: OpenDatabase, onError: (error: Error) => 
 export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise<void> } {
   const send = async (tx: Tx, name: QueueName, key: string, data: JobData) => void (await boss.send(name, data, { singletonKey: key, db: fromKysely(tx) }));
   return {
-    plan: (tx, id) => send(tx, "plan", id, { id }),
+    plan: async (tx, ids) => {
+      if (ids.length > 0)
+        await boss.insert(
+          "plan",
+          ids.map((id) => ({ data: { id }, singletonKey: id })),
+          { db: fromKysely(tx), returnId: false },
+        );
+    },
     apply: (tx, departmentId) => send(tx, "apply", departmentId, { id: departmentId, departmentId }),
     backup: (tx, id, departmentId) => send(tx, "backup", id, { id, departmentId }),
     restore: (tx, id, departmentId) => send(tx, "restore", id, { id, departmentId }),

@@ -21,7 +21,10 @@ export async function resume(context: JobContext): Promise<void> {
     .where("c.state", "<>", "released")
     .execute();
   await change(context, async (tx) => {
-    for (const request of requests.filter((one) => one.state === "submitted")) await context.queue.plan(tx, request.id);
+    await context.queue.plan(
+      tx,
+      requests.filter((one) => one.state === "submitted").map((one) => one.id),
+    );
     const departments = new Set([...requests.filter((one) => one.state !== "submitted"), ...failed].map((one) => one.department_id));
     for (const departmentId of departments) await context.queue.apply(tx, departmentId);
     for (const one of backups) await context.queue.backup(tx, one.id, one.department_id);

@@ -3,7 +3,8 @@ import { CronExpressionParser } from "cron-parser";
 import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { requestBackup } from "../store/backups.ts";
 import { appendEvent } from "../store/events.ts";
-import { expireReservations, retryWaiting } from "../store/requests.ts";
+import { retryWaiting } from "../store/acceptance.ts";
+import { expireReservations } from "../store/requests.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
 
@@ -42,7 +43,7 @@ async function backupsDue(context: JobContext): Promise<void> {
 
 async function waiting(context: JobContext): Promise<void> {
   await change(context, async (tx, act) => {
-    for (const id of await retryWaiting(tx, act, context.keys.seal, context.keys.unseal)) await context.queue.plan(tx, id);
+    await context.queue.plan(tx, await retryWaiting(tx, act, context.keys.seal, context.keys.unseal));
   });
 }
 

@@ -2,6 +2,7 @@
 import type { Act } from "./act.ts";
 import type { Db, Tx } from "./database.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
+import { insertRows } from "./rows.ts";
 import type { AuditEntries } from "./schema.ts";
 import type { Selectable } from "kysely";
 
@@ -23,10 +24,20 @@ export async function appendAudit(tx: Tx, act: Act, subject: AuditSubject): Prom
   await appendAudits(tx, act, [subject]);
 }
 
-/** Many at once, in one statement for each thousand. */
-export async function appendAudits(tx: Tx, act: Act, subjects: AuditSubject[]): Promise<void> {
-  for (let from = 0; from < subjects.length; from += 1000) {
-    const rows = subjects.slice(from, from + 1000).map((subject) => ({
+/** Many of one act. */
+export async function appendAudits(tx: Tx, act: Act, subjects: readonly AuditSubject[]): Promise<void> {
+  await appendAuditsOf(
+    tx,
+    subjects.map((subject) => ({ act, subject })),
+  );
+}
+
+/** Many of several acts, in their order. */
+export async function appendAuditsOf(tx: Tx, entries: readonly { act: Act; subject: AuditSubject }[]): Promise<void> {
+  await insertRows(
+    tx,
+    "audit_entries",
+    entries.map(({ act, subject }) => ({
       at: act.now,
       actor: act.actor,
       role: act.role,
@@ -36,12 +47,11 @@ export async function appendAudits(tx: Tx, act: Act, subjects: AuditSubject[]): 
       subject_id: subject.subjectId,
       department_id: subject.departmentId,
       result: subject.result ?? ("done" as const),
-      before: json(subject.before),
-      after: json(subject.after),
+      before: subject.before ?? null,
+      after: subject.after ?? null,
       correlation_id: act.correlationId,
-    }));
-    await tx.insertInto("audit_entries").values(rows).execute();
-  }
+    })),
+  );
 }
 
 export interface AuditFilter extends PageAsk {
@@ -60,8 +70,4 @@ export async function listAudit(db: Db, filter: AuditFilter): Promise<Page<Audit
   if (filter.from) query = query.where("at", ">=", filter.from);
   if (filter.to) query = query.where("at", "<", filter.to);
   return page(query, { limit: filter.limit, cursor: filter.cursor, by: "id", descending: true, numeric: true });
-}
-
-function json(value: unknown): string | null {
-  return value === undefined || value === null ? null : JSON.stringify(value);
 }

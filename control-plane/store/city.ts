@@ -11,7 +11,8 @@ import { importApplications, importProjects } from "./city-plans.ts";
 import type { Tx } from "./database.ts";
 import { type Amounts, changePool, createPool, listPools, type PoolWithAccounts } from "./pools.ts";
 import { setLimit } from "./quotas.ts";
-import { createRequest, type Principal, type Seal } from "./requests.ts";
+import { createRequest } from "./acceptance.ts";
+import type { Principal, Seal } from "./requests.ts";
 
 type CityData = z.infer<typeof City>;
 

@@ -9,7 +9,7 @@ import { hold } from "./allocations.ts";
 import { appendAudits } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
-import { type Take, takeCapacity } from "./proposing.ts";
+import { type Take, moveCapacity } from "./proposing.ts";
 import { giveBackDifference, lockAccounts, releaseResources, settleCharges, usedBy } from "./quotas.ts";
 import { move, type Seal } from "./requests.ts";
 import type { Dimension, Resources } from "./schema.ts";
@@ -298,7 +298,7 @@ async function settle(
           .execute()
       : [];
   given.push(...(await remove(tx, act, swept, "failed")));
-  await takeCapacity(tx, given);
+  await moveCapacity(tx, given);
   await appendAudits(tx, act, [
     ...news.map(({ item, resource }) => ({
       action: `${resource.kind}.${item.action}`,

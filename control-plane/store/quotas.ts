@@ -1,18 +1,22 @@
 /** Quota accounts (配额): reserved at submission, used at apply, released exactly once; counted at the department and each ancestor. */
 import { sql, type Selectable } from "kysely";
 import { type Dimension, dimensions } from "../contract/common.ts";
+import { type Account, Ledger } from "../domain/ledger.ts";
 import { type Quantity, sumByDimension } from "../domain/resources.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { newId } from "./ids.ts";
+import { insertRows } from "./rows.ts";
 import type { QuotaAccounts } from "./schema.ts";
 
 export type QuotaRow = Selectable<QuotaAccounts>;
 
 /** What an item reserves for a resource. */
 export interface Charge extends Quantity {
+  departmentId: string;
+  requestId: string;
   resourceId: string;
   itemId: string;
 }
@@ -26,24 +30,12 @@ export async function ensureAccounts(tx: Tx, departmentIds: string | readonly st
   );
 }
 
-interface Account {
-  department_id: string;
-  dimension: Dimension;
-  limit_value: number | null;
-  reserved: number;
-  used: number;
-  distance: number;
-  name_zh: string;
-}
-
 /** Locks the accounts of a department and its ancestors, always in one order, so that no two transactions wait for each other. */
-async function lockChain(tx: Tx, departmentId: string, of: readonly Dimension[]): Promise<Account[]> {
-  const { rows } = await sql<Account>`
-    select q.department_id, q.dimension, q.limit_value, q.reserved, q.used, a.distance, d.name_zh
-    from department_ancestors a join quota_accounts q on q.department_id = a.ancestor_id join departments d on d.id = q.department_id
+async function lockChain(tx: Tx, departmentId: string, of: readonly Dimension[]): Promise<void> {
+  await sql`
+    select from department_ancestors a join quota_accounts q on q.department_id = a.ancestor_id
     where a.department_id = ${departmentId} and q.dimension = any(${sql.val(of)}::text[])
     order by q.department_id, q.dimension for update of q`.execute(tx);
-  return rows;
 }
 
 /** Locks every account of a department and its ancestors, before several charges are settled. */
@@ -61,84 +53,53 @@ export async function usedBy(db: Db, resourceIds: readonly string[]): Promise<Ma
   return Map.groupBy(rows, (row) => row.resource_id);
 }
 
-/**
- * Reserves what a request's items ask for, all or nothing.
- * @throws Refusal quota-exceeded: which limits, whose, how much is left, who can raise them
- */
-export async function reserve(tx: Tx, act: Act, ask: { departmentId: string; requestId: string; charges: readonly Charge[]; expiresAt: Date }): Promise<void> {
-  const sums = sumByDimension(ask.charges);
-  if (sums.length === 0) return;
-  const accounts = await lockChain(
-    tx,
-    ask.departmentId,
-    sums.map((sum) => sum.dimension),
-  );
-  refuseIfShort(accounts, sums);
-  // The guard stands in the statement that charges: whatever the lock above is worth, no account can pass its limit.
-  const { numAffectedRows } = await sql`
-    update quota_accounts q set reserved = q.reserved + w.quantity
-    from unnest(${sql.val(sums.map((sum) => sum.dimension))}::text[], ${sql.val(sums.map((sum) => sum.quantity))}::bigint[]) as w(dimension, quantity), department_ancestors a
-    where a.department_id = ${ask.departmentId} and q.department_id = a.ancestor_id and q.dimension = w.dimension
-      and (q.limit_value is null or q.reserved + q.used + w.quantity <= q.limit_value)`.execute(tx);
-  if (Number(numAffectedRows ?? 0) !== accounts.length)
-    throw new Refusal("quota-exceeded", "The quota was taken by somebody else at the same moment.", { remedy: "Try again." });
-  await tx
-    .insertInto("quota_charges")
-    .values(
-      ask.charges.map((charge) => ({
-        id: newId("chg", act.now),
-        department_id: ask.departmentId,
-        resource_id: charge.resourceId,
-        request_id: ask.requestId,
-        item_id: charge.itemId,
-        dimension: charge.dimension,
-        quantity: charge.quantity,
-        state: "reserved" as const,
-        expires_at: ask.expiresAt,
-        created_at: act.now,
-      })),
-    )
-    .execute();
+/** Locks and reads the accounts of departments and their ancestors. */
+export async function lockLedger(tx: Tx, departmentIds: readonly string[]): Promise<Ledger> {
+  const { rows } = await sql<Account & { of: string; distance: number }>`
+    select a.department_id as of, a.distance, q.department_id, q.dimension, q.limit_value, q.reserved, q.used, d.name_zh
+    from department_ancestors a join quota_accounts q on q.department_id = a.ancestor_id join departments d on d.id = q.department_id
+    where a.department_id = any(${sql.val(departmentIds)}::text[])
+    order by q.department_id, q.dimension for update of q`.execute(tx);
+  const lines = Map.groupBy(rows, (row) => row.of);
+  const nearestFirst = (of: readonly (typeof rows)[number][]) => [...new Set(of.toSorted((a, b) => a.distance - b.distance).map((row) => row.department_id))];
+  return new Ledger(rows, new Map([...lines].map(([id, of]) => [id, nearestFirst(of)])));
 }
 
-function refuseIfShort(accounts: readonly Account[], sums: readonly Quantity[]): void {
-  const limits = sums.flatMap(({ dimension, quantity }) => {
-    const chain = accounts.filter((account) => account.dimension === dimension).toSorted((a, b) => a.distance - b.distance);
-    if (!chain.some((account) => account.limit_value !== null)) {
-      const own = chain[0];
-      return own
-        ? [
-            {
-              department: own.department_id,
-              departmentName: own.name_zh,
-              dimension,
-              limit: 0,
-              reserved: own.reserved,
-              used: own.used,
-              left: 0,
-              asked: quantity,
-              raisedBy: "operations",
-            },
-          ]
-        : [];
-    }
-    return chain
-      .filter((account) => account.limit_value !== null && account.reserved + account.used + quantity > account.limit_value)
-      .map((account) => ({
-        department: account.department_id,
-        departmentName: account.name_zh,
-        dimension,
-        limit: account.limit_value ?? 0,
-        reserved: account.reserved,
-        used: account.used,
-        left: Math.max(0, (account.limit_value ?? 0) - account.reserved - account.used),
-        asked: quantity,
-        raisedBy: chain.find((above) => above.distance === account.distance + 1)?.name_zh ?? "operations",
-      }));
-  });
-  if (limits.length === 0) return;
-  const text = limits.map((one) => `${one.departmentName}: ${one.dimension} has ${one.left} left of ${one.limit}, ${one.asked} asked`).join("; ");
-  throw new Refusal("quota-exceeded", text, { limits, remedy: "Ask for less, or ask operations to raise the limit." });
+/**
+ * Writes reservations that the ledger allowed, in the same transaction.
+ * @throws Refusal quota-exceeded should an account pass its limit all the same: whatever the lock and the ledger are worth, none can
+ */
+export async function writeReservations(tx: Tx, act: Act, charges: readonly Charge[], expiresAt: Date): Promise<void> {
+  const sums = [...Map.groupBy(charges, (charge) => charge.departmentId)].flatMap(([departmentId, of]) =>
+    sumByDimension(of).map((sum) => ({ departmentId, ...sum })),
+  );
+  if (sums.length === 0) return;
+  const { rows } = await sql<{ within: boolean }>`
+    update quota_accounts q set reserved = q.reserved + w.quantity
+    from (
+      select a.ancestor_id, s.dimension, sum(s.quantity)::bigint as quantity
+      from unnest(${sql.val(sums.map((sum) => sum.departmentId))}::text[], ${sql.val(sums.map((sum) => sum.dimension))}::text[], ${sql.val(sums.map((sum) => sum.quantity))}::bigint[]) as s(department_id, dimension, quantity)
+      join department_ancestors a on a.department_id = s.department_id group by 1, 2) w
+    where q.department_id = w.ancestor_id and q.dimension = w.dimension
+    returning q.limit_value is null or q.reserved + q.used <= q.limit_value as within`.execute(tx);
+  if (!rows.every((row) => row.within))
+    throw new Refusal("quota-exceeded", "The quota was taken by somebody else at the same moment.", { remedy: "Try again." });
+  await insertRows(
+    tx,
+    "quota_charges",
+    charges.map((charge) => ({
+      id: newId("chg", act.now),
+      department_id: charge.departmentId,
+      resource_id: charge.resourceId,
+      request_id: charge.requestId,
+      item_id: charge.itemId,
+      dimension: charge.dimension,
+      quantity: charge.quantity,
+      state: "reserved" as const,
+      expires_at: expiresAt,
+      created_at: act.now,
+    })),
+  );
 }
 
 /** Reserved charges of these items become used. Done already: nothing happens. */

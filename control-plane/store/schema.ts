@@ -129,7 +129,10 @@ export interface Requests {
   state: RequestState;
   title: string;
   reason: string;
+  /** Who wrote it. */
   requested_by: string;
+  /** Who submitted it, null before: mostly the same. Neither may decide on it. */
+  submitted_by: string | null;
   decided_by: string | null;
   decided_at: MaybeTime;
   decision_reason: string | null;

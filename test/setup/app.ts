@@ -42,7 +42,13 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
   const keep = (job: Enqueued["job"]) => async (_tx: unknown, id: string) => void enqueued.push({ job, id });
   const app = createApp({
     db: database.db,
-    queue: { plan: keep("plan"), apply: keep("apply"), backup: keep("backup"), restore: keep("restore"), stackOperation: async () => {} },
+    queue: {
+      plan: async (_tx: unknown, ids: readonly string[]) => void enqueued.push(...ids.map((id) => ({ job: "plan" as const, id }))),
+      apply: keep("apply"),
+      backup: keep("backup"),
+      restore: keep("restore"),
+      stackOperation: async () => {},
+    },
     now: () => new Date(),
     log: pino({ level: "silent" }),
     ready: async () => ({ ok: true, checks: { database: "ok" } }),

@@ -7,7 +7,8 @@ import { importCity } from "../../control-plane/store/city.ts";
 import type { Db, Tx } from "../../control-plane/store/database.ts";
 import { beginApply, settleApply } from "../../control-plane/store/estates.ts";
 import { recordTransitions, transitionsOf } from "../../control-plane/store/readings.ts";
-import { approve, createRequest, recordPlan, type RequestRow } from "../../control-plane/store/requests.ts";
+import { createRequest } from "../../control-plane/store/acceptance.ts";
+import { approve, recordPlan, type RequestRow } from "../../control-plane/store/requests.ts";
 
 export const plain = (_context: string, text: string) => text;
 const departments = ["city", "bureau", "office"];

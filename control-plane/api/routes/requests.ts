@@ -1,14 +1,15 @@
 import { z } from "@hono/zod-openapi";
 import { Id, pageOf } from "../../contract/common.ts";
 import { Approval, type ChangePlan, NewRequest, Rejection, Request, RequestQuery } from "../../contract/requests.ts";
-import { notFound } from "../../domain/refusal.ts";
+import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
-import { requireVisible, resolveDepartment } from "../../store/departments.ts";
+import { requireVisible } from "../../store/departments.ts";
 import { page } from "../../store/page.ts";
-import { approve, createRequest, itemsOf, reject, type RequestRow, submitRequest, withdraw } from "../../store/requests.ts";
+import { type Ask, createRequests, submitRequest } from "../../store/acceptance.ts";
+import { approve, type ItemRow, itemsOf, reject, type RequestRow, withdraw } from "../../store/requests.ts";
 import type { ApiContext, App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
-import { idempotent } from "../middleware/idempotency.ts";
+import { idempotent, idempotentInBatches } from "../middleware/idempotency.ts";
 import { defineRoute, everyone, jsonAnswer, jsonBody } from "../route.ts";
 import { departmentsAsked } from "../scope.ts";
 
@@ -94,7 +95,11 @@ async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
     db,
     rows.map((row) => row.id),
   );
-  return rows.map((row) => ({
+  return rows.map((row) => shown(row, items.get(row.id) ?? []));
+}
+
+function shown(row: RequestRow, items: readonly ItemRow[]): Request {
+  return {
     id: row.id,
     number: row.number,
     department: row.department_id,
@@ -107,7 +112,7 @@ async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
     decidedBy: row.decided_by,
     decidedAt: row.decided_at?.toISOString() ?? null,
     decisionReason: row.decision_reason,
-    items: (items.get(row.id) ?? []).map((item) => ({
+    items: items.map((item) => ({
       id: item.id,
       position: item.position,
       action: item.action,
@@ -123,7 +128,7 @@ async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
     revision: row.revision,
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
-  }));
+  };
 }
 
 /** The request, when the principal may see it. @throws Refusal not-found */
@@ -135,11 +140,12 @@ export async function visibleRequest(db: Db, c: ApiContext, id: string): Promise
 }
 
 export function registerRequests(app: App, deps: AppDeps): void {
-  const answer = async (tx: Tx, row: RequestRow, status: number) => ({
+  const answerOf = (row: RequestRow, items: readonly ItemRow[], status: number) => ({
     status,
-    body: (await show(tx, [row]))[0],
+    body: shown(row, items),
     headers: { etag: etag(row.revision), location: `${path}/${row.id}` },
   });
+  const answer = async (tx: Tx, row: RequestRow, status: number) => answerOf(row, (await itemsOf(tx, [row.id])).get(row.id) ?? [], status);
   /** A change of one request: visible, at the revision that was seen, once. */
   const change = (c: ApiContext, id: string, status: number, work: (tx: Tx, row: RequestRow) => Promise<RequestRow>) =>
     idempotent(c, deps, async (tx) => {
@@ -168,20 +174,17 @@ export function registerRequests(app: App, deps: AppDeps): void {
     const row = await visibleRequest(deps.db, c, c.req.valid("param").id);
     return c.json((await show(deps.db, [row]))[0], 200, { etag: etag(row.revision) });
   });
-  app.openapi(create, (c) =>
-    idempotent(c, deps, async (tx) => {
-      const body = c.req.valid("json");
-      if (body.department !== undefined)
-        await requireVisible(tx, c.get("principal"), (await resolveDepartment(tx, body.department)).id, "department", body.department);
-      const row = await createRequest(tx, c.get("act"), c.get("principal"), body, deps.seal);
-      if (row.state === "submitted") await deps.queue.plan(tx, row.id);
-      return answer(tx, row, 202);
-    }),
-  );
+  const accept = idempotentInBatches(deps, async (tx, asks: readonly Ask[]) => {
+    const outcomes = await createRequests(tx, asks, deps.seal);
+    const submitted = outcomes.flatMap((one) => (one instanceof Refusal || one.row.state !== "submitted" ? [] : [one.row.id]));
+    await deps.queue.plan(tx, submitted);
+    return outcomes.map((one) => (one instanceof Refusal ? one : answerOf(one.row, one.items, 202)));
+  });
+  app.openapi(create, (c) => accept(c, { act: c.get("act"), principal: c.get("principal"), body: c.req.valid("json") }));
   app.openapi(submit, (c) =>
     change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
       const row = await submitRequest(tx, c.get("act"), id, deps.seal, deps.unseal);
-      if (row.state === "submitted") await deps.queue.plan(tx, row.id);
+      if (row.state === "submitted") await deps.queue.plan(tx, [row.id]);
       return row;
     }),
   );

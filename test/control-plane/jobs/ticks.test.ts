@@ -40,7 +40,13 @@ describe.each(engines)("ticks, on %s", (engine) => {
     await books.import(smallCity({ hosts: 60 }));
     context = {
       db: opened.db,
-      queue: { plan: keep("plan"), apply: keep("apply"), backup: keep("backup"), restore: keep("restore"), stackOperation: keep("stack-operation") },
+      queue: {
+        plan: async (_tx: unknown, ids: readonly string[]) => void enqueued.push(...ids.map((id) => `plan ${id}`)),
+        apply: keep("apply"),
+        backup: keep("backup"),
+        restore: keep("restore"),
+        stackOperation: keep("stack-operation"),
+      },
       log: pino({ level: "silent" }),
       now: () => clock,
       keys: { seal: (_: string, text: string) => text, unseal: (_: string, text: string) => text } as JobContext["keys"],

@@ -4,7 +4,8 @@ import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { beginApply, failApply, plannedSpec, settleApply } from "../../../control-plane/store/estates.ts";
 import { recordTransitions, transitionsOf } from "../../../control-plane/store/readings.ts";
 import { registerRows } from "../../../control-plane/store/register.ts";
-import { expireReservations, type RequestRow, retryWaiting, withdraw } from "../../../control-plane/store/requests.ts";
+import { retryWaiting } from "../../../control-plane/store/acceptance.ts";
+import { expireReservations, type RequestRow, withdraw } from "../../../control-plane/store/requests.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, plain, smallCity, volume } from "../../setup/small-city.ts";
 

@@ -1,0 +1,424 @@
+/**
+ * Taking requests in (受理): new ones, drafts, and those that waited for capacity; one or many in a transaction.
+ * What they need is read once under its locks, each is decided in memory after those before it, and all is written at the end.
+ */
+import { sql } from "kysely";
+import type { Item, NewRequest } from "../contract/requests.ts";
+import { nextState, whyNot } from "../domain/lifecycle.ts";
+import { type Context, type Held, type Proposal, propose } from "../domain/proposals.ts";
+import { Refusal } from "../domain/refusal.ts";
+import type { SpecKind } from "../../infra/spec.ts";
+import type { Act } from "./act.ts";
+import { appendAuditsOf, type AuditSubject } from "./audit.ts";
+import type { Tx } from "./database.ts";
+import { appendEvents } from "./events.ts";
+import { newId } from "./ids.ts";
+import { lockPools, moveCapacity, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
+import { type Charge, lockLedger, writeReservations } from "./quotas.ts";
+import { insertRows } from "./rows.ts";
+import { type ItemRow, type Kept, lockRequest, type Principal, reservationDays, type RequestRow, type Seal, shownItem, type StoredItem } from "./requests.ts";
+import type { Projects, Resources } from "./schema.ts";
+import type { Selectable } from "kysely";
+
+const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy": "bkp" } as const;
+
+/** A new request and who makes it. */
+export interface Ask {
+  act: Act;
+  principal: Principal;
+  body: NewRequest;
+}
+/** A request as it was taken in, with its items for the answer. */
+export interface Taken {
+  row: RequestRow;
+  items: ItemRow[];
+}
+
+/** Application and project that a request is about. */
+interface Subject {
+  application: Context["application"] & { department_id: string };
+  project: Pick<Selectable<Projects>, "id" | "code" | "name" | "stage">;
+}
+/** A request before it is decided on. */
+interface Candidate extends Subject {
+  act: Act;
+  row: RequestRow;
+  stored: StoredItem[];
+  /** As asked for, secrets open. */
+  items: readonly Item[];
+  fresh: boolean;
+  /** false: it stays a draft. */
+  submit: boolean;
+}
+/** What is to be written for one request. */
+interface Decision {
+  act: Act;
+  row: RequestRow;
+  stored: StoredItem[];
+  names: readonly string[];
+  resources: Selectable<Resources>[];
+  charges: Charge[];
+  takes: Take[];
+  audits: AuditSubject[];
+}
+type Books = Awaited<ReturnType<typeof readBooks>>;
+
+/** One request. @throws Refusal not-found, invalid-body, conflict, project-not-approved, quota-exceeded */
+export async function createRequest(tx: Tx, act: Act, principal: Principal, body: NewRequest, seal: Seal): Promise<RequestRow> {
+  const [taken] = await createRequests(tx, [{ act, principal, body }], seal);
+  if (taken instanceof Refusal) throw taken;
+  return taken!.row;
+}
+
+/** Many requests, each taken in or refused by itself, those before it counted. Answers in the order of the asks. */
+export async function createRequests(tx: Tx, asks: readonly Ask[], seal: Seal): Promise<(Taken | Refusal)[]> {
+  const subjects = await findSubjects(tx, asks);
+  const { rows: numbers } = await sql<{ n: number }>`select nextval('request_numbers') as n from generate_series(1, ${asks.length})`.execute(tx);
+  return take(
+    tx,
+    asks.map((ask, index) => {
+      const subject = subjects[index]!;
+      return subject instanceof Refusal ? subject : candidateOf(ask, subject, numbers[index]!.n, seal);
+    }),
+    seal,
+  );
+}
+
+/** @throws Refusal conflict when it is no draft, and what createRequest throws */
+export async function submitRequest(tx: Tx, act: Act, id: string, seal: Seal, unseal: Seal): Promise<RequestRow> {
+  const row = await lockRequest(tx, id);
+  const [taken] = await take(tx, [await standing(tx, act, row, unseal)], seal);
+  if (taken instanceof Refusal) throw taken;
+  return taken!.row;
+}
+
+/** Requests that wait for capacity, oldest first: those that fit now are submitted again. Returns their ids. */
+export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): Promise<string[]> {
+  const waiting = await tx.selectFrom("requests").selectAll().where("state", "=", "waiting").orderBy("id").limit(50).forUpdate().execute();
+  const candidates: Candidate[] = [];
+  for (const row of waiting) candidates.push(await standing(tx, act, row, unseal));
+  const outcomes = await take(tx, candidates, seal, (decision) => decision.row.state === "submitted");
+  const moved: string[] = [];
+  for (const [index, outcome] of outcomes.entries()) {
+    if (!(outcome instanceof Refusal)) {
+      if (outcome.row.state === "submitted") moved.push(outcome.row.id);
+      continue;
+    }
+    // Its quota or its project no longer allow it: it goes on waiting and says why.
+    const error = JSON.stringify({ code: outcome.code, message: outcome.detail });
+    await tx.updateTable("requests").set({ error }).where("id", "=", waiting[index]!.id).execute();
+  }
+  return moved;
+}
+
+/** The application's lock: names, attachments and changes under way are looked at by one transaction at a time. */
+async function findSubjects(tx: Tx, asks: readonly Ask[]): Promise<(Subject | Refusal)[]> {
+  const asked = asks.map(({ body, principal }) => ({
+    application: body.application,
+    project: body.project,
+    department: body.department ?? null,
+    seen: principal.departmentId,
+  }));
+  const { rows } = await sql<{
+    i: number;
+    id: string;
+    department_id: string;
+    protection_level: number;
+    zone: Subject["application"]["zone"];
+    project: Subject["project"] | null;
+  }>`
+    select w.i::int, a.id, a.department_id, a.protection_level, a.zone,
+      case when p.id is not null then json_build_object('id', p.id, 'code', p.code, 'name', p.name, 'stage', p.stage) end as project
+    from rows from (jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as (application text, project text, department text, seen text)) with ordinality as w(application, project, department, seen, i)
+    join applications a on a.id = w.application or a.code = w.application
+    join departments d on d.id = a.department_id
+    left join projects p on p.department_id = a.department_id and (p.id = w.project or p.code = w.project)
+    where (w.department is null or d.id = w.department or d.code = w.department)
+      and (w.seen is null or exists (select from department_ancestors x where x.department_id = a.department_id and x.ancestor_id = w.seen))
+    order by a.id for no key update of a`.execute(tx);
+  const found = Map.groupBy(rows, (row) => row.i);
+  return asks.map(({ body }, index) => {
+    const [row, ...others] = found.get(index + 1) ?? [];
+    if (!row) {
+      return new Refusal("not-found", `There is no application ${body.application} that you may see.`, {
+        errors: [{ pointer: "/application", detail: "no such application" }],
+      });
+    }
+    if (others.length > 0) {
+      return new Refusal("invalid-body", `Several departments have an application ${body.application}: name the department.`, {
+        errors: [{ pointer: "/department", detail: "needed here" }],
+      });
+    }
+    if (!row.project)
+      return new Refusal("not-found", `The application's department has no project ${body.project}.`, {
+        errors: [{ pointer: "/project", detail: "no such project" }],
+      });
+    return { application: { id: row.id, department_id: row.department_id, protectionLevel: row.protection_level, zone: row.zone }, project: row.project };
+  });
+}
+
+function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal: Seal): Candidate {
+  const id = newId("req", act.now);
+  const row: RequestRow = {
+    id,
+    number: `${act.now.getUTCFullYear()}-${String(number).padStart(6, "0")}`,
+    department_id: subject.application.department_id,
+    project_id: subject.project.id,
+    application_id: subject.application.id,
+    state: "draft",
+    title: body.title,
+    reason: body.reason,
+    requested_by: act.actor,
+    submitted_by: null,
+    decided_by: null,
+    decided_at: null,
+    decision_reason: null,
+    plan: null,
+    plan_hash: null,
+    error: null,
+    revision: 1,
+    created_at: act.now,
+    updated_at: act.now,
+  };
+  const stored = body.items.map((item, position): StoredItem => ({
+    id: newId("itm", act.now),
+    request_id: id,
+    position,
+    action: item.action,
+    kind: item.kind,
+    resource_id: "id" in item ? item.id : "",
+    state: "pending",
+    spec: { item: sealItem(item, `${id}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept,
+    error: null,
+  }));
+  return { ...subject, act, row, stored, items: body.items, fresh: true, submit: !body.draft };
+}
+
+/** A request that is there already; its row is locked. */
+async function standing(tx: Tx, act: Act, row: RequestRow, unseal: Seal): Promise<Candidate> {
+  const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).forNoKeyUpdate().executeTakeFirstOrThrow();
+  const project = await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow();
+  const stored = await tx.selectFrom("request_items").selectAll().where("request_id", "=", row.id).orderBy("position").execute();
+  const items = stored.map((item) => unsealItem((item.spec as Kept).item, `${row.id}/${item.position}`, unseal));
+  return { application: { ...application, protectionLevel: application.protection_level }, project, act, row, stored, items, fresh: false, submit: true };
+}
+
+/** @param keep which decisions are written; the others change nothing */
+async function take(
+  tx: Tx,
+  candidates: readonly (Candidate | Refusal)[],
+  seal: Seal,
+  keep: (decision: Decision) => boolean = () => true,
+): Promise<(Taken | Refusal)[]> {
+  const books = await readBooks(
+    tx,
+    candidates.filter((one) => !(one instanceof Refusal) && one.submit).map((one) => one as Candidate),
+  );
+  const decisions = candidates.map((candidate) => {
+    if (candidate instanceof Refusal) return candidate;
+    try {
+      return candidate.submit ? decide(candidate, books, seal) : asDraft(candidate);
+    } catch (error) {
+      if (error instanceof Refusal) return error;
+      throw error;
+    }
+  });
+  await write(
+    tx,
+    decisions.filter((one): one is Decision => !(one instanceof Refusal) && keep(one)),
+  );
+  return decisions.map((one) => (one instanceof Refusal ? one : { row: one.row, items: one.stored.map((item, index) => shownItem(item, one.names[index])) }));
+}
+
+/** Everything that decisions depend on, locked in one order: applications (already), quota accounts, pool accounts. */
+async function readBooks(tx: Tx, candidates: readonly Candidate[]) {
+  const departments = [...new Set(candidates.map((one) => one.row.department_id))];
+  const applications = [...new Set(candidates.map((one) => one.application.id))];
+  if (candidates.length === 0) return { ledger: undefined!, pools: [], flavours: new Map(), images: new Set<string>(), held: new Map() };
+  return {
+    ledger: await lockLedger(tx, departments),
+    pools: await lockPools(tx),
+    ...(await readCatalogue(tx)),
+    held: await readHeld(
+      tx,
+      applications,
+      candidates.flatMap((one) => one.items),
+    ),
+  };
+}
+
+const created: (candidate: Candidate) => AuditSubject[] = ({ row, stored, fresh }) =>
+  fresh
+    ? [
+        {
+          action: "request.create",
+          subjectKind: "request",
+          subjectId: row.id,
+          departmentId: row.department_id,
+          after: { number: row.number, title: row.title, items: stored.length },
+        },
+      ]
+    : [];
+
+function asDraft(candidate: Candidate): Decision {
+  return { act: candidate.act, row: candidate.row, stored: candidate.stored, names: [], resources: [], charges: [], takes: [], audits: created(candidate) };
+}
+
+/**
+ * Pure but for the books, in which what is decided counts at once for the next.
+ * @throws Refusal
+ */
+function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
+  const { act, row, application, project, items, stored } = candidate;
+  requireApproved(project);
+  const held = books.held.get(application.id)!;
+  const proposals = propose(items, { ...books, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
+  const short = proposals.shortages.length > 0;
+  const event = short ? "shortage" : row.state === "waiting" ? "capacity" : "submit";
+  const why = whyNot(row.state, event);
+  if (why) throw new Refusal("conflict", why);
+  const error = short ? { code: "capacity", message: proposals.shortages.join("; ") } : null;
+  const state = nextState(row.state, event)!;
+  const after: RequestRow = {
+    ...row,
+    state,
+    error,
+    submitted_by: row.state === "waiting" ? row.submitted_by : act.actor,
+    revision: candidate.fresh ? row.revision : row.revision + 1,
+    updated_at: act.now,
+  };
+  const audit: AuditSubject = {
+    action: `request.${event}`,
+    subjectKind: "request",
+    subjectId: row.id,
+    departmentId: row.department_id,
+    before: { state: row.state },
+    after: { state, ...(error ? { error } : {}) },
+  };
+  const audits = [...created(candidate), audit];
+  if (short) return { act, row: after, stored, names: [], resources: [], charges: [], takes: [], audits };
+
+  const asked = (one: Proposal) => one.charge.filter((charge) => charge.quantity > 0);
+  const itemAt = new Map(stored.map((item) => [item.position, item]));
+  const charges = proposals.items.flatMap((one) =>
+    asked(one).map((charge): Charge => ({
+      ...charge,
+      departmentId: row.department_id,
+      requestId: row.id,
+      resourceId: one.resourceId,
+      itemId: itemAt.get(one.position)!.id,
+    })),
+  );
+  books.ledger.reserve(row.department_id, charges);
+  const takes = proposals.items.flatMap((one) => asked(one).map((charge): Take => ({ ...charge, poolId: one.poolId })));
+  for (const { poolId, dimension, quantity } of takes) {
+    const pool = books.pools.find((one) => one.id === poolId);
+    if (pool) pool.free[dimension] = (pool.free[dimension] ?? 0) - quantity;
+  }
+  for (const one of proposals.items) {
+    const before = held.find((other: Held) => other.id === one.resourceId);
+    if (one.action === "create")
+      held.push({ id: one.resourceId, kind: one.kind, name: one.name, phase: "proposed", poolId: one.poolId, wanted: one.wanted, changedBy: null });
+    else if (before && one.action !== "extend") before.changedBy = row.number;
+  }
+  return {
+    act,
+    row: after,
+    stored: proposals.items.map((one) => {
+      const before = itemAt.get(one.position)!;
+      const kept: Kept = {
+        ...(before.spec as Kept),
+        placement: one.placement,
+        expiresAt: one.expiresAt,
+        wanted: sealed(one.wanted, one.kind, seal),
+        charge: one.charge,
+      };
+      return { ...before, resource_id: one.resourceId, spec: kept };
+    }),
+    names: proposals.items.map((one) => one.name),
+    resources: proposals.items.filter((one) => one.action === "create").map((one) => resourceOf(one, after, seal)),
+    charges,
+    takes,
+    audits,
+  };
+}
+
+function resourceOf(one: Proposal, request: RequestRow, seal: Seal): Selectable<Resources> {
+  return {
+    id: one.resourceId,
+    kind: one.kind,
+    department_id: request.department_id,
+    project_id: request.project_id,
+    application_id: request.application_id,
+    pool_id: one.poolId,
+    name: one.name,
+    phase: "proposed",
+    wanted: sealed(one.wanted, one.kind, seal),
+    applied: null,
+    observed_state: "unknown",
+    observed_at: null,
+    physical_id: null,
+    request_id: request.id,
+    opened_at: null,
+    expires_at: one.expiresAt ? new Date(one.expiresAt) : null,
+    retired_at: null,
+    revision: 1,
+    created_at: request.updated_at,
+    updated_at: request.updated_at,
+  };
+}
+
+async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
+  const first = decisions[0];
+  if (!first) return;
+  await insertRows(
+    tx,
+    "requests",
+    decisions.map((one) => one.row),
+    ["state", "error", "submitted_by", "revision", "updated_at"],
+  );
+  await insertRows(
+    tx,
+    "request_items",
+    decisions.flatMap((one) => one.stored),
+    ["resource_id", "spec"],
+  );
+  await insertRows(
+    tx,
+    "resources",
+    decisions.flatMap((one) => one.resources),
+  );
+  await writeReservations(
+    tx,
+    first.act,
+    decisions.flatMap((one) => one.charges),
+    new Date(first.act.now.getTime() + reservationDays * 86_400_000),
+  );
+  await moveCapacity(
+    tx,
+    decisions.flatMap((one) => one.takes),
+  );
+  await appendAuditsOf(
+    tx,
+    decisions.flatMap(({ act, audits }) => audits.map((subject) => ({ act, subject }))),
+  );
+  await appendEvents(
+    tx,
+    decisions
+      .filter(({ row }) => row.state !== "draft")
+      .map(({ act, row }) => ({
+        at: act.now,
+        departmentId: row.department_id,
+        requestId: row.id,
+        type: `request.${row.state}`,
+        subjectId: row.id,
+        data: { number: row.number, state: row.state, error: row.error === null ? null : JSON.stringify(row.error) },
+      })),
+  );
+}
+
+function sealItem(item: Item, context: string, seal: Seal): Item {
+  if (item.action !== "create" || item.kind !== "host" || item.spec.userData === undefined) return item;
+  return { ...item, spec: { ...item.spec, userData: seal(context, item.spec.userData) } };
+}
+const unsealItem = (item: Item, context: string, unseal: Seal): Item => sealItem(item, context, unseal);

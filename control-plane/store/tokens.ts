@@ -72,9 +72,15 @@ export async function listTokens(db: Db, ask: PageAsk): Promise<Page<TokenRow>> 
   return page(db.selectFrom("tokens").selectAll(), { ...ask, by: "id" });
 }
 
-/** The token of a secret, ended ones too: callers ask isUsable. */
-export async function findToken(db: Db, secret: string): Promise<TokenRow | undefined> {
-  return db.selectFrom("tokens").selectAll().where("secret_hash", "=", hashSecret(secret)).executeTakeFirst();
+/** The tokens of secrets, ended ones too: callers ask isUsable. */
+export async function findTokens(db: Db, secrets: readonly string[]): Promise<(TokenRow | undefined)[]> {
+  const hashes = secrets.map(hashSecret);
+  const rows = await db
+    .selectFrom("tokens")
+    .selectAll()
+    .where("secret_hash", "in", [...new Set(hashes)])
+    .execute();
+  return hashes.map((hash) => rows.find((row) => row.secret_hash === hash));
 }
 
 export function isUsable(token: Pick<TokenRow, "revoked_at" | "expires_at">, now: Date): boolean {

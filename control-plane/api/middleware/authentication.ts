@@ -3,15 +3,18 @@ import type { MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
 import { Refusal } from "../../domain/refusal.ts";
 import { findSession } from "../../store/sessions.ts";
-import { findToken, isUsable, touchToken, type TokenRow } from "../../store/tokens.ts";
+import { inBatches } from "../../store/batches.ts";
+import { findTokens, isUsable, touchToken, type TokenRow } from "../../store/tokens.ts";
 import type { ApiContext, ApiEnv, AppDeps } from "../deps.ts";
 
 export const sessionCookie = "zhengyun_session";
 
 export function authentication(deps: AppDeps): MiddlewareHandler<ApiEnv> {
+  // Always read, never remembered: a token that was revoked is nobody's at once. What comes together is read together.
+  const findToken = inBatches((secrets: readonly string[]) => findTokens(deps.db, secrets));
   return async (c, next) => {
     const now = deps.now();
-    const found = await identify(c, deps, now);
+    const found = await identify(c, deps, findToken, now);
     // A token that has ended is nobody's, but whose it was goes into the audit with the denial.
     if (found) c.set("act", { actor: found.token.id, role: found.token.role, source: clientAddress(c), correlationId: c.get("correlationId"), now });
     if (found && isUsable(found.token, now)) {
@@ -23,11 +26,16 @@ export function authentication(deps: AppDeps): MiddlewareHandler<ApiEnv> {
   };
 }
 
-async function identify(c: ApiContext, deps: AppDeps, now: Date): Promise<{ token: TokenRow; expiresAt: Date | null } | undefined> {
+async function identify(
+  c: ApiContext,
+  deps: AppDeps,
+  findToken: (secret: string) => Promise<TokenRow | undefined>,
+  now: Date,
+): Promise<{ token: TokenRow; expiresAt: Date | null } | undefined> {
   const header = c.req.header("authorization");
   if (header !== undefined) {
     const secret = /^Bearer +([A-Za-z0-9._~+/=-]{1,200})$/i.exec(header)?.[1];
-    const token = secret === undefined ? undefined : await findToken(deps.db, secret);
+    const token = secret === undefined ? undefined : await findToken(secret);
     return token && { token, expiresAt: token.expires_at };
   }
   const cookie = getCookie(c, sessionCookie);

@@ -89,15 +89,13 @@ async function run(url: string): Promise<void> {
   const hosts = loaded.city.requests.flatMap((request) => request.items).filter((item) => item.kind === "host").length;
   say(`imported ${loaded.city.name}: ${loaded.city.departments.length} departments, ${loaded.city.requests.length} draft requests for ${hosts} hosts`);
 
-  const root = await operations.post<{ secret: string }>("/api/v1/tokens", {
-    name: "申请人 / applicant (demo)",
-    role: "department",
-    department: "110000",
-    expiresAt: null,
-  });
-  const applicant = createClient({ url, token: root.secret });
+  // Who wrote a request or submitted it does not decide on it: the operator wrote them all by the import.
+  const as = async (name: string, role: "department" | "operations", department: string | null) =>
+    createClient({ url, token: (await operations.post<{ secret: string }>("/api/v1/tokens", { name, role, department, expiresAt: null })).secret });
+  const applicant = await as("申请人 / applicant (demo)", "department", "110000");
+  const approver = await as("审批人 / approver (demo)", "operations", null);
   const drafts = imported.requests.filter((request) => options.full || shown.includes(codeOf(request.ref)));
-  await Promise.all(drafts.map((draft) => provision(applicant, operations, draft.id)));
+  await Promise.all(drafts.map((draft) => provision(applicant, approver, draft.id)));
   const live = await collect(operations.all<Host>("/api/v1/hosts", { phase: "live" }));
   say(`${live.filter((host) => host.observedState === "running").length} hosts are running in ${drafts.length} departments`);
 
@@ -108,7 +106,7 @@ async function run(url: string): Promise<void> {
   console.log(`\n用量 Usage per department (with everything below it), ${usage.from} – ${usage.to}\n`);
   console.log(table(rows, usageColumns));
 
-  const link = await operations.post<z.infer<typeof SignInLink>>("/api/v1/sessions/links", {});
+  const link = await approver.post<z.infer<typeof SignInLink>>("/api/v1/sessions/links", {});
   console.log(`\n控制台 Console   ${url}${link.path}   (one-time sign-in link)\n指标 Metrics     ${url}/metrics\nAPI              ${url}/docs\n`);
   if (options.once) return;
   say("serving; Ctrl-C takes everything down");
@@ -127,14 +125,14 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** One request from draft to running hosts: submitted by the department, planned by the engine, approved by operations. */
-async function provision(applicant: Client, operations: Client, id: string): Promise<void> {
+async function provision(applicant: Client, approver: Client, id: string): Promise<void> {
   const path = `/api/v1/requests/${id}`;
   const draft = await applicant.get<Request>(path);
   await applicant.post(`${path}/submit`, {}, { ifMatch: draft.revision });
-  const read = () => operations.get<Request>(path);
+  const read = () => approver.get<Request>(path);
   const planned = await waitFor(read, (request) => request.state === "planned" || settled(request.state), { intervalMs: 100 });
   if (planned.state !== "planned" || !planned.plan) throw new Error(`${planned.number} is ${planned.state}: ${planned.error?.message ?? "no plan"}`);
-  await operations.post(`${path}/approve`, { planHash: planned.plan.hash, reason: "示例审批 / demo" }, { ifMatch: planned.revision });
+  await approver.post(`${path}/approve`, { planHash: planned.plan.hash, reason: "示例审批 / demo" }, { ifMatch: planned.revision });
   const done = await waitFor(read, (request) => settled(request.state), { intervalMs: 100 });
   const failed = done.items.filter((item) => item.state === "failed");
   if (done.state !== "active" || failed.length > 0)

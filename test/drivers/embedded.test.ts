@@ -24,6 +24,8 @@ async function openCloud(): Promise<Cloud> {
     },
     close: async () => {
       await driver.purge();
+      // No mount of it is left, here or in a loop device.
+      expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(endpoint);
       rmSync(endpoint, { recursive: true, force: true });
     },
   };
@@ -37,6 +39,7 @@ const points = [
   "host.start:launched",
   "host.create:done",
   "volume.create:files",
+  "volume.create:image",
   "volume.create:record",
   "attachment.create:record",
   "backup.make:data",
@@ -78,6 +81,30 @@ describe("embedded", () => {
     expect((await driver.exec(host.name, ["cat", "/data/file"])).stdout).toBe("as it is");
     await cloud.close();
   });
+
+  it.each(["backup.restore:extracted", "backup.restore:exchanged"])(
+    "killed at %s, holds the old content or the new, and restores the next time",
+    async (point) => {
+      const cloud = await openCloud();
+      const { driver } = cloud;
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(attachmentSpec(host, volume), call());
+      await driver.exec(host.name, ["write", "/data/old"], { stdin: "old" });
+      await driver.backup(volume.name, "bak_1", volume.pool, call());
+      await driver.exec(host.name, ["write", "/data/new"], { stdin: "new" });
+      const ended = cloud.elsewhere(`await driver.restore("bak_1", ${JSON.stringify(volume.name)}, ${JSON.stringify(call())});`, point);
+      expect(ended.signal, ended.stderr).toBe("SIGKILL");
+      await driver.updateHost((await driver.find("host", host.name))!.id, { ...host, power: "stopped" }, call());
+      await driver.updateHost((await driver.find("host", host.name))!.id, host, call());
+      const shown = (await driver.exec(host.name, ["ls", "/data"])).stdout;
+      expect(shown).toBe(point.endsWith("extracted") ? "new\nold\n" : "old\n");
+      await driver.restore("bak_1", volume.name, call());
+      expect((await driver.exec(host.name, ["ls", "/data"])).stdout).toBe("old\n");
+      await cloud.close();
+    },
+  );
 
   it("works without root, and says what is absent there", async () => {
     const endpoint = mkdtempSync(join(tmpdir(), "zhengyun-rootless-"));

@@ -146,6 +146,28 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await expect(driver.restore("bak_1", volume.name, call())).rejects.toMatchObject({ code: "not-found" });
     });
 
+    it("keeps a volume within its size where it says so, and grows it with what it holds", async () => {
+      const { volumeSizeEnforced, notes } = await driver.capabilities();
+      if (!volumeSizeEnforced) return expect(notes.join(" ")).toMatch(/volume sizes.*not enforced/i);
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      await driver.createHost(host, call());
+      const { id } = await driver.createVolume(volume, call());
+      await driver.attach(attachmentSpec(host, volume), call());
+      const allocate = async (mib: number) => (await driver.exec(host.name, ["allocate", "/data/big", String(mib)])).stderr;
+      // Content that fits the volume but not twice: a restore needs no room beside the old.
+      expect(await allocate(520)).toBe("");
+      await driver.backup(volume.name, "bak_1", pool, call());
+      await driver.exec(host.name, ["write", "/data/later"], { stdin: "gone" });
+      await driver.restore("bak_1", volume.name, call());
+      expect(await inside(host.name, "ls", "/data")).toBe("big\n");
+      expect(await allocate(1024)).toMatch(/no space/);
+      expect((await driver.observe()).volumes[0]?.usedBytes).toBeLessThanOrEqual(1024 ** 3);
+      await driver.updateVolume(id, { ...volume, sizeGib: 2 }, call());
+      expect(await allocate(1024)).toBe("");
+      expect((await reading(host.name))?.state).toBe("running");
+      return expect(await allocate(2048)).toMatch(/no space/);
+    });
+
     it("enforces memory where it says so", async () => {
       const { memoryLimit, notes } = await driver.capabilities();
       const host = hostSpec();

@@ -43,7 +43,7 @@ export class Backups {
       const tar = new PassThrough();
       const hashing = new Transform({ transform: (chunk: Buffer, _, done) => (hash.update(chunk), done(null, chunk)) });
       await Promise.all([
-        guest(["archive", this.#volumes.data(volume)], { output: tar }),
+        guest(["archive", await this.#volumes.data(volume)], { output: tar }),
         pipeline(tar, createZstdCompress(), hashing, createWriteStream(file, { mode: 0o600, ...(call.signal ? { signal: call.signal } : {}) })),
       ]);
       const handle = openSync(file, "r");
@@ -80,7 +80,7 @@ export class Backups {
     const tar = createZstdDecompress();
     const flowing = pipeline(createReadStream(file), tar, counting);
     flowing.catch(() => undefined);
-    await guest(["restore", this.#volumes.data(volume)], { input: counting });
+    await this.#volumes.restore(volume, counting);
     await flowing;
     return { bytes, sha256 };
   }

@@ -20,11 +20,12 @@ import {
 import { Backups } from "./backups.ts";
 import { type Cgroups, findCgroups } from "./cgroups.ts";
 import { checkFence } from "./fences.ts";
-import { removeTree, usedBytesOf } from "./files.ts";
+import { namesIn, removeTree } from "./files.ts";
 import { runInside } from "./guest.ts";
 import { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";
 import { kinds, nameOf, type Paths, pathsOf } from "./paths.ts";
+import { growsMounted } from "./storage.ts";
 import { Records, Volumes } from "./volumes.ts";
 
 const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -52,16 +53,20 @@ export class EmbeddedDriver implements Driver {
 
   async capabilities(): Promise<Capabilities> {
     const { version, reason } = this.#cgroups;
+    const unbounded = await this.#volumes.whyUnbounded();
     const notes = [
       ...(version === "absent" ? [`CPU and memory limits are not enforced: ${reason}.`] : []),
-      "Volume sizes are recorded and charged, but not enforced: volumes are directories of one file system.",
+      ...(unbounded === undefined ? [] : [`Volume sizes are recorded and charged, but not enforced: ${unbounded}.`]),
+      ...(unbounded === undefined && !growsMounted()
+        ? ["Growing a volume restarts the host that shows it: without CAP_SYS_RESOURCE ext4 doesn't grow while it is mounted."]
+        : []),
       ...(this.#root ? [] : ["Attaching restarts the host: without root the kernel doesn't let us mount into a running one."]),
       "User ids inside hosts are those of this machine: no isolation fit for hostile tenants.",
     ];
     return {
       cpuLimit: version,
       memoryLimit: version,
-      volumeSizeEnforced: false,
+      volumeSizeEnforced: unbounded === undefined,
       liveAttach: this.#root,
       namespaces: ["user", "pid", "mount", "net", "uts", "ipc"],
       notes,
@@ -86,10 +91,10 @@ export class EmbeddedDriver implements Driver {
     return this.#change(spec.name, call, () => this.#volumes.create(spec, call));
   }
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, async () => this.#volumes.update(id, spec));
+    return this.#change(nameOf(id), call, () => this.#volumes.update(id, spec));
   }
   deleteVolume(id: string, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, async () => this.#volumes.delete(id));
+    return this.#change(nameOf(id), call, () => this.#volumes.delete(id));
   }
 
   attach(spec: AttachmentSpec, call: Call): Promise<Made> {
@@ -151,7 +156,7 @@ export class EmbeddedDriver implements Driver {
     const volumes: VolumeReading[] = [];
     for (const { id, scope, spec } of this.#volumes.records.all()) {
       const host = attached.get(spec.name);
-      const usedBytes = await usedBytesOf(this.#volumes.data(spec.name));
+      const usedBytes = await (await this.#volumes.storage(spec.name)).usedBytes();
       volumes.push({ id, scope, name: spec.name, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes, ...(host ? { attachedTo: host } : {}) });
     }
     const disk = statfsSync(this.#paths.endpoint);
@@ -181,6 +186,9 @@ export class EmbeddedDriver implements Driver {
         .filter((one) => ours(one.scope))
         .map((one) => this.#hosts.delete(one.id)),
     );
+    for (const one of this.#volumes.records.all()) if (ours(one.scope)) await this.#volumes.remove(one.spec.name);
+    // A kill may have left one without a record.
+    if (scopes === undefined) for (const name of namesIn(this.#paths.kind("volume"))) await this.#volumes.remove(name);
     for (const one of await this.list()) if (ours(one.scope)) removeTree(this.#paths.of(one.kind, one.name));
     if (scopes === undefined) for (const kind of kinds) removeTree(this.#paths.kind(kind));
   }

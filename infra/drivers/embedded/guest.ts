@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { findGuest } from "../../engine/engine.ts";
-import { DriverError } from "../driver.ts";
+import { DriverError, NoSpace } from "../driver.ts";
 
 let found: Promise<string> | undefined;
 /** Path of the guest program: ZHENGYUN_GUEST, or what the set-up built. @throws when it was not built */
@@ -34,6 +34,7 @@ export async function guest(args: string[], streams: { text?: string; input?: Re
   if (streams.output) flows.push(pipeline(child.stdout, streams.output));
   else child.stdout.on("data", (data: Buffer) => (said += data.toString()));
   const [code] = await Promise.all([ended, ...flows]);
+  if (code !== 0 && /no space left/i.test(complained)) throw new NoSpace(`${args[0]}: ${complained.trim()}`);
   if (code !== 0) throw new DriverError("guest-failed", `${args[0]}: ${complained.trim() || `ended with code ${code}`}`);
   return said.trim();
 }

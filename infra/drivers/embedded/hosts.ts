@@ -21,7 +21,7 @@ export interface HostRecord {
 }
 
 /** A volume that a host shows, as attachments.ts knows it. */
-export type VolumesOf = (host: string) => { source: string; target: string }[];
+export type VolumesOf = (host: string) => Promise<{ source: string; target: string }[]>;
 
 export class Hosts {
   readonly #paths: Paths;
@@ -84,13 +84,17 @@ export class Hosts {
     removeTree(this.#paths.of("host", record.spec.name));
   }
 
-  /** Stops and starts a host that runs, so that it sees its volumes anew. */
-  async restart(name: string): Promise<void> {
+  /** Stops and starts a host that runs, so that it sees its volumes anew. @param meanwhile done in any case */
+  async restart(name: string, meanwhile: () => Promise<void> = async () => undefined): Promise<void> {
     const record = this.get(name);
     const running = record && this.running(record, { search: true });
-    if (!record || !running) return;
+    if (!record || !running) return meanwhile();
     await endProcess(running);
-    await this.#start(record);
+    try {
+      await meanwhile();
+    } finally {
+      await this.#start(record);
+    }
   }
 
   reading(record: HostRecord): HostReading {
@@ -138,7 +142,7 @@ export class Hosts {
         log: join(directory, "log"),
         image: imageDirectory(this.#paths.endpoint, record.spec.image, await guestProgram()),
         cgroups: this.#cgroups.make(record.spec.name, record.spec.flavour),
-        volumes: this.#volumesOf(record.spec.name),
+        volumes: await this.#volumesOf(record.spec.name),
       }),
     });
     started?.();

@@ -5,7 +5,7 @@ import { UnknownImage } from "../driver.ts";
 import { namesIn, removeTree } from "./files.ts";
 
 export const baseImage = "zhengyun-base-1";
-const tools = ["true", "false", "echo", "cat", "ls", "mkdir", "rm", "write", "sha256sum", "hostname", "id", "sleep", "burn", "eat"];
+const tools = ["true", "false", "echo", "cat", "ls", "mkdir", "rm", "write", "sha256sum", "hostname", "id", "sleep", "burn", "eat", "allocate"];
 
 /** The image's directory; the project's own is made at the first use. @throws UnknownImage that lists the images there are */
 export function imageDirectory(endpoint: string, name: string, guest: string): string {

@@ -1,6 +1,5 @@
-/** Volumes are directories; attachments show them inside hosts; policies are records. */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+/** Volumes; attachments, which show them inside hosts; and the records of both and of backup policies. */
+import type { Readable } from "node:stream";
 import type { AttachmentSpec, BackupPolicySpec, VolumeSpec } from "../../spec.ts";
 import { type Call, DriverError, InUse, type Made, NotFound, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
@@ -8,6 +7,8 @@ import { undoing } from "../undo.ts";
 import { readRecord, recordsIn, removeTree, writeRecord } from "./files.ts";
 import { guest } from "./guest.ts";
 import type { Hosts } from "./hosts.ts";
+import { withLock } from "./lock.ts";
+import { type Storage, storageAt, type Viewers, whyNoImages } from "./storage.ts";
 import { nameOf, newId, type Paths } from "./paths.ts";
 
 export interface Stored<T> {
@@ -57,6 +58,7 @@ export class Volumes {
   readonly #paths: Paths;
   #hosts: Hosts | undefined;
   readonly #liveAttach: boolean;
+  #unbounded: Promise<string | undefined> | undefined;
 
   constructor(paths: Paths, liveAttach: boolean) {
     this.#paths = paths;
@@ -70,41 +72,96 @@ export class Volumes {
     this.#hosts = hosts;
   }
 
-  data(name: string): string {
-    return join(this.#paths.of("volume", name), "data");
+  /** Why the sizes of new volumes are not enforced here; undefined: they are. */
+  whyUnbounded(): Promise<string | undefined> {
+    this.#unbounded ??= whyNoImages(this.#paths.endpoint);
+    return this.#unbounded;
+  }
+
+  async storage(name: string): Promise<Storage> {
+    return storageAt(this.#paths.of("volume", name), (await this.whyUnbounded()) === undefined);
+  }
+
+  /** The directory with a volume's content, mounted. */
+  async data(name: string): Promise<string> {
+    return (await this.storage(name)).ready();
   }
 
   /** What a host shows when it starts. */
-  of(host: string): { source: string; target: string }[] {
-    return this.attachments
-      .all()
-      .filter((one) => one.spec.host === host)
-      .map((one) => ({ source: this.data(one.spec.volume), target: one.spec.path }));
+  async of(host: string): Promise<{ source: string; target: string }[]> {
+    const shown = this.attachments.all().filter((one) => one.spec.host === host);
+    return Promise.all(shown.map(async (one) => ({ source: await this.data(one.spec.volume), target: one.spec.path })));
   }
 
   async create(spec: VolumeSpec, call: Call): Promise<Made> {
     return undoing(async (undo) => {
-      const fresh = this.records.get(spec.name) === undefined;
+      const there = this.records.get(spec.name);
+      if (there) {
+        await this.update(there.id, { ...spec, sizeGib: Math.max(spec.sizeGib, there.spec.sizeGib) });
+        return { id: there.id, adopted: true };
+      }
       fault("volume.create:files");
-      mkdirSync(this.data(spec.name), { recursive: true, mode: 0o755 });
-      if (fresh) undo.add(() => removeTree(this.#paths.of("volume", spec.name)));
+      undo.add(() => this.remove(spec.name));
+      await (await this.storage(spec.name)).make(spec.sizeGib);
       fault("volume.create:record");
       return this.records.put(spec, call.scope);
     });
   }
 
-  update(id: string, spec: VolumeSpec): void {
+  async update(id: string, spec: VolumeSpec): Promise<void> {
     const record = this.records.require(id);
     if (spec.sizeGib < record.spec.sizeGib)
       throw new Unsupported(`Volume ${spec.name} has ${record.spec.sizeGib} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
+    if (spec.sizeGib > record.spec.sizeGib) await (await this.storage(spec.name)).grow(spec.sizeGib, this.#viewers(spec.name));
     this.records.put(spec, record.scope);
   }
 
-  delete(id: string): void {
+  async restore(name: string, tar: Readable): Promise<void> {
+    const record = this.records.get(name);
+    if (!record) throw new NotFound(`There is no volume ${name}.`);
+    await (await this.storage(name)).replace(tar, record.spec.sizeGib, this.#viewers(name));
+  }
+
+  /** Files and all, whatever its record says. */
+  async remove(name: string): Promise<void> {
+    await (await this.storage(name)).release();
+    removeTree(this.#paths.of("volume", name));
+  }
+
+  async delete(id: string): Promise<void> {
+    if (this.records.get(nameOf(id))?.id !== id) return;
     const users = this.attachments.all().filter((one) => one.spec.volume === nameOf(id));
-    if (users.length > 0 && this.records.get(nameOf(id))?.id === id)
-      throw new InUse(`Volume ${nameOf(id)} is attached to ${users.map((one) => one.spec.host).join(", ")}.`);
-    this.records.remove(id);
+    if (users.length > 0) throw new InUse(`Volume ${nameOf(id)} is attached to ${users.map((one) => one.spec.host).join(", ")}.`);
+    await this.remove(nameOf(id));
+  }
+
+  /** Hosts that run and show a volume: each is locked while something is done to it. */
+  #viewers(volume: string): Viewers {
+    const shown = () => this.attachments.all().filter((one) => one.spec.volume === volume);
+    const each = async (on: (host: string, path: string, work: () => Promise<void>) => Promise<void>, work: () => Promise<void>) => {
+      // A volume has one host at most; should there be more, each waits for the next.
+      const nested = shown().reduceRight(
+        (inner, { spec }) =>
+          () =>
+            withLock(this.#paths.locks, spec.host, () => on(spec.host, spec.path, inner)),
+        work,
+      );
+      await nested();
+    };
+    const pidOf = (host: string) => {
+      const record = this.#hosts?.get(host);
+      return record && this.#hosts?.running(record, { search: true })?.pid;
+    };
+    return {
+      hidden: (work) =>
+        each(async (host, path, inner) => {
+          const pid = pidOf(host);
+          if (pid !== undefined) await guest(["detach", String(pid), path, "lazy"]);
+          await inner();
+          if (pid !== undefined) await guest(["attach", String(pid), await this.data(volume), path]);
+        }, work),
+      stopped: (work) => each((host, _path, inner) => this.#hosts!.restart(host, inner), work),
+    };
   }
 
   async attach(spec: AttachmentSpec, call: Call): Promise<Made> {
@@ -125,7 +182,7 @@ export class Volumes {
       if (!made.adopted) undo.add(() => void this.attachments.remove(made.id));
       fault("attachment.create:record");
       const running = this.#hosts?.running(host, { search: true });
-      if (running && this.#liveAttach) await guest(["attach", String(running.pid), this.data(spec.volume), spec.path]);
+      if (running && this.#liveAttach) await guest(["attach", String(running.pid), await this.data(spec.volume), spec.path]);
       else if (running && !made.adopted) await this.#hosts?.restart(spec.host);
       return made;
     });

@@ -18,10 +18,11 @@ func main() {
 		os.Exit(tool(os.Args[1:]))
 	}
 	commands := map[string]func([]string) error{
-		"launch": launch, "setup": setup, "attach": attach, "detach": detach, "archive": archive, "restore": restore,
+		"launch": launch, "setup": setup, "attach": attach, "detach": detach, "archive": archive, "restore": restore, "extract": extractTo,
+		"image-make": makeImage, "image-mount": mountImage, "image-unmount": unmountImage, "image-grow": growImage, "image-grow-unmounted": growUnmounted,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fail(fmt.Errorf("usage: zyguest launch|attach|detach|archive|restore"))
+		fail(fmt.Errorf("usage: zyguest launch|attach|detach|archive|restore|extract|image-make|image-mount|image-unmount|image-grow|image-grow-unmounted"))
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
 		fail(err)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tools are the programs of the image, by the name that they are called by.
@@ -20,7 +22,7 @@ var tools = map[string]func([]string) int{
 	"hostname": func([]string) int { name, _ := os.Hostname(); fmt.Println(name); return 0 },
 	"id":       func([]string) int { fmt.Printf("uid=%d gid=%d\n", os.Getuid(), os.Getgid()); return 0 },
 	"sleep":    func(args []string) int { time.Sleep(time.Duration(number(args)) * time.Second); return 0 },
-	"burn":     burn, "eat": eat,
+	"burn":     burn, "eat": eat, "allocate": allocate,
 }
 
 // each applies a tool to every argument and says on standard error which failed.
@@ -92,6 +94,28 @@ func burn(args []string) int {
 	for time.Now().Before(end) {
 	}
 	return 0
+}
+
+// allocate FILE MIB gives a file that much room on its disk.
+func allocate(args []string) int {
+	if len(args) != 2 {
+		return usage("allocate FILE MIB")
+	}
+	file, err := os.OpenFile(args[0], os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		defer file.Close()
+		err = unix.Fallocate(int(file.Fd()), 0, 0, int64(number(args[1:]))<<20)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func usage(text string) int {
+	fmt.Fprintln(os.Stderr, "usage: "+text)
+	return 2
 }
 
 // eat MIB takes that much memory and touches every page of it.

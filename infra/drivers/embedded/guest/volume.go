@@ -55,8 +55,8 @@ func attach(args []string) error {
 
 // detach PID TARGET takes it away again. A target that is not there is detached already.
 func detach(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: detach PID TARGET")
+	if len(args) < 2 || len(args) > 3 {
+		return errors.New("usage: detach PID TARGET [lazy]")
 	}
 	if !mounted(args[0], args[1]) {
 		return nil
@@ -64,7 +64,12 @@ func detach(args []string) error {
 	if err := enter(args[0]); err != nil {
 		return fmt.Errorf("enter: %w", err)
 	}
-	return unix.Unmount(args[1], 0)
+	flags := 0
+	if len(args) == 3 {
+		// Who has a file open keeps it until it closes it.
+		flags = unix.MNT_DETACH
+	}
+	return unix.Unmount(args[1], flags)
 }
 
 // mounted is asked before entering: the host's own /proc doesn't know a process that comes from outside.
@@ -165,6 +170,18 @@ func restore(args []string) error {
 	}
 	unix.Sync()
 	return errors.Join(os.RemoveAll(old), os.RemoveAll(fresh))
+}
+
+// extractTo DIRECTORY writes a tar stream from standard input into an empty directory.
+func extractTo(args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: extract DIRECTORY")
+	}
+	if err := extract(args[0]); err != nil {
+		return err
+	}
+	unix.Sync()
+	return nil
 }
 
 func moveAll(from, to string) error {

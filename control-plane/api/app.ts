@@ -1,12 +1,14 @@
 /** The whole API as one Hono app. Routes record what is wanted; none calls Pulumi or a driver. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
+import { Problem } from "../contract/problems.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { ApiEnv, App, AppDeps } from "./deps.ts";
 import { allowedMethods } from "./methods.ts";
 import { authentication } from "./middleware/authentication.ts";
 import { correlation } from "./middleware/correlation.ts";
 import { onError, onInvalid, problemResponse } from "./middleware/problems.ts";
+import { problemAnswers } from "./route.ts";
 import { registerApplications } from "./routes/applications.ts";
 import { registerAudit } from "./routes/audit.ts";
 import { registerCatalogue } from "./routes/catalogue.ts";
@@ -39,6 +41,8 @@ export function createApp(deps: AppDeps): App {
   const app: App = new OpenAPIHono<ApiEnv>({ defaultHook: onInvalid });
   app.openAPIRegistry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
   app.openAPIRegistry.registerComponent("securitySchemes", "session", { type: "apiKey", in: "cookie", name: "zhengyun_session" });
+  app.openAPIRegistry.register("Problem", Problem);
+  for (const [name, answer] of Object.entries(problemAnswers)) app.openAPIRegistry.registerComponent("responses", name, answer);
   app.onError(onError(deps));
   app.notFound((c) => {
     const methods = allowedMethods(app, c.req.path);

@@ -2,7 +2,7 @@
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { Id, Reference } from "../contract/common.ts";
-import { Problem } from "../contract/problems.ts";
+import { problems } from "../contract/problems.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Role } from "../store/schema.ts";
 import type { ApiEnv } from "./deps.ts";
@@ -23,7 +23,18 @@ type Route<R extends RouteConfig> = Omit<R, "responses" | "middleware"> & {
   getRoutingPath(): string;
 };
 
-const problem = { description: "A problem document (RFC 9457)", content: { "application/problem+json": { schema: Problem } } };
+/** One answer for each status that a problem can have, by the name under which routes refer to it. */
+export const problemAnswers = Object.fromEntries(
+  [...Map.groupBy(Object.entries(problems), ([, { status }]) => status)].map(([status, of]) => [
+    `Problem${status}`,
+    {
+      description: `Problem document (RFC 9457); code: ${of.map(([code]) => code).join(", ")}`,
+      content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+    },
+  ]),
+);
+const problemAnswer = (status: number) => ({ $ref: `#/components/responses/Problem${status}` });
+
 const idempotencyKey = z.object({
   "idempotency-key": z.string().min(1).max(200).meta({ description: "Any text of your own; a repeated request with it is answered as the first was" }),
 });
@@ -33,17 +44,35 @@ interface Extra {
   access: Access;
   /** Takes If-Match. Left out: PUT and PATCH do. */
   conditional?: boolean;
+  /** Statuses of problems beside those that follow from method, path and access. */
+  problems?: number[];
 }
 
-/** Adds access, the headers that the method needs, and problems as the answer to everything else. */
+/** Statuses of the problems that a route may answer with. 500 is none of them: it is always an error of ours. */
+function refusals({ method, path, request }: RouteConfig, open: boolean, conditional: boolean): number[] {
+  const changes = method !== "get" && method !== "head";
+  return [
+    400,
+    ...(open ? [] : [401, 403]),
+    // A query may name a department, an application …
+    ...(path.includes("{") || request?.query || request?.body ? [404] : []),
+    ...(changes ? [409, 422, 507] : []),
+    ...(conditional ? [412, 428] : []),
+    ...(request?.body ? [413, 415] : []),
+    503,
+  ];
+}
+
+/** Adds access, the headers that the method needs, and the problems that it may answer with. */
 export function defineRoute<R extends RouteConfig>(options: R & Extra): Route<R> {
-  const { access, conditional = options.method === "put" || options.method === "patch", ...config } = options;
+  const { access, conditional = options.method === "put" || options.method === "patch", problems: more = [], ...config } = options;
   const open = access.scope === "public";
   const headers = z.object({ ...(config.method === "post" && !open ? idempotencyKey.shape : {}), ...(conditional ? ifMatch.shape : {}) });
+  const answers = [...refusals(config, open, conditional), ...more].map((status) => [status, problemAnswer(status)] as const);
   return createRoute({
     ...config,
     request: { ...config.request, ...(Object.keys(headers.shape).length > 0 ? { headers } : {}) },
-    responses: { ...config.responses, default: problem },
+    responses: { ...Object.fromEntries(answers), ...config.responses },
     security: open ? [] : [{ bearer: [] }, { session: [] }],
     middleware: [authorise(access), readable],
     "x-access": access,

@@ -77,8 +77,24 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
         ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
       });
       const text = await response.text();
+      requireDocumented(app, method, path, response.status);
       return { status: response.status, headers: response.headers, body: /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : text };
     },
     close: () => database.close(),
   };
+}
+
+/** Every answer to every test is one of those that the OpenAPI document names. 405 and 404 of unknown addresses belong to no route. */
+function requireDocumented(app: App, method: string, address: string, status: number): void {
+  const steps = address.split("?")[0]!.split("/");
+  const fits = (path: string) => {
+    const pattern = path.split("/");
+    return pattern.length === steps.length && pattern.every((step, index) => step === steps[index] || (step.startsWith("{") && steps[index] !== ""));
+  };
+  const routes = app.openAPIRegistry.definitions.flatMap((one) =>
+    one.type === "route" && one.route.method.toUpperCase() === method && fits(one.route.path) ? [one.route] : [],
+  );
+  const documented = routes.flatMap((route) => Object.keys(route.responses).map(Number));
+  if (routes.length > 0 && status < 500 && !documented.includes(status))
+    throw new Error(`${method} ${address} answered ${status}, which its route does not document`);
 }

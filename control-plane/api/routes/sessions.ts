@@ -40,6 +40,7 @@ const signIn = defineRoute({
   tags: ["sessions"],
   summary: "Open a one-time sign-in link",
   access: { roles: [], scope: "public" },
+  problems: [401],
   request: { query: z.object({ code: z.string().min(1).max(200) }) },
   responses: { 303: { description: "Signed in; goes on to the console" } },
 });

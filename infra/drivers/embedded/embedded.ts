@@ -25,7 +25,7 @@ import { runInside } from "./guest.ts";
 import { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";
 import { kinds, nameOf, type Paths, pathsOf } from "./paths.ts";
-import { growsMounted } from "./storage.ts";
+import { growsMounted, removeProbe } from "./storage.ts";
 import { Records, Volumes } from "./volumes.ts";
 
 const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -188,7 +188,10 @@ export class EmbeddedDriver implements Driver {
     );
     for (const one of this.#volumes.records.all()) if (ours(one.scope)) await this.#volumes.remove(one.spec.name);
     // A kill may have left one without a record.
-    if (scopes === undefined) for (const name of namesIn(this.#paths.kind("volume"))) await this.#volumes.remove(name);
+    if (scopes === undefined) {
+      await removeProbe(this.#paths.endpoint);
+      for (const name of namesIn(this.#paths.kind("volume"))) await this.#volumes.remove(name);
+    }
     for (const one of await this.list()) if (ours(one.scope)) removeTree(this.#paths.of(one.kind, one.name));
     if (scopes === undefined) for (const kind of kinds) removeTree(this.#paths.kind(kind));
   }

@@ -2,13 +2,15 @@
  * Where a volume's content lies. As root with loop devices: an ext4 image, which it cannot outgrow; elsewhere a directory, whose size is only recorded.
  * Which one it is, each volume's own files say, so that an endpoint may hold both.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { DriverError } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { removeTree, usedBytesOf } from "./files.ts";
 import { guest } from "./guest.ts";
+import { withLock } from "./lock.ts";
+import type { Paths } from "./paths.ts";
 
 const gib = 1024 ** 3;
 /** A small ext4 with its journal. */
@@ -123,20 +125,35 @@ function imageStorage(image: string, data: string): Storage {
 }
 
 /** Why volumes of this endpoint cannot be images; undefined when they can. Found out by making one. */
-export async function whyNoImages(endpoint: string): Promise<string | undefined> {
+export async function whyNoImages({ endpoint, locks }: Paths): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "without root nothing can be mounted";
-  const directory = mkdtempSync(join(endpoint, "probe-"));
-  const [image, data] = [join(directory, "image"), join(directory, "data")];
-  try {
-    await guest(["image-make", image, String(probeBytes)]);
-    await guest(["image-mount", image, data]);
-    await guest(["image-unmount", data]);
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
-  } finally {
-    removeTree(directory);
-  }
+  return withLock(locks, "probe", async () => {
+    // A kill may have left the last one.
+    await removeProbe(endpoint);
+    const { directory, image, data } = probeAt(endpoint);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    try {
+      await guest(["image-make", image, String(probeBytes)]);
+      await guest(["image-mount", image, data]);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      await removeProbe(endpoint);
+    }
+  });
+}
+
+const probeAt = (endpoint: string) => {
+  const directory = join(endpoint, "probe");
+  return { directory, image: join(directory, "image"), data: join(directory, "data") };
+};
+
+export async function removeProbe(endpoint: string): Promise<void> {
+  const { directory, data } = probeAt(endpoint);
+  if (!existsSync(directory)) return;
+  await guest(["image-unmount", data]);
+  removeTree(directory);
 }
 
 const capSysResource = 24n;

@@ -74,7 +74,7 @@ export class Volumes {
 
   /** Why the sizes of new volumes are not enforced here; undefined: they are. */
   whyUnbounded(): Promise<string | undefined> {
-    this.#unbounded ??= whyNoImages(this.#paths.endpoint);
+    this.#unbounded ??= whyNoImages(this.#paths);
     return this.#unbounded;
   }
 

@@ -1,5 +1,5 @@
 /** Puts the control plane together, and takes it apart in order. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
@@ -68,9 +68,13 @@ export async function startControlPlane(config: Config) {
       ),
     );
 
-    const made = await bootstrapToken(db, now());
     const tokenFile = join(config.data, "operator.token");
-    if (made !== undefined) writeFileSync(tokenFile, `${made}\n`, { mode: 0o600 });
+    let firstStart = false;
+    await bootstrapToken(db, now(), (secret) => {
+      writeFileSync(`${tokenFile}.new`, `${secret}\n`, { mode: 0o600, flush: true });
+      renameSync(`${tokenFile}.new`, tokenFile);
+      firstStart = true;
+    });
     const ready = async () => {
       const database = await db
         .selectFrom("settings")
@@ -112,7 +116,7 @@ export async function startControlPlane(config: Config) {
         }),
     );
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-    return { url: `http://${host}:${port}`, db, engine, observer, tokenFile, firstStart: made !== undefined, close };
+    return { url: `http://${host}:${port}`, db, engine, observer, tokenFile, firstStart, close };
   } catch (error) {
     await close();
     throw error;

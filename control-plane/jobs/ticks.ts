@@ -4,6 +4,7 @@ import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { requestBackup } from "../store/backups.ts";
 import { appendEvent } from "../store/events.ts";
 import { retryWaiting } from "../store/acceptance.ts";
+import { failOverdue } from "../store/overdue.ts";
 import { expireReservations } from "../store/requests.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
@@ -44,6 +45,12 @@ async function backupsDue(context: JobContext): Promise<void> {
 async function waiting(context: JobContext): Promise<void> {
   await change(context, async (tx, act) => {
     await context.queue.plan(tx, await retryWaiting(tx, act, context.keys.seal, context.keys.unseal));
+  });
+}
+
+async function overdue(context: JobContext): Promise<void> {
+  await change(context, async (tx, act) => {
+    for (const department of await failOverdue(tx, act)) await context.queue.apply(tx, department);
   });
 }
 
@@ -90,6 +97,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   "backups-due": backupsDue,
   waiting,
   "quota-check": quotaCheck,
+  overdue,
   unfinished: resume,
   housekeeping,
 };

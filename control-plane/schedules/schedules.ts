@@ -5,6 +5,7 @@ const ticks: Record<string, string> = {
   "backups-due": "*/20 * * * * *",
   waiting: "*/30 * * * * *",
   "quota-check": "15 * * * * *",
+  overdue: "50 * * * * *",
   unfinished: "30 */2 * * * *",
   housekeeping: "45 */10 * * * *",
 };

@@ -95,9 +95,12 @@ export async function touchToken(db: Db, token: Pick<TokenRow, "id" | "last_used
   await db.updateTable("tokens").set({ last_used_at: now }).where("id", "=", token.id).execute();
 }
 
-/** The first operator's token, made once: undefined when there is a token already. */
-export async function bootstrapToken(db: Db, now: Date): Promise<string | undefined> {
-  return db.transaction().execute(async (tx) => {
+/**
+ * The first operator's token, made once.
+ * @param keep puts the secret where the operator finds it, before it is valid: a kill in between leaves neither
+ */
+export async function bootstrapToken(db: Db, now: Date, keep: (secret: string) => void): Promise<void> {
+  await db.transaction().execute(async (tx) => {
     // Of two control planes that start on one empty PostgreSQL only one makes it.
     const first = await tx
       .insertInto("settings")
@@ -105,7 +108,7 @@ export async function bootstrapToken(db: Db, now: Date): Promise<string | undefi
       .onConflict((on) => on.doNothing())
       .returning("key")
       .executeTakeFirst();
-    if (!first) return undefined;
-    return (await makeToken(tx, systemAct(now), { name: "operator", role: "operations", departmentId: null, expiresAt: null })).secret;
+    if (!first) return;
+    keep((await makeToken(tx, systemAct(now), { name: "operator", role: "operations", departmentId: null, expiresAt: null })).secret);
   });
 }

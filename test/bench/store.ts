@@ -26,7 +26,8 @@ export async function openBench(engine: Engine) {
     unseal: plain,
     defaultEndpoint: join(directory, "embedded"),
   });
-  const token = await bootstrapToken(opened.db, new Date());
+  let token = "";
+  await bootstrapToken(opened.db, new Date(), (secret) => (token = secret));
   const close = async () => {
     await boss.stop({ graceful: false });
     await opened.close();

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { waitFor } from "../../control-plane/cli/wait.ts";
+import { settled, waitFor } from "../../control-plane/cli/wait.ts";
 import type { Quota } from "../../control-plane/contract/quotas.ts";
 import { applySteps } from "../../control-plane/jobs/apply.ts";
 import { TestPlane } from "../setup/control-plane.ts";
@@ -89,6 +89,36 @@ describe("kill -9", () => {
     );
     process.kill(engine!, "SIGKILL");
     await expectConverged(request.id);
+  });
+
+  it.each(["backup.started", "backup.made", "restore.started", "restore.made"])("of the control plane at %s: a start ends the work, once", async (step) => {
+    const request = await plane.ask(items);
+    await plane.approve(request.id);
+    await plane.settled(request.id);
+    const [data] = (await plane.driver.observe()).volumes;
+    await plane.driver.exec(data!.attachedTo!, ["write", "/data/file"], { stdin: "to be kept" });
+    const ask = async (kind: "backups" | "restores", body: object) => (await plane.applicant.post<{ id: string }>(`/api/v1/${kind}`, body)).id;
+    const ended = (kind: string, id: string) =>
+      waitFor(
+        () => plane.operations.get<{ state: string; error: string | null; bytes?: number }>(`/api/v1/${kind}/${id}`),
+        (one) => settled(one.state),
+        { intervalMs: 50, timeoutMs: 60_000 },
+      );
+    const during = async (kind: "backups" | "restores", body: object): Promise<string> => {
+      await plane.kill("SIGTERM");
+      await plane.start({ ZHENGYUN_FAULT: step });
+      const id = await ask(kind, body);
+      expect(await plane.exited).toBe("SIGKILL");
+      await plane.start();
+      return id;
+    };
+    const backup = step.startsWith("backup") ? await during("backups", { volume: data!.name }) : await ask("backups", { volume: data!.name });
+    expect(await ended("backups", backup)).toMatchObject({ state: "complete" });
+    expect((await plane.driver.observe()).backups).toHaveLength(1);
+    await plane.driver.exec(data!.attachedTo!, ["write", "/data/file"], { stdin: "to be lost" });
+    const restore = step.startsWith("restore") ? await during("restores", { backup }) : await ask("restores", { backup });
+    expect(await ended("restores", restore)).toMatchObject({ state: "complete" });
+    expect((await plane.driver.exec(data!.attachedTo!, ["cat", "/data/file"])).stdout).toBe("to be kept");
   });
 
   it("of the control plane while it plans: a start makes the plan", async () => {

@@ -64,6 +64,44 @@ describe.each(engines)("ticks, on %s", (engine) => {
   };
   const department = async (code: string) => (await opened.db.selectFrom("departments").select("id").where("code", "=", code).executeTakeFirstOrThrow()).id;
 
+  it("fail a host that never ran, with what is attached to it, and the next apply gives all of it back", async () => {
+    const bureau = await department("bureau");
+    const held = () =>
+      opened.db
+        .selectFrom("quota_charges")
+        .select((of) => of.fn.countAll<number>().as("n"))
+        .where("state", "<>", "released")
+        .where("department_id", "=", bureau)
+        .executeTakeFirstOrThrow();
+    const before = await held();
+    const request = await books.decide(
+      await books.ask("bureau", [host("dead"), volume("disk"), { action: "create", kind: "attachment", spec: { host: "dead", volume: "disk" } }]),
+    );
+    await books.apply(bureau);
+    const state = async () => (await opened.db.selectFrom("requests").select("state").where("id", "=", request.id).executeTakeFirstOrThrow()).state;
+    expect(await tick("overdue"), "it has ten minutes").toEqual([]);
+    expect(await state()).toBe("applying");
+    later(1);
+    expect(await tick("overdue")).toEqual([`apply ${bureau}`]);
+    expect(await state(), "its volume is there").toBe("active");
+    const items = await opened.db
+      .selectFrom("request_items")
+      .select(["kind", "state", "error"])
+      .where("request_id", "=", request.id)
+      .orderBy("position")
+      .execute();
+    expect(items).toMatchObject([{ kind: "host", state: "failed", error: { code: "never-ran" } }, { kind: "volume", state: "active" }, { kind: "attachment" }]);
+    expect(await books.apply(bureau)).toBe(false);
+    const phases = await opened.db.selectFrom("resources").select(["kind", "phase"]).where("request_id", "=", request.id).orderBy("kind").execute();
+    expect(phases).toEqual([
+      { kind: "attachment", phase: "failed" },
+      { kind: "host", phase: "failed" },
+      { kind: "volume", phase: "live" },
+    ]);
+    expect((await held()).n, "only the volume's").toBe(before.n + 1);
+    expect(await tick("overdue")).toEqual([]);
+  });
+
   it("take a backup that was due in a long sleep once, however often it was missed", async () => {
     const office = await department("office");
     await books.decide(await books.ask("office", [volume("data"), { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } }]));

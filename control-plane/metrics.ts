@@ -7,6 +7,7 @@ import type { Db } from "./store/database.ts";
 export interface Readings {
   hosts(): Map<string, { state: string; cpuSeconds?: number | undefined; memoryBytes?: number | undefined }>;
   volumes(): Map<string, { usedBytes: number }>;
+  of(driver: string, endpoint: string): { disk?: { totalBytes: number; freeBytes: number } } | undefined;
 }
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -38,10 +39,17 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   const memory = gauge("department_memory_usage_bytes", "Memory used by a department's running hosts, in bytes.", department);
   const storage = gauge("department_storage_usage_bytes", "Bytes really used by a department's volumes.", department);
   const backupAge = gauge("department_backup_age_seconds", "Seconds since the oldest last successful backup among a department's backup policies.", department);
+  const backupSuccess = gauge(
+    "department_backup_last_success_timestamp_seconds",
+    "When the newest successful backup of a department was completed, seconds since 1970.",
+    department,
+  );
   const backupFailed = gauge("department_backup_last_failed", "1 when the newest backup of any of a department's volumes failed.", department);
   const hostUp = gauge("host_up", "1 when the host was seen running.", ["host", "name", "department", "code"]);
   const poolCapacity = gauge("pool_capacity", "Capacity of a pool, in the dimension's unit.", ["pool", "dimension"]);
   const poolTaken = gauge("pool_taken", "Taken of a pool by placement, in the dimension's unit.", ["pool", "dimension"]);
+  const poolDiskSize = gauge("pool_disk_size_bytes", "Size of the disk under a pool, as its driver reads it. Pools of one endpoint share it.", ["pool"]);
+  const poolDiskFree = gauge("pool_disk_free_bytes", "Free on the disk under a pool.", ["pool"]);
   const queued = gauge("jobs_queued", "Jobs that wait.", ["queue"]);
   const oldest = gauge("jobs_oldest_age_seconds", "Age of the oldest job that waits, in seconds.", ["queue"]);
   const jobs = new Histogram({
@@ -61,7 +69,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, live, ups, policies, failed, pools, waiting] = await Promise.all([
+    const [departments, quotas, live, ups, policies, successes, failed, pools, waiting] = await Promise.all([
       db.selectFrom("departments").select(["id", "code"]).execute(),
       db.selectFrom("quota_accounts").select(["department_id", "dimension", "limit_value", "reserved", "used"]).execute(),
       db
@@ -81,10 +89,18 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
         from resources r where r.kind = 'backup-policy' and r.phase = 'live' group by 1`.execute(db),
       sql<{
         department_id: string;
+        at: number;
+      }>`select department_id, extract(epoch from max(completed_at))::float8 as at from backups where state = 'complete' group by 1`.execute(db),
+      sql<{
+        department_id: string;
       }>`select distinct department_id from (select distinct on (volume_id) department_id, state from backups where state in ('complete', 'failed') order by volume_id, created_at desc) b where state = 'failed'`.execute(
         db,
       ),
-      db.selectFrom("pool_accounts as a").innerJoin("pools as p", "p.id", "a.pool_id").select(["p.code", "a.dimension", "a.capacity", "a.taken"]).execute(),
+      db
+        .selectFrom("pool_accounts as a")
+        .innerJoin("pools as p", "p.id", "a.pool_id")
+        .select(["p.code", "p.driver", "p.endpoint", "a.dimension", "a.capacity", "a.taken"])
+        .execute(),
       sql<{
         name: string;
         n: number;
@@ -103,10 +119,13 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       memory,
       storage,
       backupAge,
+      backupSuccess,
       backupFailed,
       hostUp,
       poolCapacity,
       poolTaken,
+      poolDiskSize,
+      poolDiskFree,
       queued,
       oldest,
     ])
@@ -140,10 +159,15 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       backupAge.set(of(row.department_id), Math.max(0, row.age));
       backupFailed.set(of(row.department_id), 0);
     }
+    for (const row of successes.rows) backupSuccess.set(of(row.department_id), row.at);
     for (const row of failed.rows) backupFailed.set(of(row.department_id), 1);
     for (const row of pools) {
       poolCapacity.set({ pool: row.code, dimension: row.dimension }, row.capacity);
       poolTaken.set({ pool: row.code, dimension: row.dimension }, row.taken);
+      const disk = readings.of(row.driver, row.endpoint)?.disk;
+      if (!disk) continue;
+      poolDiskSize.set({ pool: row.code }, disk.totalBytes);
+      poolDiskFree.set({ pool: row.code }, disk.freeBytes);
     }
     for (const row of waiting.rows) {
       queued.set({ queue: row.name }, row.n);

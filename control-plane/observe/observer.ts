@@ -23,6 +23,8 @@ interface Endpoint {
   pools: string[];
 }
 
+const keyOf = (driver: string, endpoint: string) => `${driver} ${endpoint}`;
+
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #readings = new Map<string, PoolReading>();
@@ -37,6 +39,10 @@ export class Observer {
   /** The newest reading of each endpoint that could be read. */
   get readings(): readonly PoolReading[] {
     return [...this.#readings.values()];
+  }
+  /** The newest reading of an endpoint; undefined when it could not be read. */
+  of(driver: string, endpoint: string): PoolReading | undefined {
+    return this.#readings.get(keyOf(driver, endpoint));
   }
   hosts(): Map<string, HostReading> {
     return new Map(this.readings.flatMap((reading) => reading.hosts.map((host) => [host.name, host])));
@@ -64,7 +70,7 @@ export class Observer {
     const rows = await this.#options.db.selectFrom("pools").select(["id", "driver", "endpoint"]).execute();
     const endpoints = new Map<string, Endpoint>();
     for (const { id, driver, endpoint } of rows) {
-      const key = `${driver} ${endpoint}`;
+      const key = keyOf(driver, endpoint);
       const one = endpoints.get(key) ?? { key, driver, endpoint, pools: [] };
       one.pools.push(id);
       endpoints.set(key, one);

@@ -22,7 +22,11 @@ describe.each(engines)("metrics, on %s", (engine) => {
     office = (await opened.db.selectFrom("departments").select("id").where("code", "=", "office").executeTakeFirstOrThrow()).id;
     const boss = await openBoss(opened, () => {});
     stop = () => boss.stop({ graceful: false });
-    metrics = createMetrics(opened.db, { hosts: () => seen.hosts, volumes: () => seen.volumes }, () => clock);
+    metrics = createMetrics(
+      opened.db,
+      { hosts: () => seen.hosts, volumes: () => seen.volumes, of: () => ({ disk: { totalBytes: 1000, freeBytes: 250 } }) },
+      () => clock,
+    );
     await books.decide(
       await books.ask("office", [host("web"), host("db"), volume("data"), { action: "create", kind: "backup-policy", spec: { name: "p", volume: "data" } }]),
     );
@@ -62,6 +66,8 @@ describe.each(engines)("metrics, on %s", (engine) => {
     expect(uptime! / 7200).toBeCloseTo(1, 1);
     const [age] = await value("zhengyun_department_backup_age_seconds", { code: "office" });
     expect(age! / 3600).toBeCloseTo(1, 1);
+    expect(await value("zhengyun_pool_disk_size_bytes", { pool: "compute" })).toEqual([1000]);
+    expect(await value("zhengyun_pool_disk_free_bytes", { pool: "compute" })).toEqual([250]);
     expect(await value("zhengyun_pool_taken", { pool: "compute", dimension: "hosts" })).toEqual([2]);
     expect(await value("zhengyun_jobs_queued", { queue: "apply" })).toEqual([1]);
   });

@@ -7,7 +7,11 @@ const Settings = z.object({
   ZHENGYUN_DATA: z.string().min(1).default("data"),
   HOST: z.string().min(1).default("127.0.0.1"),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  // libpq's form, in which the host may be left out (a socket): WHATWG's URL refuses that.
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\/\S+$/, "Not a PostgreSQL URL, such as postgresql://user:password@host:5432/database")
+    .optional(),
   ZHENGYUN_MASTER_KEY: z.string().optional(),
   ZHENGYUN_OBSERVE_SECONDS: z.coerce.number().min(0.2).max(3600).default(5),
   ZHENGYUN_ENGINE_SLOTS: z.coerce.number().int().min(1).max(64).default(2),

@@ -6,13 +6,14 @@ import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/re
 import type { StackOperation } from "../../control-plane/contract/stacks.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { TestPlane } from "../setup/control-plane.ts";
+import { engines } from "../setup/databases.ts";
 import { startPrometheus } from "../setup/prometheus.ts";
 import { host, volume } from "../setup/small-city.ts";
 
 const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => Array.fromAsync(items);
 
-describe("the main job, on the real engine and real hosts", () => {
-  const plane = new TestPlane();
+describe.each(engines)("the main job, on the real engine and real hosts, with %s", (engine) => {
+  const plane = new TestPlane(engine);
   beforeAll(async () => {
     await plane.start();
     await plane.fill();
@@ -159,7 +160,7 @@ describe("the main job, on the real engine and real hosts", () => {
     expect(csv).toMatch(/office,.*,web,.*2026-0000/);
   });
 
-  it("refuses a second process on its data directory", async () => {
+  it.runIf(engine === "pglite")("refuses a second process on its data directory", async () => {
     const second = spawnSync(process.execPath, ["control-plane/main.ts"], { encoding: "utf8", env: { ...process.env, ZHENGYUN_DATA: plane.data, PORT: "0" } });
     expect(second.status).toBe(1);
     expect(second.stderr).toContain(`in use by process ${plane.pid}`);

@@ -7,6 +7,7 @@ import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import { settled, waitFor } from "../../control-plane/cli/wait.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
+import { type Engine, makeDatabase } from "./databases.ts";
 import { smallCity } from "./small-city.ts";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -20,6 +21,12 @@ export class TestPlane {
   operations!: Client;
   applicant!: Client;
   #applicantToken = "";
+  readonly #engine: Engine;
+  #database: { url: string; drop: () => Promise<void> } | undefined;
+
+  constructor(engine: Engine = "pglite") {
+    this.#engine = engine;
+  }
 
   get pid(): number {
     return this.#child!.pid!;
@@ -28,6 +35,7 @@ export class TestPlane {
   /** Starts it and waits until it serves. */
   async start(env: Record<string, string> = {}): Promise<void> {
     const from = this.output.length;
+    if (this.#engine === "postgres") this.#database ??= await makeDatabase();
     const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
@@ -38,7 +46,7 @@ export class TestPlane {
         HOST: "127.0.0.1",
         ZHENGYUN_OBSERVE_SECONDS: "1",
         ZHENGYUN_LOG_LEVEL: "info",
-        DATABASE_URL: "",
+        DATABASE_URL: this.#database?.url ?? "",
         ...env,
       },
     });
@@ -101,6 +109,7 @@ export class TestPlane {
   async remove(): Promise<void> {
     await this.kill("SIGTERM");
     await this.driver.purge();
+    await this.#database?.drop();
     rmSync(this.data, { recursive: true, force: true });
   }
 }

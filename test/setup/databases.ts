@@ -10,15 +10,21 @@ export const engines: Engine[] = ["pglite", "postgres"];
 /** Opens an empty, migrated database; `close` removes it. */
 export async function openEmpty(engine: Engine): Promise<OpenDatabase> {
   if (engine === "pglite") return openDatabase({ directory: "memory" });
+  const { url, drop } = await makeDatabase();
+  const opened = await openDatabase({ url, directory: "unused" });
+  const close = async () => {
+    await opened.close();
+    await drop();
+  };
+  return { ...opened, close };
+}
+
+/** An empty database on the tests' PostgreSQL. */
+export async function makeDatabase(): Promise<{ url: string; drop: () => Promise<void> }> {
   const server = inject("postgresUrl");
   const name = `test_${randomBytes(8).toString("hex")}`;
   await administer(server, `create database ${name}`);
-  const opened = await openDatabase({ url: server.replace("/postgres?", `/${name}?`), directory: "unused" });
-  const close = async () => {
-    await opened.close();
-    await administer(server, `drop database ${name} with (force)`);
-  };
-  return { ...opened, close };
+  return { url: server.replace("/postgres?", `/${name}?`), drop: () => administer(server, `drop database ${name} with (force)`) };
 }
 
 async function administer(url: string, statement: string): Promise<void> {

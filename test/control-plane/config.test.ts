@@ -1,0 +1,31 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { readConfig } from "../../control-plane/config.ts";
+
+describe("the configuration", () => {
+  it("needs nothing", () => {
+    expect(readConfig({})).toMatchObject({ host: "127.0.0.1", port: 8080, databaseUrl: undefined, metricsPublic: false });
+    expect(readConfig({ DATABASE_URL: "" }).databaseUrl).toBeUndefined();
+  });
+
+  it.each(["postgresql://zy:secret@db.example:5432/zhengyun", "postgres://zy@/zhengyun?host=/run/postgresql", "postgresql:///zhengyun"])("takes %s", (url) => {
+    expect(readConfig({ DATABASE_URL: url }).databaseUrl).toBe(url);
+  });
+
+  it("says of every setting that does not fit what is expected", () => {
+    const read = () => readConfig({ DATABASE_URL: "mysql://db", PORT: "70000", ZHENGYUN_LOG_LEVEL: "loud", ZHENGYUN_MASTER_KEY_FILE: "/nowhere/key" });
+    expect(read).toThrow(/DATABASE_URL: Not a PostgreSQL URL/);
+    expect(read).toThrow(/PORT: .*65535/);
+    expect(read).toThrow(/ZHENGYUN_LOG_LEVEL: /);
+    expect(read).toThrow(/ZHENGYUN_MASTER_KEY_FILE: ENOENT/);
+  });
+
+  it("takes every value from a file, without the newline at its end", () => {
+    const directory = mkdtempSync(join(tmpdir(), "zhengyun-config-"));
+    writeFileSync(join(directory, "url"), "postgresql://zy@db/zhengyun\n");
+    expect(readConfig({ DATABASE_URL_FILE: join(directory, "url") }).databaseUrl).toBe("postgresql://zy@db/zhengyun");
+    rmSync(directory, { recursive: true });
+  });
+});

@@ -3,6 +3,7 @@
  * The worker is the only process that runs Pulumi programs and serves the provider.
  */
 import { z } from "zod";
+import { Approval } from "./approval.ts";
 import { DepartmentSpec, PoolEndpoint } from "./spec.ts";
 
 export const OperationKind = z.enum(["preview", "up", "refresh", "destroy"]);
@@ -14,6 +15,8 @@ export const Operation = z.object({
   kind: OperationKind,
   spec: DepartmentSpec,
   pools: z.array(PoolEndpoint),
+  /** What may be created, changed and deleted; left out (previews, refreshes): no limit beside the state service's own. */
+  approved: z.array(Approval).optional(),
   /** Fencing token of the department's lease; drivers refuse lower ones. */
   fence: z.int().min(0),
   state: z.object({ url: z.string(), token: z.string(), organization: z.string(), project: z.string(), stack: z.string() }),

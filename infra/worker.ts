@@ -28,7 +28,14 @@ const say = (message: FromWorker) => {
 
 async function perform(operation: Operation, slot: number, abort: AbortController) {
   const { department } = operation.spec;
-  const close = scopes.open({ ...operation.state, department, fence: operation.fence, pools: operation.pools, signal: abort.signal });
+  const close = scopes.open({
+    ...operation.state,
+    department,
+    fence: operation.fence,
+    pools: operation.pools,
+    approved: operation.approved,
+    signal: abort.signal,
+  });
   try {
     const slotDir = path.join(options.directory, `slot-${slot}`);
     await mkdir(slotDir, { recursive: true, mode: 0o700 });

@@ -114,6 +114,10 @@ export const ChangePlan = z
     computedAt: Time,
     steps: z.array(PlanStep),
     charge: z.array(z.object({ dimension: Dimension, quantity: z.int() })).meta({ description: "Quota charge, negative where given back" }),
+    specifications: z
+      .array(z.object({ resource: Id, digest: z.string() }))
+      .default([])
+      .meta({ description: "SHA-256 of exactly what is approved; the provider refuses anything else" }),
     placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
   })
   .meta({ id: "ChangePlan" });

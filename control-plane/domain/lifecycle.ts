@@ -12,7 +12,7 @@ export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
   waiting: { capacity: "submitted", shortage: "waiting", withdraw: "withdrawn", reject: "rejected" },
   planned: { approve: "approved", reject: "rejected", withdraw: "withdrawn", replan: "submitted" },
   approved: { apply: "applying", finish: "active", fail: "failed" },
-  applying: { finish: "active", fail: "failed", apply: "applying" },
+  applying: { finish: "active", fail: "failed", apply: "applying", replan: "submitted" },
   active: {},
   failed: {},
   rejected: {},

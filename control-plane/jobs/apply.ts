@@ -21,7 +21,7 @@ export async function applyDepartment(context: JobContext, departmentId: string)
       await observeDepartment(context, departmentId);
       return;
     }
-    const { outcome, settled } = await runEngine(context, "up", begun.spec, begun.fence);
+    const { outcome, settled } = await runEngine(context, "up", begun.spec, begun.fence, { approved: begun.approved });
     fault("apply.ran");
     const { again } = await change(context, (tx, act) => settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome }));
     fault("apply.settled");

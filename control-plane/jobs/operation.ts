@@ -1,5 +1,6 @@
 /** One engine operation on a department's stack, with all that must stand around it. */
 import { randomUUID } from "node:crypto";
+import type { Approval } from "../../infra/approval.ts";
 import type { OperationKind, Outcome, Progress } from "../../infra/operations.ts";
 import type { DepartmentSpec } from "../../infra/spec.ts";
 import { departmentStack, ensureStack, type Settled, settleUpdate } from "../state/index.ts";
@@ -13,7 +14,7 @@ export async function runEngine(
   kind: OperationKind,
   spec: DepartmentSpec,
   fence: number,
-  onProgress?: (progress: Progress) => void,
+  { approved, onProgress }: { approved?: readonly Approval[]; onProgress?: (progress: Progress) => void } = {},
 ): Promise<{ outcome: Outcome; settled: Settled | undefined }> {
   const stack = departmentStack(spec.department);
   await ensureStack(context.db, stack);
@@ -25,7 +26,15 @@ export async function runEngine(
   const noting: Promise<unknown>[] = [];
   try {
     outcome = await context.engine.run(
-      { id, kind, spec, fence, pools: await poolEndpoints(context.db), state: { url: context.state.url, token, ...stack } },
+      {
+        id,
+        kind,
+        spec,
+        fence,
+        ...(approved ? { approved: [...approved] } : {}),
+        pools: await poolEndpoints(context.db),
+        state: { url: context.state.url, token, ...stack },
+      },
       (progress) => {
         if (changes && progress.type === "started" && progress.enginePid !== undefined) {
           const engine = { operationId: id, pid: progress.enginePid, started: processStart(progress.enginePid) ?? "" };

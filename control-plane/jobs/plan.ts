@@ -1,4 +1,5 @@
 /** A request's change plan, by a real Pulumi preview. */
+import { sql } from "kysely";
 import type { ChangePlan } from "../contract/requests.ts";
 import { currentFence, plannedSpec } from "../store/estates.ts";
 import { recordPlan } from "../store/requests.ts";
@@ -16,7 +17,16 @@ export async function planRequest(context: JobContext, requestId: string): Promi
     .select(["r.id", "r.name"])
     .where("i.request_id", "=", requestId)
     .execute();
-  const names = new Map(own.map((one) => [one.id, one.name]));
+  // What hangs on them may have to be made anew: that too is shown.
+  const ids = own.map((one) => one.id);
+  const dependents = await context.db
+    .selectFrom("resources")
+    .select(["id", "name"])
+    .where("department_id", "=", departmentId)
+    .where("phase", "=", "live")
+    .where((where) => where.or([where(sql<string>`wanted->>'volume'`, "in", ids), where(sql<string>`wanted->>'host'`, "in", ids)]))
+    .execute();
+  const names = new Map([...own, ...dependents].map((one) => [one.id, one.name]));
   const failure = outcome.failures.find((one) => names.has(one.name)) ?? outcome.failures[0];
   if (outcome.result !== "succeeded") {
     const error = failure

@@ -190,6 +190,7 @@ function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal:
     state: "pending",
     spec: { item: sealItem(item, `${id}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept,
     error: null,
+    approved_digest: null,
   }));
   return { ...subject, act, row, stored, items: body.items, fresh: true, submit: !body.draft };
 }

@@ -2,15 +2,18 @@
 import { sql, type Selectable } from "kysely";
 import { digestOf } from "../domain/digest.ts";
 import { type AnySpec, estateOf, type Quantity } from "../domain/resources.ts";
+import type { Approval } from "../../infra/approval.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import type { DepartmentSpec, HostSpec, PoolEndpoint, SpecKind } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import { hold } from "./allocations.ts";
+import { approvedEstate, notApproved } from "./approvals.ts";
 import { appendAudits } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
 import { type Take, moveCapacity } from "./proposing.ts";
 import { giveBackDifference, lockAccounts, releaseResources, settleCharges, usedBy } from "./quotas.ts";
+import { sendBack } from "./refused.ts";
 import { move, type Seal } from "./requests.ts";
 import type { Dimension, Resources } from "./schema.ts";
 import { closeUptime, turnUptime, uptimeOf } from "./uptime.ts";
@@ -66,7 +69,9 @@ export async function plannedSpec(db: Db, requestId: string, unseal: Seal): Prom
   return { departmentId: request.department_id, spec: estateOf(request.department_id, estate) };
 }
 
-export type Begun = { unchanged: false; spec: DepartmentSpec; hash: string; fence: number; requests: string[] } | { unchanged: true; requests: string[] };
+export type Begun =
+  | { unchanged: false; spec: DepartmentSpec; approved: Approval[]; hash: string; fence: number; requests: string[] }
+  | { unchanged: true; requests: string[] };
 
 /** Begins an apply: approved requests become applying, the fence goes up. Unchanged: the estate is what was applied last, nothing is to be run. */
 export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal: Seal): Promise<Begun> {
@@ -108,7 +113,7 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
     .where("department_id", "=", departmentId)
     .returning("fence")
     .executeTakeFirstOrThrow();
-  return { unchanged: false, spec, hash, fence, requests: ids };
+  return { unchanged: false, spec, approved: await approvedEstate(tx, departmentId), hash, fence, requests: ids };
 }
 
 /** A new fencing token without an apply: for backups and restores. */
@@ -193,8 +198,10 @@ async function settle(
     ).map((one) => [one.id, one]),
   );
   const touched = items.flatMap((item) => (resources.has(item.resource_id) ? [{ item, resource: resources.get(item.resource_id)! }] : []));
-  const failed = touched.filter(({ resource, item }) => failures.has(resource.id) && !(item.action === "create" && resource.phase === "live"));
-  const done = touched.filter((one) => !failed.includes(one) && (one.item.action !== "retire" || isGone(one.resource.id)));
+  const unsuccessful = touched.filter(({ resource, item }) => failures.has(resource.id) && !(item.action === "create" && resource.phase === "live"));
+  const isRefused = (id: string) => failures.get(id)?.code === notApproved;
+  const [refused, failed] = [unsuccessful.filter(({ resource }) => isRefused(resource.id)), unsuccessful.filter(({ resource }) => !isRefused(resource.id))];
+  const done = touched.filter((one) => !unsuccessful.includes(one) && (one.item.action !== "retire" || isGone(one.resource.id)));
   // A host's item waits for a reading after its apply: what was settled before is neither audited nor told again.
   const news = done.filter(
     ({ item, resource }) =>
@@ -326,6 +333,11 @@ async function settle(
     data: { kind: resource.kind, name: resource.name, action: item.action, error },
   });
   await appendEvents(tx, [...news.map((one) => told(one, null)), ...failed.map((one) => told(one, failures.get(one.resource.id) ?? null))]);
+  await sendBack(
+    tx,
+    act,
+    refused.map(({ item }) => item),
+  );
   await finishRequests(tx, act, departmentId);
   return again;
 }

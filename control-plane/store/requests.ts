@@ -8,6 +8,7 @@ import { sumByDimension } from "../domain/resources.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
+import { bindApproval, specificationsOf } from "./approvals.ts";
 import { appendEvent } from "./events.ts";
 import { moveCapacity, requireApproved } from "./proposing.ts";
 import { settleCharges } from "./quotas.ts";
@@ -53,6 +54,7 @@ export async function recordPlan(
   const placed = await tx.selectFrom("resources").select(["id", "pool_id"]).where("request_id", "=", id).execute();
   const content = {
     steps: plan.steps,
+    specifications: specificationsOf(items),
     charge: sumByDimension(items.flatMap((item) => (item.spec as Kept).charge as ChangePlan["charge"])),
     placement: placed.flatMap((one) => {
       const pool = one.pool_id === null ? undefined : pools.get(one.pool_id);
@@ -78,9 +80,19 @@ export async function approve(
   requireFits(row, "approve");
   if (row.plan_hash !== body.planHash)
     throw new Refusal("plan-changed", `The change plan is now ${row.plan_hash}.`, { remedy: "Read the request again and look at its plan." });
+  const all = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
+  const specifications = specificationsOf(all);
+  if (digestOf(specifications) !== digestOf((row.plan as ChangePlan).specifications ?? []))
+    throw new Refusal("plan-changed", "What the request asks for is not what was planned.", { remedy: "Reject it, and look into the audit." });
   requireApproved(await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow());
   await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
-  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("action", "<>", "create").execute();
+  const items = await tx
+    .selectFrom("request_items")
+    .selectAll()
+    .where("request_id", "=", id)
+    .where("action", "<>", "create")
+    .where("state", "=", "pending")
+    .execute();
   await requireUnused(
     tx,
     row.application_id,
@@ -100,6 +112,7 @@ export async function approve(
       .where("id", "=", item.resource_id)
       .execute();
   }
+  await bindApproval(tx, id, specifications);
   return move(tx, act, row, "approve", { decided_by: principal.tokenId, decided_at: act.now, decision_reason: body.reason });
 }
 
@@ -159,7 +172,9 @@ export async function expireReservations(tx: Tx, act: Act): Promise<string[]> {
 
 /** Charges, capacity and proposed resources of a request that will not be applied. */
 async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
-  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).execute();
+  // What an earlier apply of it made stays made.
+  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("state", "=", "pending").execute();
+  if (items.length === 0) return;
   await settleCharges(
     tx,
     act,
@@ -189,7 +204,7 @@ async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
     ),
   );
   await tx.updateTable("resources").set({ phase: "failed", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
-  await tx.updateTable("request_items").set({ state: "cancelled" }).where("request_id", "=", id).execute();
+  await tx.updateTable("request_items").set({ state: "cancelled" }).where("request_id", "=", id).where("state", "=", "pending").execute();
 }
 
 /** @throws Refusal not-found, precondition-failed */

@@ -158,6 +158,8 @@ export interface RequestItems {
   /** As asked for (contract/requests.ts, ItemSpec), references resolved. userData sealed. */
   spec: Json<unknown>;
   state: "pending" | "applying" | "active" | "failed" | "cancelled";
+  /** Digest of the specification that was approved (infra/approval.ts); null before, and for what makes none. */
+  approved_digest: string | null;
   error: Json<{ code: string; message: string } | null> | null;
 }
 

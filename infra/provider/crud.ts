@@ -50,6 +50,7 @@ function outputsOf(definition: Definition, inputs: Properties): Properties {
 export async function create(definition: Definition, scope: Scope, properties: Properties, preview: boolean) {
   const inputs = valid(definition, properties);
   if (preview) return { id: "", properties: outputsOf(definition, inputs) };
+  scope.requireApproved(definition.kind, inputs);
   const driver = await scope.driver(definition.pool(inputs));
   const made = await definition.create(driver, inputs, scope.call);
   if (made.adopted) await takeOver(definition, scope, driver, made.id, inputs);
@@ -91,6 +92,7 @@ export async function update(definition: Definition, scope: Scope, change: Updat
   const inputs = valid(definition, change.inputs);
   refuse(definition, currentOf(definition, change.outputs, change.oldInputs), inputs);
   if (!change.preview) {
+    scope.requireApproved(definition.kind, inputs);
     const driver = await scope.driver(definition.pool(inputs));
     await definition.update?.(driver, change.id, inputs, scope.call);
   }
@@ -99,6 +101,7 @@ export async function update(definition: Definition, scope: Scope, change: Updat
 
 /** Deletes that generation; one that is gone already is no error. */
 export async function remove(definition: Definition, scope: Scope, id: string, inputs: Properties) {
+  scope.requireRemovable(String(inputs["name"]));
   const driver = await scope.driver(definition.pool(inputs));
   try {
     await definition.delete(driver, id, scope.call);

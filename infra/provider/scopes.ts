@@ -1,6 +1,7 @@
+import { type Approval, specDigest } from "../approval.ts";
 import { DriverError, type Call, type Driver } from "../drivers/driver.ts";
 import { parseUrn } from "../naming.ts";
-import type { PoolEndpoint } from "../spec.ts";
+import type { PoolEndpoint, SpecKind } from "../spec.ts";
 import { readListing, type Listing } from "./listing.ts";
 
 /** What one running operation lends to the provider. Never an input of a resource: a fence would be a change each time. */
@@ -11,6 +12,8 @@ export interface ScopeOptions {
   department: string;
   fence: number;
   pools: readonly PoolEndpoint[];
+  /** What may be created, changed and deleted; undefined: everything. */
+  approved?: readonly Approval[] | undefined;
   signal: AbortSignal;
 }
 
@@ -21,13 +24,27 @@ export type LoadDriver = (pool: PoolEndpoint) => Promise<Driver>;
 export class Scope {
   readonly call: Call;
   readonly #pools: Map<string, PoolEndpoint>;
+  readonly #approved: ReadonlyMap<string, Approval> | undefined;
   readonly #load: LoadDriver;
   readonly #listings = new Map<Driver, Promise<Listing>>();
 
   constructor(options: ScopeOptions, load: LoadDriver) {
     this.call = { scope: options.department, fence: options.fence, signal: options.signal };
     this.#pools = new Map(options.pools.map((pool) => [pool.pool, pool]));
+    this.#approved = options.approved && new Map(options.approved.map((one) => [one.name, one]));
     this.#load = load;
+  }
+
+  /** @throws DriverError not-approved for a specification that nobody approved */
+  requireApproved(kind: SpecKind, inputs: { name: string }): void {
+    if (this.#approved === undefined || this.#approved.get(inputs.name)?.digest === specDigest(kind, inputs)) return;
+    throw new DriverError("not-approved", `${inputs.name} is not as it was approved: nothing was done`);
+  }
+
+  /** @throws DriverError not-approved */
+  requireRemovable(name: string): void {
+    if (this.#approved === undefined || this.#approved.get(name)?.remove) return;
+    throw new DriverError("not-approved", `the deletion of ${name} was not approved: nothing was done`);
   }
 
   /** @throws DriverError unknown-pool */

@@ -159,9 +159,18 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
     expect(csv.split("\r\n")[0]).toContain("申请编号");
     expect(csv).toMatch(/office,.*,web,.*2026-0000/);
   });
+});
 
-  it.runIf(engine === "pglite")("refuses a second process on its data directory", async () => {
-    const second = spawnSync(process.execPath, ["control-plane/main.ts"], { encoding: "utf8", env: { ...process.env, ZHENGYUN_DATA: plane.data, PORT: "0" } });
+describe("a data directory", () => {
+  const plane = new TestPlane();
+  beforeAll(() => plane.start());
+  afterAll(() => plane.remove());
+
+  it("refuses a second process on its data directory", async () => {
+    const second = spawnSync(process.execPath, ["control-plane/main.ts"], {
+      encoding: "utf8",
+      env: { ...process.env, ZHENGYUN_DATA: plane.data, PORT: "0" },
+    });
     expect(second.status).toBe(1);
     expect(second.stderr).toContain(`in use by process ${plane.pid}`);
   });

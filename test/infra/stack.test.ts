@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Approval, specDigest } from "../../infra/approval.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { loadDriver } from "./paper-driver.ts";
 import { attachment, estate, host, id, policy, volume } from "./estate.ts";
@@ -179,6 +180,36 @@ describe("a department's stack", () => {
     },
     60_000,
   );
+});
+
+describe("an approval", () => {
+  it("lets through exactly what was approved: creates, changes and deletions beside it are refused, and the rest goes on", async () => {
+    const d = department();
+    const spec = estate({ department: d.department, hosts: [d.host(1), d.host(2)], volumes: [d.volume(1)], attachments: [d.attachment(1, 1, 1)] });
+    const kinds = { hst: "host", vol: "volume", att: "attachment", pcy: "backup-policy" } as const;
+    const approve = (more: Partial<Record<string, Partial<Approval>>> = {}) =>
+      [...spec.hosts, ...spec.volumes, ...spec.attachments].map((one) => ({
+        name: one.name,
+        digest: specDigest(kinds[one.name.slice(0, 3) as "hst"], one),
+        remove: false,
+        ...more[one.name],
+      }));
+    // One host is wanted bigger than it was approved, and a volume that nobody approved.
+    const moved = estate({ ...spec, hosts: [d.host(1), d.host(2, { flavour: { vcpu: 64, memoryMib: 64, diskGib: 1 } })], volumes: [d.volume(1), d.volume(2)] });
+    const first = await stacks.run("up", moved, { approved: approve() });
+    expect(first.result).toBe("failed");
+    expect(first.failures.map(({ name, code }) => `${code} ${name}`).sort()).toEqual([`not-approved ${d.host(2).name}`, `not-approved ${d.volume(2).name}`]);
+    expect(names(d.department)).toEqual([d.attachment(1, 1, 1).name, d.host(1).name, d.volume(1).name]);
+    expect((await stacks.run("up", spec, { approved: approve() })).result).toBe("succeeded");
+    // A change in place, and a deletion.
+    const changed = estate({ ...spec, hosts: [d.host(1, { sshKeys: ["ssh-ed25519 AAAA stranger"] }), d.host(2)] });
+    expect((await stacks.run("up", changed, { approved: approve() })).failures[0]).toMatchObject({ name: d.host(1).name, code: "not-approved" });
+    const without = estate({ ...spec, hosts: [d.host(1)] });
+    expect((await stacks.run("up", without, { approved: approve() })).failures[0]).toMatchObject({ name: d.host(2).name, code: "not-approved" });
+    expect(names(d.department)).toHaveLength(4);
+    expect((await stacks.run("up", without, { approved: approve({ [d.host(2).name]: { digest: null, remove: true } }) })).result).toBe("succeeded");
+    expect(names(d.department)).toHaveLength(3);
+  });
 });
 
 describe("a refresh", () => {

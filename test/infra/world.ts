@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { departmentStack, ensureStack, exportDeployment, loadKeys, settleUpdate, startStateService } from "../../control-plane/state/index.ts";
 import { openDatabase } from "../../control-plane/store/database.ts";
+import type { Approval } from "../../infra/approval.ts";
 import { findEngine } from "../../infra/engine/engine.ts";
 import type { Operation, OperationKind, Outcome, Progress } from "../../infra/operations.ts";
 import { Scopes } from "../../infra/provider/scopes.ts";
@@ -53,12 +54,19 @@ export async function openStacks(world: World) {
   async function run(
     kind: OperationKind,
     spec: DepartmentSpec,
-    options: { fence?: number; signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
+    options: { fence?: number; approved?: readonly Approval[]; signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
   ): Promise<Outcome> {
     const operation = await world.operation(kind, spec, options.fence);
     const slotDir = await mkdtemp(path.join(world.directory, "slot-"));
     const signal = options.signal ?? new AbortController().signal;
-    const close = scopes.open({ ...operation.state, department: spec.department, fence: operation.fence, pools: operation.pools, signal });
+    const close = scopes.open({
+      ...operation.state,
+      department: spec.department,
+      fence: operation.fence,
+      pools: operation.pools,
+      approved: options.approved,
+      signal,
+    });
     try {
       return await runOperation(operation, {
         engineRoot: world.engine.root,

@@ -9,14 +9,16 @@ export interface Layer {
 }
 
 const shared = ["infra/spec.ts"];
+const approval = "infra/approval.ts";
 
 export const layers: Layer[] = [
   { from: "infra/spec.ts", to: [], packages: ["zod"] },
-  { from: "infra/operations.ts", to: shared, packages: ["zod"] },
+  { from: approval, to: shared, packages: ["zod", "canonicalize"] },
+  { from: "infra/operations.ts", to: [...shared, approval], packages: ["zod"] },
   { from: "infra/naming.ts", to: shared },
   { from: "infra/engine", to: [] },
   { from: "infra/drivers", to: ["infra/spec.ts", "infra/engine"] },
-  { from: "infra/provider", to: ["infra/spec.ts", "infra/drivers", "infra/naming.ts", "infra/resources/tokens.ts"] },
+  { from: "infra/provider", to: ["infra/spec.ts", approval, "infra/drivers", "infra/naming.ts", "infra/resources/tokens.ts"] },
   { from: "infra/resources", to: ["infra/spec.ts", "infra/naming.ts"] },
   { from: "infra/components", to: ["infra/resources", "infra/spec.ts", "infra/naming.ts"] },
   { from: "infra/program.ts", to: ["infra/components", "infra/resources", "infra/spec.ts", "infra/naming.ts"] },
@@ -25,7 +27,10 @@ export const layers: Layer[] = [
 
   { from: "control-plane/contract", to: [], packages: ["zod"] },
   { from: "control-plane/domain", to: ["control-plane/contract", ...shared, "infra/operations.ts"] },
-  { from: "control-plane/store", to: ["control-plane/domain", "control-plane/contract", ...shared, "infra/operations.ts", "control-plane/state/schema.ts"] },
+  {
+    from: "control-plane/store",
+    to: ["control-plane/domain", "control-plane/contract", ...shared, approval, "infra/operations.ts", "control-plane/state/schema.ts"],
+  },
   { from: "control-plane/audit", to: ["control-plane/store"] },
   { from: "control-plane/state", to: ["control-plane/store", "control-plane/domain", "control-plane/audit", "control-plane/contract"] },
   {
@@ -41,6 +46,7 @@ export const layers: Layer[] = [
       "control-plane/contract",
       "control-plane/state/index.ts",
       "control-plane/observe",
+      approval,
       "infra/operations.ts",
       ...shared,
       "infra/drivers/driver.ts",

@@ -26,6 +26,7 @@ const allowed = [
   "approved fail failed",
   "applying apply applying",
   "applying finish active",
+  "applying replan submitted",
   "applying fail failed",
 ];
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sql } from "kysely";
+import { specDigest } from "../../../infra/approval.ts";
 import type { Outcome } from "../../../infra/operations.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { beginApply, failApply, plannedSpec, settleApply } from "../../../control-plane/store/estates.ts";
@@ -69,6 +71,38 @@ describe.each(engines)("estates, on %s", (engine) => {
           ).n,
       ),
     );
+
+  it("sends back what the provider refused as not approved, with the difference; approved anew it is made", async () => {
+    const request = await books.decide(await books.ask("office", [host("true-one"), host("changed")]));
+    // Somebody with the database's password.
+    await opened.db
+      .updateTable("resources")
+      .set({ wanted: sql<string>`jsonb_set(wanted, '{flavour,vcpu}', '64')` })
+      .where("name", "=", "changed")
+      .execute();
+    const begun = await books.change((tx) => beginApply(tx, books.act(), office, plain));
+    if (begun.unchanged) throw new Error("there is something to apply");
+    const changed = await resource("changed");
+    const approvalOf = (id: string) => begun.approved.find((one) => one.name === id);
+    expect(approvalOf(changed.id)).toMatchObject({ digest: expect.any(String), remove: true });
+    expect(approvalOf(changed.id)?.digest).not.toBe(specDigest("host", changed.wanted));
+    expect(approvalOf((await resource("true-one")).id)?.digest).toBe(specDigest("host", (await resource("true-one")).wanted));
+    const refusal = { kind: "host", name: changed.id, code: "not-approved", message: "nothing was done" };
+    await books.change((tx) =>
+      settleApply(tx, books.act(), office, { hash: begun.hash, fence: begun.fence, outcome: outcome("failed", { failures: [refusal] }) }),
+    );
+    const sent = await opened.db.selectFrom("requests").selectAll().where("id", "=", request.id).executeTakeFirstOrThrow();
+    expect(sent).toMatchObject({ state: "submitted", plan_hash: null, error: { code: "not-approved" } });
+    expect((sent.error as { message: string }).message).toContain("changed: flavour.vcpu 2 → 64");
+    expect((await resource("changed")).phase).toBe("proposed");
+    expect(((await resource("changed")).wanted as { flavour: { vcpu: number } }).flavour.vcpu).toBe(2);
+    expect((await resource("true-one")).phase).toBe("live");
+    expect(await opened.db.selectFrom("audit_entries").select("result").where("action", "=", "request.refused").execute()).toEqual([{ result: "denied" }]);
+    await books.decide(sent);
+    await books.apply(office);
+    await books.observe();
+    expect(await stateOf(request)).toBe("active");
+  });
 
   it("settles once, however often it is told: a kill between changes nothing", async () => {
     await books.decide(await books.ask("office", [host("once"), volume("once-data")]));

@@ -1,0 +1,40 @@
+/** What was approved, for the provider to hold an apply to. */
+import { type Selectable, sql } from "kysely";
+import { type Approval, specDigest } from "../../infra/approval.ts";
+import type { Tx } from "./database.ts";
+import type { RequestItems } from "./schema.ts";
+
+/** The code with which the provider refuses what isn't approved. */
+export const notApproved = "not-approved";
+
+/** Digests of what a request's open items make of their resources. */
+export function specificationsOf(items: readonly ItemOf[]): { resource: string; digest: string }[] {
+  return items
+    .filter((item) => item.state === "pending" && item.action !== "retire" && item.action !== "extend")
+    .map((item) => ({ resource: item.resource_id, digest: specDigest(item.kind, (item.spec as { wanted: unknown }).wanted) }));
+}
+type ItemOf = Pick<Selectable<RequestItems>, "state" | "action" | "kind" | "resource_id" | "spec">;
+
+/** Notes with each item what was approved. */
+export async function bindApproval(tx: Tx, requestId: string, specifications: readonly { resource: string; digest: string }[]): Promise<void> {
+  await sql`update request_items i set approved_digest = w.digest from jsonb_to_recordset(${JSON.stringify(specifications)}::jsonb) as w(resource text, digest text)
+    where i.request_id = ${requestId} and i.resource_id = w.resource and i.state = 'pending' and i.action not in ('retire', 'extend')`.execute(tx);
+}
+
+/** Everything of a department that may be made, changed or removed now: the last approval of each resource, and what is to go or was never finished. */
+export async function approvedEstate(tx: Tx, departmentId: string): Promise<Approval[]> {
+  const { rows } = await sql<{ id: string; phase: string; digest: string | null; replaced: boolean }>`
+    select r.id, r.phase, a.approved_digest as digest, coalesce(a.replaced, false) as replaced from resources r
+    left join lateral (
+      select i.approved_digest, q.state = 'applying' and exists (select from jsonb_array_elements(q.plan->'steps') s where s->>'resource' = r.id and s->>'action' = 'replace') as replaced
+      from request_items i join requests q on q.id = i.request_id
+      where i.resource_id = r.id and i.approved_digest is not null and i.state in ('pending', 'applying', 'active') and q.state in ('approved', 'applying', 'active')
+      order by q.decided_at desc nulls last, i.id desc limit 1) a on true
+    where r.department_id = ${departmentId} and (r.phase in ('wanted', 'live', 'retiring') or r.phase = 'failed' or r.phase = 'gone' and r.retired_at > now() - interval '1 day')`.execute(
+    tx,
+  );
+  return rows.map(({ id, phase, digest, replaced }) => {
+    const stays = phase === "wanted" || phase === "live";
+    return { name: id, digest: stays ? digest : null, remove: phase !== "live" || replaced };
+  });
+}

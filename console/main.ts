@@ -113,6 +113,7 @@ class App extends LitElement {
     try {
       this.#me = await get<Me>(api.me);
       live(
+        api.events,
         (events: Happened[]) => globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events })),
         (up) => {
           this.#connected = up;

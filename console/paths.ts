@@ -17,6 +17,7 @@ export const api = {
   me: `${v1}/sessions/current`,
   links: `${v1}/sessions/links`,
   events: `${v1}/events`,
+  requestEvents: (id: string) => `${v1}/requests/${id}/events`,
   register: `${v1}/register.csv`,
   catalogue: `${v1}/catalogue`,
   departments: `${v1}/departments`,

@@ -122,6 +122,17 @@ export const shared = css`
   label > * {
     color: var(--text);
   }
+  .events {
+    margin: 0;
+    padding-left: 1.2em;
+  }
+  .events time {
+    color: var(--muted);
+    font-variant-numeric: tabular-nums;
+  }
+  .refused {
+    color: var(--bad);
+  }
   .error {
     border-left: 4px solid var(--bad);
     background: var(--surface);

@@ -1,16 +1,15 @@
 /** What happens, as it happens. */
 import type { Event } from "../../control-plane/contract/access.ts";
-import { api } from "../paths.ts";
 
 const shortestWaitMs = 1000;
 const longestWaitMs = 15_000;
 
 /**
- * Calls `seen` for events, at most once each 300 ms, and `connected` with whether the line is up. It resumes by
+ * Calls `seen` for events of a stream, at most once each 300 ms, and `connected` with whether the line is up. It resumes by
  * Last-Event-ID. Not an EventSource: that hears only event names known beforehand, and ours are an open set.
  * @returns what ends it
  */
-export function live(seen: (events: Event[]) => void, connected: (up: boolean) => void): () => void {
+export function live(address: string, seen: (events: Event[]) => void, connected: (up: boolean) => void = () => undefined): () => void {
   const ended = new AbortController();
   let last: string | undefined;
   let waiting: Event[] = [];
@@ -30,7 +29,7 @@ export function live(seen: (events: Event[]) => void, connected: (up: boolean) =
   };
   const listen = async () => {
     const headers: Record<string, string> = { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": last }) };
-    const response = await fetch(api.events, { headers, credentials: "same-origin", signal: ended.signal });
+    const response = await fetch(address, { headers, credentials: "same-origin", signal: ended.signal });
     if (!response.ok || !response.body) return false;
     connected(true);
     let rest = "";

@@ -47,6 +47,24 @@ const kinds: Record<string, () => string> = {
 };
 export const kindName = (kind: string): string => kinds[kind]?.() ?? kind;
 
+const events: Record<string, () => string> = {
+  "request.submitted": () => msg("已提交，开始编制变更方案", { id: "e-submitted" }),
+  "request.planned": () => msg("变更方案已编制", { id: "e-planned" }),
+  "request.waiting": () => msg("等待资源", { id: "s-waiting" }),
+  "request.approved": () => msg("已批准", { id: "s-approved" }),
+  "request.applying": () => msg("开始实施", { id: "e-applying" }),
+  "request.active": () => msg("已完成", { id: "s-active" }),
+  "request.failed": () => msg("失败", { id: "s-failed" }),
+  "request.rejected": () => msg("已驳回", { id: "s-rejected" }),
+  "request.withdrawn": () => msg("已撤回", { id: "s-withdrawn" }),
+  "step.started": () => msg("引擎开始", { id: "e-step-started" }),
+  "step.done": () => msg("引擎完成", { id: "e-step-done" }),
+  "step.failed": () => msg("引擎失败", { id: "e-step-failed" }),
+  "item.applied": () => msg("事项已实施", { id: "e-item-applied" }),
+  "item.failed": () => msg("事项失败", { id: "e-item-failed" }),
+};
+export const eventName = (type: string): string => events[type]?.() ?? type;
+
 const dimensions: Record<string, () => string> = {
   hosts: () => msg("主机", { id: "hosts" }),
   vcpu: () => "vCPU",

@@ -3,11 +3,13 @@ import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import { get, post } from "../client/index.ts";
+import { live } from "../client/live.ts";
 import { time } from "../format.ts";
 import { dimensionName, kindName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
+import "../components/event-list.ts";
 import "../components/state-badge.ts";
 
 const text = (value: unknown) => (value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value));
@@ -20,7 +22,21 @@ export class RequestPage extends Page {
   #row: Request | undefined;
   #reason = "";
   #busy = false;
+  #events: readonly Happened[] = [];
+  #unlisten: () => void = () => undefined;
 
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#events = [];
+    this.#unlisten = live(api.requestEvents(this.request), (events) => {
+      this.#events = [...this.#events, ...events];
+      this.requestUpdate();
+    });
+  }
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.#unlisten();
+  }
   override async load(): Promise<void> {
     this.#row = await get<Request>(api.request(this.request));
   }
@@ -110,6 +126,8 @@ export class RequestPage extends Page {
           </tbody>
         </table>
       </div>
+      <h2>${msg("进展", { id: "timeline" })}</h2>
+      <div class="card"><zy-events .events=${this.#events}></zy-events></div>
       <zy-command .command=${`zhengyun requests show ${row.id}`}></zy-command>`;
   }
 

@@ -18,7 +18,8 @@ export const DepartmentUsage = z
     ownSeconds: z.partialRecord(Dimension, Count),
     treeSeconds: z.partialRecord(Dimension, Count),
     quota: z.array(z.object({ dimension: Dimension, limit: Count.nullable(), reserved: Count, used: Count })),
-    hostsByState: z.record(z.string(), z.int()).meta({ description: "Own hosts by observed state" }),
+    hostsByState: z.record(z.string(), z.int()).meta({ description: "Hosts by observed state, with everything below" }),
+    /** Recovery points, with everything below. */
     backups: z.object({ count: z.int(), bytes: z.int(), lastSuccessAt: Time.nullable() }),
     uptimeSeconds: z.number(),
     uptimeRatio: z.number().min(0).max(1).nullable().meta({ description: "Own and subtree: up / (up + down + unknown)" }),

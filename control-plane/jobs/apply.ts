@@ -4,9 +4,10 @@
  */
 import { fault } from "../../infra/drivers/fault.ts";
 import type { Outcome } from "../../infra/operations.ts";
-import { beginApply, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
+import { beginApply, type Begun, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
+import { knownOf, Timeline } from "./timeline.ts";
 
 /** The named points between the steps, for the tests that kill there. */
 export const applySteps = ["apply.begin", "apply.begun", "apply.ran", "apply.settled", "apply.swept", "apply.observed"] as const;
@@ -21,7 +22,7 @@ export async function applyDepartment(context: JobContext, departmentId: string)
       await observeDepartment(context, departmentId);
       return;
     }
-    const { outcome, settled } = await runEngine(context, "up", begun.spec, begun.fence, { approved: begun.approved });
+    const { outcome, settled } = await up(context, departmentId, begun);
     fault("apply.ran");
     const { again } = await change(context, (tx, act) => settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome }));
     fault("apply.settled");
@@ -36,6 +37,16 @@ export async function applyDepartment(context: JobContext, departmentId: string)
       await change(context, (tx, act) => failApply(tx, act, departmentId, explain(outcome)));
       return;
     }
+  }
+}
+
+/** The engine's run, told step by step. */
+async function up(context: JobContext, departmentId: string, { spec, fence, approved }: Extract<Begun, { unchanged: false }>) {
+  const timeline = new Timeline(context, departmentId, await knownOf(context, departmentId));
+  try {
+    return await runEngine(context, "up", spec, fence, { approved, onProgress: (progress) => timeline.accept(progress) });
+  } finally {
+    await timeline.flush();
   }
 }
 

@@ -31,11 +31,11 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
   const quotas = await sql<{ department_id: string; dimension: Dimension; limit_value: number | null; reserved: number; used: number }>`
     select department_id, dimension, limit_value, reserved, used from quota_accounts where department_id = any(${ids}::text[]) order by dimension`.execute(db);
   const hosts = await sql<{ department_id: string; state: string; n: number }>`
-    select department_id, observed_state as state, count(*) as n from resources where kind = 'host' and phase = 'live' and department_id = any(${ids}::text[]) group by 1, 2`.execute(
-    db,
-  );
+    select a.ancestor_id as department_id, r.observed_state as state, count(*) as n from resources r join department_ancestors a on a.department_id = r.department_id
+    where r.kind = 'host' and r.phase = 'live' and a.ancestor_id = any(${ids}::text[]) group by 1, 2`.execute(db);
   const backups = await sql<{ department_id: string; n: number; bytes: number; last: Date | null }>`
-    select department_id, count(*) as n, coalesce(sum(size_bytes), 0)::bigint as bytes, max(completed_at) as last from backups where state = 'complete' and department_id = any(${ids}::text[]) group by 1`.execute(
+    select a.ancestor_id as department_id, count(*) as n, coalesce(sum(b.size_bytes), 0)::bigint as bytes, max(b.completed_at) as last
+    from backups b join department_ancestors a on a.department_id = b.department_id where b.state = 'complete' and a.ancestor_id = any(${ids}::text[]) group by 1`.execute(
     db,
   );
   const uptime = await sql<{ department_id: string; up: number; counted: number }>`

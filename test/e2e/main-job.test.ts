@@ -67,6 +67,35 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
     expect(found.stdout, "the secret lies nowhere in the clear but in the host's own directory").toBe("");
   });
 
+  it("tells the request's timeline: plan, approval, each step of the engine, the result; resumable", async () => {
+    const [request] = await collect(plane.operations.all<{ id: string }>("/api/v1/requests"));
+    const read = async (after?: string) => {
+      const gone = new AbortController();
+      const response = await fetch(`${plane.operations.url}/api/v1/requests/${request!.id}/events`, {
+        headers: { authorization: `Bearer ${plane.token}`, ...(after ? { "last-event-id": after } : {}) },
+        signal: gone.signal,
+      });
+      let text = "";
+      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+        text += chunk;
+        if (text.includes("event: request.active")) break;
+      }
+      gone.abort();
+      return [...text.matchAll(/^event: (\S+)\n(?:data: .*\n)*id: (\d+)|^id: (\d+)\nevent: (\S+)/gm)].map((match) => ({
+        type: match[1] ?? match[4]!,
+        id: match[2] ?? match[3]!,
+      }));
+    };
+    const events = await read();
+    const types = events.map((one) => one.type);
+    expect(types.slice(0, 4)).toEqual(["request.submitted", "request.planned", "request.approved", "request.applying"]);
+    expect(types.filter((type) => type === "step.started")).toHaveLength(5);
+    expect(types.filter((type) => type === "step.done")).toHaveLength(5);
+    expect(types.lastIndexOf("step.done")).toBeLessThan(types.indexOf("item.applied"));
+    expect(types.at(-1)).toBe("request.active");
+    expect((await read(events[5]!.id)).map((one) => one.id)).toEqual(events.slice(6).map((one) => one.id));
+  });
+
   it("shows the volume inside the running host, backs it up, and restores it byte for byte", async () => {
     const [data] = await collect(plane.applicant.all<Volume>("/api/v1/volumes"));
     const db = data!.attachedTo!.host;
@@ -77,6 +106,7 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
       (one) => settled(one.state),
     );
     expect(kept).toMatchObject({ state: "complete", site: "Site B" });
+    expect((await usage("city")).backups, "with everything below it").toMatchObject({ count: 1, bytes: kept.sizeBytes });
     await plane.driver.exec(db, ["rm", "/data/records"]);
     const restore = await plane.applicant.post<Restore>("/api/v1/restores", { backup: backup.id });
     expect(

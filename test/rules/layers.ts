@@ -13,7 +13,7 @@ const approval = "infra/approval.ts";
 
 export const layers: Layer[] = [
   { from: "infra/spec.ts", to: [], packages: ["zod"] },
-  { from: approval, to: shared, packages: ["zod", "canonicalize"] },
+  { from: approval, to: shared },
   { from: "infra/operations.ts", to: [...shared, approval], packages: ["zod"] },
   { from: "infra/naming.ts", to: shared },
   { from: "infra/engine", to: [] },

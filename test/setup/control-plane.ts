@@ -28,6 +28,11 @@ export class TestPlane {
     this.#engine = engine;
   }
 
+  /** The operator's. */
+  get token(): string {
+    return readFileSync(join(this.data, "operator.token"), "utf8").trim();
+  }
+
   get pid(): number {
     return this.#child!.pid!;
   }
@@ -59,7 +64,7 @@ export class TestPlane {
       { timeoutMs: 60_000, intervalMs: 50 },
     );
     if (url === undefined || url === "ended") throw new Error(`the control plane ended:\n${this.output.slice(-3000)}`);
-    this.operations = createClient({ url, token: readFileSync(join(this.data, "operator.token"), "utf8").trim() });
+    this.operations = createClient({ url, token: this.token });
     if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
   }
 

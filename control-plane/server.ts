@@ -14,8 +14,9 @@ import { startJobs } from "./jobs/jobs.ts";
 import { createQueue, openBoss } from "./jobs/queue.ts";
 import { createMetrics } from "./metrics.ts";
 import { Observer } from "./observe/observer.ts";
+import { type Replicas, startReplicas } from "./jobs/replicas.ts";
 import { startSchedules } from "./schedules/schedules.ts";
-import { loadKeys, settleAll, startStateService } from "./state/index.ts";
+import { loadKeys, settleAll, startStateService, thisProcess } from "./state/index.ts";
 import { notifyEvents } from "./store/events.ts";
 import { openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
@@ -52,12 +53,15 @@ export async function startControlPlane(config: Config) {
 
     const engine = await startEngine({ engineRoot, directory: join(config.data, "engine"), slots: config.engineSlots, onNote: (note) => log.warn(note) });
     closers.push(() => engine.close());
-    const observer = new Observer({ db, log, now, driver: loadDriver, everyMs: config.observeMs });
+    let replicas: Replicas | undefined;
+    const observer = new Observer({ db, leads: () => replicas?.leads() ?? true, log, now, driver: loadDriver, everyMs: config.observeMs });
     const metrics = createMetrics(db, observer, now);
     const boss = await openBoss(opened, (error) => log.error({ error }, "the queue complains"));
     closers.push(() => boss.stop({ graceful: true, timeout: 10_000 }));
     const queue = createQueue(boss);
     const context: JobContext = { db, queue, engine, state, keys, log, now, driver: loadDriver, observe: (poolIds) => observer.observe(poolIds) };
+    replicas = await startReplicas(context, thisProcess.owner_replica);
+    closers.push(() => replicas?.close());
     await startJobs(boss, context, { slots: config.engineSlots, metrics });
     observer.start();
     closers.push(() => observer.stop());

@@ -27,7 +27,7 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
   for (const [name, { concurrency, run }] of Object.entries(handlers)) {
     await boss.work<JobData>(
       name,
-      { batchSize: 1, localConcurrency: concurrency, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2 },
+      { batchSize: 1, localConcurrency: concurrency, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2, heartbeatRefreshSeconds: 5 },
       async ([job]: Job<JobData>[]) => {
         if (!job) return;
         const began = performance.now();

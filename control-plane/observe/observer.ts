@@ -4,7 +4,7 @@ import type { Driver, HostReading, PoolReading, VolumeReading } from "../../infr
 import { systemAct } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
 import { notifyEvents } from "../store/events.ts";
-import { recordTransitions, transitionsOf } from "../store/readings.ts";
+import { lockReadings, recordTransitions, transitionsOf } from "../store/readings.ts";
 
 export interface ObserverOptions {
   db: Db;
@@ -12,6 +12,8 @@ export interface ObserverOptions {
   now: () => Date;
   driver(name: string, endpoint: string): Driver;
   everyMs: number;
+  /** Whether what is seen is written down; of several control planes one does. Default: always. */
+  leads?: () => boolean;
   /** A slow endpoint is unknown after this long, and holds up no other. */
   timeoutMs?: number;
 }
@@ -77,15 +79,17 @@ export class Observer {
     }
     for (const key of this.#readings.keys()) if (!endpoints.has(key)) this.#readings.delete(key);
     const asked = [...endpoints.values()].filter((one) => poolIds === undefined || one.pools.some((pool) => poolIds.includes(pool)));
-    await Promise.all(asked.map((one) => this.#inTurn(one)));
+    // What a job waits for is written down in any case.
+    const record = poolIds !== undefined || (this.#options.leads?.() ?? true);
+    await Promise.all(asked.map((one) => this.#inTurn(one, record)));
   }
 
   /** One reading of an endpoint after the other, so that an old one never overwrites a newer. */
-  async #inTurn(endpoint: Endpoint): Promise<void> {
+  async #inTurn(endpoint: Endpoint, record: boolean): Promise<void> {
     const before = this.#running.get(endpoint.key);
     const turn = (async () => {
       await before?.catch(() => undefined);
-      await this.#read(endpoint);
+      await this.#read(endpoint, record);
     })();
     this.#running.set(endpoint.key, turn);
     try {
@@ -95,7 +99,7 @@ export class Observer {
     }
   }
 
-  async #read({ key, driver, endpoint, pools }: Endpoint): Promise<void> {
+  async #read({ key, driver, endpoint, pools }: Endpoint, record: boolean): Promise<void> {
     const { db, log, now, timeoutMs = 20_000 } = this.#options;
     let reading: PoolReading | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -115,8 +119,12 @@ export class Observer {
           ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id })),
         ]
       : "unreadable";
+    if (!record) return;
     if ((await transitionsOf(db, pools, seen)).length === 0) return;
-    await db.transaction().execute(async (tx) => recordTransitions(tx, systemAct(now()), await transitionsOf(tx, pools, seen)));
+    await db.transaction().execute(async (tx) => {
+      await lockReadings(tx);
+      await recordTransitions(tx, systemAct(now()), await transitionsOf(tx, pools, seen));
+    });
     notifyEvents();
   }
 }

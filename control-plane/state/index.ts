@@ -8,5 +8,6 @@ export { type OperationTokens, operationTokens, type OperationScope } from "./to
 export { ensureStack, listStacks, removeStack, StackNotEmpty, StackNotFound } from "./stacks.ts";
 export { currentDeployment, exportDeployment } from "./snapshots.ts";
 export { history, runningUpdate, type UpdateRecord } from "./updates.ts";
-export { cancelUpdate, settleAll, settleUpdate, type Settled } from "./settle.ts";
+export { thisProcess } from "./owner.ts";
+export { cancelUpdate, settleAll, settleReplica, settleUpdate, type Settled } from "./settle.ts";
 export { startStateService, type StateService, type StateServiceOptions } from "./service.ts";

@@ -55,6 +55,8 @@ export interface StateUpdates {
   owner_host: string;
   owner_pid: number;
   owner_started: string;
+  /** Id of that control plane in `replicas`. */
+  owner_replica: string | null;
   created_at: Time;
   started_at: MaybeTime;
   finished_at: MaybeTime;

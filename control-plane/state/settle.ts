@@ -84,6 +84,23 @@ export async function settleAll(db: Db, options: { everything?: boolean; reason?
   return settled;
 }
 
+/** Ends what a control plane ran that has been silent for too long: its engines' next calls are refused. */
+export async function settleReplica(db: Db, replica: string): Promise<LeftOver[]> {
+  const rows = await db
+    .selectFrom("state_updates as update")
+    .innerJoin("state_stacks as stack", "stack.id", "update.stack_id")
+    .select(["update.id", "stack.organization", "stack.project", "stack.name as stack"])
+    .where("update.status", "in", ["running", "settling"])
+    .where("update.owner_replica", "=", replica)
+    .execute();
+  const settled: LeftOver[] = [];
+  for (const { id, ...name } of rows) {
+    const end = await endUpdate(db, id, { status: "failed", reason: "the control plane that ran it is silent" });
+    if (end) settled.push({ ...name, ...end });
+  }
+  return settled;
+}
+
 /** Ends the stack's update if its lease has run out, so that a new one may start. */
 export async function settleLapsed(db: Db, name: StackName): Promise<Settled | undefined> {
   const row = await lockHolder(db, name);

@@ -15,6 +15,7 @@ import * as state from "./migrations/0002_state.ts";
 import * as catalogue from "./migrations/0003_catalogue.ts";
 import * as submittedBy from "./migrations/0004_submitted_by.ts";
 import * as approvedDigest from "./migrations/0005_approved_digest.ts";
+import * as replicas from "./migrations/0008_replicas.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -38,6 +39,7 @@ const migrations: Record<string, Migration> = {
   "0003_catalogue": catalogue,
   "0004_submitted_by": submittedBy,
   "0005_approved_digest": approvedDigest,
+  "0008_replicas": replicas,
 };
 
 /**

@@ -23,6 +23,12 @@ export interface Transition {
   physicalId: string | null;
 }
 
+const readingsLock = 7_302_201;
+/** Two control planes that see one transition write it once: the second compares with what the first has written. */
+export async function lockReadings(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${sql.lit(readingsLock)})`.execute(tx);
+}
+
 /** Compares a reading of some pools with what was seen last. One select, no writes: the usual case ends here. */
 export async function transitionsOf(db: Db, poolIds: readonly string[], seen: readonly Seen[] | "unreadable"): Promise<Transition[]> {
   if (poolIds.length === 0) return [];

@@ -336,6 +336,15 @@ export interface IdempotencyKeys {
   created_at: Time;
 }
 
+/** Control planes that share this database. */
+export interface Replicas {
+  id: string;
+  host: string;
+  pid: number;
+  started_at: Generated<Date>;
+  heartbeat_at: Generated<Date>;
+}
+
 /** What happened, for live pages and timelines (SSE with Last-Event-ID). */
 export interface Events {
   id: Generated<number>;
@@ -387,4 +396,5 @@ export interface Database extends StateTables {
   events: Events;
   catalogue: Catalogue;
   settings: Settings;
+  replicas: Replicas;
 }

@@ -1,11 +1,12 @@
 /** A real control plane as a process of its own, on a data directory of its own, with real hosts: to be used, killed and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import { settled, waitFor } from "../../control-plane/cli/wait.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
+import type { Driver } from "../../infra/drivers/driver.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
 import { type Engine, makeDatabase } from "./databases.ts";
 import { smallCity } from "./small-city.ts";
@@ -22,15 +23,24 @@ export class TestPlane {
   applicant!: Client;
   #applicantToken = "";
   readonly #engine: Engine;
+  readonly #beside: TestPlane | undefined;
   #database: { url: string; drop: () => Promise<void> } | undefined;
 
-  constructor(engine: Engine = "pglite") {
+  /** @param beside another one whose PostgreSQL, keys, tokens and hosts it shares */
+  constructor(engine: Engine = "pglite", beside?: TestPlane) {
     this.#engine = engine;
+    this.#beside = beside;
+    if (beside) this.#applicantToken = beside.#applicantToken;
+  }
+
+  /** The driver that holds the hosts. */
+  get cloud(): Driver {
+    return this.#beside?.cloud ?? this.driver;
   }
 
   /** The operator's. */
   get token(): string {
-    return readFileSync(join(this.data, "operator.token"), "utf8").trim();
+    return this.#beside?.token ?? readFileSync(join(this.data, "operator.token"), "utf8").trim();
   }
 
   get pid(): number {
@@ -40,7 +50,8 @@ export class TestPlane {
   /** Starts it and waits until it serves. */
   async start(env: Record<string, string> = {}): Promise<void> {
     const from = this.output.length;
-    if (this.#engine === "postgres") this.#database ??= await makeDatabase();
+    if (this.#engine === "postgres") this.#database ??= this.#beside ? this.#beside.#database : await makeDatabase();
+    if (this.#beside && !existsSync(join(this.data, "keys"))) cpSync(join(this.#beside.data, "keys"), join(this.data, "keys"), { recursive: true });
     const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
@@ -114,7 +125,7 @@ export class TestPlane {
   async remove(): Promise<void> {
     await this.kill("SIGTERM");
     await this.driver.purge();
-    await this.#database?.drop();
+    if (!this.#beside) await this.#database?.drop();
     rmSync(this.data, { recursive: true, force: true });
   }
 }

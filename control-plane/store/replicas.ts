@@ -1,0 +1,47 @@
+/** Control planes on one database. All times are the database's: clocks of machines may differ. */
+import { hostname } from "node:os";
+import { sql } from "kysely";
+import type { Db } from "./database.ts";
+
+export interface Silent {
+  id: string;
+  host: string;
+  pid: number;
+}
+
+/**
+ * A sign of life.
+ * @returns whether this is the leader, and `revived` when others had given this one up meanwhile
+ */
+export async function beat(db: Db, id: string, first: boolean): Promise<{ leader: boolean; revived: boolean }> {
+  const { rows } = await sql<{ fresh: boolean; leader: string }>`
+    with mine as (
+      insert into replicas (id, host, pid) values (${id}, ${hostname()}, ${process.pid})
+      on conflict (id) do update set heartbeat_at = clock_timestamp() returning (xmax = 0) as fresh)
+    select mine.fresh, coalesce((select r.id from replicas r where r.id <> ${id} and r.heartbeat_at > clock_timestamp() - interval '15 s' and (r.started_at, r.id) < (coalesce((select started_at from replicas where id = ${id}), clock_timestamp()), ${id}) order by r.started_at, r.id limit 1), ${id}) as leader
+    from mine`.execute(db);
+  const row = rows[0]!;
+  return { leader: row.leader === id, revived: row.fresh && !first };
+}
+
+/** Takes replicas that have been silent for too long out of the list; of several that notice it, one gets each. */
+export async function giveUpSilent(db: Db, seconds: number): Promise<Silent[]> {
+  const { rows } =
+    await sql<Silent>`delete from replicas where heartbeat_at < clock_timestamp() - make_interval(secs => ${seconds}) returning id, host, pid`.execute(db);
+  return rows;
+}
+
+/** A replica that ends in order. */
+export async function sayGoodbye(db: Db, id: string): Promise<void> {
+  await db.deleteFrom("replicas").where("id", "=", id).execute();
+}
+
+/** Departments whose fences must pass what a lost replica holds. */
+export async function raiseFences(db: Db, departmentIds: readonly string[]): Promise<void> {
+  if (departmentIds.length === 0) return;
+  await db
+    .updateTable("estates")
+    .set({ fence: sql<number>`fence + 1`, applied_hash: null })
+    .where("department_id", "in", [...departmentIds])
+    .execute();
+}

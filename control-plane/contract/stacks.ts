@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { Id, Reference, Time } from "./common.ts";
 
-/** A look at a department's Pulumi stack by the real engine; changes nothing. */
+/** A look at a department's Pulumi stack by the real engine. */
 export const StackOperation = z
   .object({
     id: Id,
     department: Id,
-    kind: z.enum(["preview"]),
+    kind: z.enum(["preview", "refresh"]),
     state: z.enum(["pending", "running", "complete", "failed"]),
     steps: z.array(
       z.object({
@@ -23,4 +23,9 @@ export const StackOperation = z
   })
   .meta({ id: "StackOperation" });
 export type StackOperation = z.infer<typeof StackOperation>;
-export const NewStackOperation = z.strictObject({ department: Reference, kind: z.enum(["preview"]) }).meta({ id: "NewStackOperation" });
+export const NewStackOperation = z
+  .strictObject({
+    department: Reference,
+    kind: z.enum(["preview", "refresh"]).meta({ description: "preview: changes nothing · refresh: writes what is really there into Pulumi's state" }),
+  })
+  .meta({ id: "NewStackOperation" });

@@ -7,6 +7,7 @@ import type { Outcome } from "../../infra/operations.ts";
 import { beginApply, type Begun, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
+import { runRefreshes } from "./stack-operation.ts";
 import { knownOf, Timeline } from "./timeline.ts";
 
 /** The named points between the steps, for the tests that kill there. */
@@ -14,6 +15,7 @@ export const applySteps = ["apply.begin", "apply.begun", "apply.ran", "apply.set
 const attempts = 3;
 
 export async function applyDepartment(context: JobContext, departmentId: string): Promise<void> {
+  await runRefreshes(context, departmentId);
   for (let attempt = 1; ; attempt++) {
     fault("apply.begin");
     const begun = await change(context, (tx, act) => beginApply(tx, act, departmentId, context.keys.unseal));

@@ -56,7 +56,9 @@ export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise
     apply: (tx, departmentId) => send(tx, "apply", departmentId, { id: departmentId, departmentId }),
     backup: (tx, id, departmentId) => send(tx, "backup", id, { id, departmentId }),
     restore: (tx, id, departmentId) => send(tx, "restore", id, { id, departmentId }),
-    stackOperation: (tx, id, departmentId) => send(tx, "stack-operation", id, { id, departmentId }),
+    // A refresh takes the stack: the department's apply job runs it.
+    stackOperation: (tx, { id, department_id: departmentId, kind }) =>
+      kind === "refresh" ? send(tx, "apply", departmentId, { id: departmentId, departmentId }) : send(tx, "stack-operation", id, { id, departmentId }),
     // Every replica ticks; the key lets one of them through.
     tick: async (name) => void (await boss.send("tick", { id: name }, { singletonKey: name })),
   };

@@ -7,5 +7,5 @@ export interface Queue {
   apply(tx: Tx, departmentId: string): Promise<void>;
   backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
-  stackOperation(tx: Tx, id: string, departmentId: string): Promise<void>;
+  stackOperation(tx: Tx, operation: { id: string; department_id: string; kind: "preview" | "refresh" }): Promise<void>;
 }

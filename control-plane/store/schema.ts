@@ -264,7 +264,7 @@ export interface Restores {
 export interface StackOperations {
   id: string;
   department_id: string;
-  kind: "preview";
+  kind: "preview" | "refresh";
   state: "pending" | "running" | "complete" | "failed";
   steps: Json<unknown>;
   error: string | null;

@@ -9,7 +9,7 @@ import type { StackOperations } from "./schema.ts";
 
 export type StackOperationRow = Selectable<StackOperations>;
 
-export async function requestStackOperation(tx: Tx, act: Act, departmentId: string, kind: "preview"): Promise<StackOperationRow> {
+export async function requestStackOperation(tx: Tx, act: Act, departmentId: string, kind: "preview" | "refresh"): Promise<StackOperationRow> {
   const row = await tx
     .insertInto("stack_operations")
     .values({ id: newId("stk", act.now), department_id: departmentId, kind, state: "pending", steps: "[]", requested_by: act.actor, created_at: act.now })

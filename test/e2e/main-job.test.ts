@@ -158,6 +158,19 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
     );
   });
 
+  it("refreshes a department's stack: what drifted is found and told; nothing is changed by it", async () => {
+    const before = (await plane.driver.observe()).hosts.map((one) => `${one.name} ${one.state}`).toSorted();
+    const made = await plane.operations.post<StackOperation>("/api/v1/stack-operations", { department: "office", kind: "refresh" });
+    const done = await waitFor(
+      () => plane.operations.get<StackOperation>(`/api/v1/stack-operations/${made.id}`),
+      (one) => one.state === "complete" || one.state === "failed",
+    );
+    expect(done.error).toBeNull();
+    const drifted = done.steps.filter((step) => step.action !== "same" && step.changes.length > 0);
+    expect(drifted.map((step) => step.changes.map((change) => change.path))).toEqual([["power"]]);
+    expect((await plane.driver.observe()).hosts.map((one) => `${one.name} ${one.state}`).toSorted()).toEqual(before);
+  });
+
   it("exposes metrics that promtool accepts and a real Prometheus answers as the API does", async () => {
     const text = await (await fetch(new URL("/metrics", plane.operations.url))).text();
     const checked = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });

@@ -14,7 +14,7 @@ const create = defineRoute({
   method: "post",
   path,
   tags,
-  summary: "A real Pulumi preview of a department as it is wanted now",
+  summary: "A real Pulumi preview or refresh of a department as it is wanted now",
   access: { roles: ["operations"], scope: "all" },
   request: { body: jsonBody(NewStackOperation) },
   responses: { 202: jsonAnswer(StackOperation, "Taken") },
@@ -47,7 +47,7 @@ export function registerStackOperations(app: App, deps: AppDeps): void {
       const body = c.req.valid("json");
       const { id } = await visibleDepartment(tx, c.get("principal"), body.department);
       const row = await requestStackOperation(tx, c.get("act"), id, body.kind);
-      await deps.queue.stackOperation(tx, row.id, id);
+      await deps.queue.stackOperation(tx, row);
       return { status: 202, body: show(row), headers: { location: `${path}/${row.id}` } };
     }),
   );

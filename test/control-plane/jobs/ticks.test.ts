@@ -45,7 +45,7 @@ describe.each(engines)("ticks, on %s", (engine) => {
         apply: keep("apply"),
         backup: keep("backup"),
         restore: keep("restore"),
-        stackOperation: keep("stack-operation"),
+        stackOperation: async (_tx: unknown, { id }: { id: string }) => void enqueued.push(`stack-operation ${id}`),
       },
       log: pino({ level: "silent" }),
       now: () => clock,

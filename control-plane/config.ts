@@ -12,6 +12,12 @@ const Settings = z.object({
     .string()
     .regex(/^postgres(ql)?:\/\/\S+$/, "Not a PostgreSQL URL, such as postgresql://user:password@host:5432/database")
     .optional(),
+  ZHENGYUN_STATE_LISTEN: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, "host:port, such as 10.0.0.5:8443")
+    .optional(),
+  ZHENGYUN_STATE_TLS_CERT: z.string().startsWith("-----BEGIN", "A PEM certificate; give it as ZHENGYUN_STATE_TLS_CERT_FILE").optional(),
+  ZHENGYUN_STATE_TLS_KEY: z.string().startsWith("-----BEGIN", "A PEM key; give it as ZHENGYUN_STATE_TLS_KEY_FILE").optional(),
   ZHENGYUN_MASTER_KEY: z.string().optional(),
   ZHENGYUN_OBSERVE_SECONDS: z.coerce.number().min(0.2).max(3600).default(5),
   ZHENGYUN_ENGINE_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
@@ -25,6 +31,8 @@ export interface Config {
   port: number;
   databaseUrl: string | undefined;
   masterKey: string | undefined;
+  /** Where operators' own `pulumi` may connect, over TLS; undefined: nowhere. */
+  stateListen: { host: string; port: number; certificate: string; key: string } | undefined;
   observeMs: number;
   engineSlots: number;
   logLevel: string;
@@ -57,6 +65,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   );
   const parsed = Settings.safeParse(values);
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
+  if (values["ZHENGYUN_STATE_LISTEN"] && !(values["ZHENGYUN_STATE_TLS_CERT"] && values["ZHENGYUN_STATE_TLS_KEY"]))
+    problems.push("ZHENGYUN_STATE_LISTEN: needs ZHENGYUN_STATE_TLS_CERT_FILE and ZHENGYUN_STATE_TLS_KEY_FILE: personal tokens travel over TLS only");
   if (problems.length > 0 || !parsed.success) throw new BadConfiguration(problems);
   const { data } = parsed;
   return {
@@ -65,9 +75,17 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     port: data.PORT,
     databaseUrl: data.DATABASE_URL,
     masterKey: data.ZHENGYUN_MASTER_KEY,
+    stateListen: stateListen(data),
     observeMs: data.ZHENGYUN_OBSERVE_SECONDS * 1000,
     engineSlots: data.ZHENGYUN_ENGINE_SLOTS,
     logLevel: data.ZHENGYUN_LOG_LEVEL,
     metricsPublic: data.ZHENGYUN_METRICS_PUBLIC === "true",
   };
+}
+
+function stateListen(data: z.infer<typeof Settings>): Config["stateListen"] {
+  const { ZHENGYUN_STATE_LISTEN: listen, ZHENGYUN_STATE_TLS_CERT: certificate, ZHENGYUN_STATE_TLS_KEY: key } = data;
+  if (!listen || !certificate || !key) return undefined;
+  const colon = listen.lastIndexOf(":");
+  return { host: listen.slice(0, colon).replace(/^\[(.*)\]$/, "$1"), port: Number(listen.slice(colon + 1)), certificate, key };
 }

@@ -16,7 +16,7 @@ import { createMetrics } from "./metrics.ts";
 import { Observer } from "./observe/observer.ts";
 import { type Replicas, startReplicas } from "./jobs/replicas.ts";
 import { startSchedules } from "./schedules/schedules.ts";
-import { loadKeys, settleAll, startStateService, thisProcess } from "./state/index.ts";
+import { loadKeys, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
 import { notifyEvents } from "./store/events.ts";
 import { openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
@@ -46,6 +46,11 @@ export async function startControlPlane(config: Config) {
     const keys = loadKeys({ directory: config.data, environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) } });
     const state = await startStateService({ db, keys });
     closers.push(() => state.close());
+    if (config.stateListen) {
+      const operators = await startOperatorService(config.stateListen, { db, now, log: (message, error) => log.error({ error }, message) });
+      closers.push(() => operators.close());
+      log.info(`operators' pulumi may log in at ${operators.url}`);
+    }
     // On PostgreSQL another control plane of this machine may be running the engine that is recorded; there an engine ends with its own worker.
     if (opened.engine === "pglite") await endLeftEngines(db, log);
     for (const left of await settleAll(db, { everything: opened.engine === "pglite" }))

@@ -4,6 +4,7 @@
  */
 import { fault } from "../../infra/drivers/fault.ts";
 import type { Outcome } from "../../infra/operations.ts";
+import { departmentStack, ensureStack, history, type UpdateRecord } from "../state/index.ts";
 import { beginApply, type Begun, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
@@ -24,11 +25,13 @@ export async function applyDepartment(context: JobContext, departmentId: string)
       await observeDepartment(context, departmentId);
       return;
     }
+    const uncertain = (await lastUpdate(context, departmentId))?.status !== "succeeded";
     const { outcome, settled } = await up(context, departmentId, begun);
     fault("apply.ran");
+    if (outcome.result !== "succeeded" && (await lastUpdate(context, departmentId))?.status === "cancelled") return unwind(context, departmentId);
     const { again } = await change(context, (tx, act) => settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome }));
     fault("apply.settled");
-    if (outcome.result !== "succeeded" || (settled?.interrupted.length ?? 0) > 0) await sweep(context, departmentId);
+    if (uncertain || outcome.result !== "succeeded" || (settled?.interrupted.length ?? 0) > 0) await sweep(context, departmentId);
     fault("apply.swept");
     await observeDepartment(context, departmentId);
     fault("apply.observed");
@@ -50,6 +53,22 @@ async function up(context: JobContext, departmentId: string, { spec, fence, appr
   } finally {
     await timeline.flush();
   }
+}
+
+/** Everything that was being applied fails; another apply takes away what had been made of it. */
+async function unwind(context: JobContext, departmentId: string): Promise<void> {
+  const error = { code: "cancelled", message: "Operations staff cancelled the update; what it had made is taken away again." };
+  await change(context, async (tx, act) => {
+    await failApply(tx, act, departmentId, error);
+    await context.queue.apply(tx, departmentId);
+  });
+}
+
+/** Where it didn't succeed, something may be there that neither Pulumi's state nor anybody wants; where somebody cancelled it, it isn't begun again by itself. */
+async function lastUpdate(context: JobContext, departmentId: string): Promise<UpdateRecord | undefined> {
+  const stack = departmentStack(departmentId);
+  await ensureStack(context.db, stack);
+  return (await history(context.db, stack, { limit: 1 }))[0];
 }
 
 const explain = (outcome: Outcome) => ({ code: "engine-failed", message: outcome.message ?? "the engine did not succeed" });

@@ -10,4 +10,4 @@ export { currentDeployment, exportDeployment } from "./snapshots.ts";
 export { history, runningUpdate, type UpdateRecord } from "./updates.ts";
 export { thisProcess } from "./owner.ts";
 export { cancelUpdate, settleAll, settleReplica, settleUpdate, type Settled } from "./settle.ts";
-export { startStateService, type StateService, type StateServiceOptions } from "./service.ts";
+export { type OperatorListen, startOperatorService, startStateService, type StateService, type StateServiceOptions } from "./service.ts";

@@ -1,6 +1,8 @@
 /** The state service on its own port: for the engines on this machine, and nobody else. */
+import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { serve } from "@hono/node-server";
+import { createOperatorApp, type OperatorAppOptions } from "./operators.ts";
 import { createStateApp, type StateAppOptions } from "./app.ts";
 import { adoptMasterKey } from "./secrets.ts";
 import { type OperationTokens, operationTokens } from "./tokens.ts";
@@ -31,6 +33,38 @@ export async function startStateService({ port = 0, tokens = operationTokens(), 
     url: `http://127.0.0.1:${bound}`,
     issueOperationToken: (stack, operation) => tokens.issueOperationToken(stack, operation),
     revokeOperationToken: (token) => tokens.revokeOperationToken(token),
+    close: () =>
+      new Promise((closed, failed) => {
+        server.close((error) => (error ? failed(error) : closed()));
+        if ("closeAllConnections" in server) server.closeAllConnections();
+      }),
+  };
+}
+
+/** Where operators' own `pulumi` may connect. */
+export interface OperatorListen {
+  host: string;
+  /** 0 takes a free one. */
+  port: number;
+  /** PEM. */
+  certificate: string;
+  key: string;
+}
+
+/** The state service's face for people, over TLS only. */
+export async function startOperatorService(
+  { host, port, certificate, key }: OperatorListen,
+  options: OperatorAppOptions,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const { promise: listening, resolve, reject } = Promise.withResolvers<AddressInfo>();
+  const server = serve(
+    { fetch: createOperatorApp(options).fetch, hostname: host, port, createServer, serverOptions: { cert: certificate, key, minVersion: "TLSv1.2" } },
+    resolve,
+  );
+  server.once("error", reject);
+  const { port: bound } = await listening;
+  return {
+    url: `https://${host.includes(":") ? `[${host}]` : host}:${bound}`,
     close: () =>
       new Promise((closed, failed) => {
         server.close((error) => (error ? failed(error) : closed()));

@@ -6,9 +6,10 @@ import type { VersionedDeployment } from "../deployment.ts";
 import { ApiError } from "../errors.ts";
 import { exportDeployment } from "../snapshots.ts";
 import { namePattern, sameStack, type StackName } from "../stack-name.ts";
-import { ensureStack, listStacks, removeStack, setTags, type Stack } from "../stacks.ts";
+import { ensureStack, listStacks, removeStack, setTags } from "../stacks.ts";
 import { importDeployment, renameStack } from "../transfer.ts";
-import { history, runningUpdate, type UpdateRecord } from "../updates.ts";
+import { history, runningUpdate } from "../updates.ts";
+import { stackInfo, summaryOf, updateInfo, withOurUrl } from "../views.ts";
 import type { Services } from "../services.ts";
 
 const path = "/api/stacks/:org/:project/:stack";
@@ -20,13 +21,7 @@ export function stackRoutes({ db, tokens }: Services): Hono {
     const { stack: own } = grantOf(c, tokens);
     const stacks = (await listStacks(db)).filter((stack) => sameStack(stack, own));
     return c.json({
-      stacks: stacks.map((stack) => ({
-        id: stack.stack,
-        orgName: stack.organization,
-        projectName: stack.project,
-        stackName: stack.stack,
-        resourceCount: stack.resources,
-      })),
+      stacks: stacks.map(summaryOf),
     });
   });
 
@@ -48,16 +43,7 @@ export function stackRoutes({ db, tokens }: Services): Hono {
   app.get(path, async (c) => {
     const { stack } = await callerOf(c, db, tokens);
     const running = await runningUpdate(db, stack);
-    return c.json({
-      id: stack.id,
-      orgName: stack.organization,
-      projectName: stack.project,
-      stackName: stack.stack,
-      activeUpdate: running?.id ?? "",
-      ...(running && { currentOperation: { kind: running.kind, author: stack.organization, started: seconds(running.startedAt) } }),
-      tags: stack.tags,
-      version: stack.version,
-    });
+    return c.json(stackInfo(stack, running));
   });
   app.delete(path, async (c) => {
     const { stack } = await callerOf(c, db, tokens, "manage");
@@ -107,33 +93,7 @@ export function stackRoutes({ db, tokens }: Services): Hono {
   return app;
 }
 
-/** The engine finds its secrets service by the address written in the state; ours changes with every start. */
-function withOurUrl(state: VersionedDeployment, { organization, project, stack }: Stack, url: string): VersionedDeployment {
-  if (state.deployment.secrets_providers?.type !== "service") return state;
-  const secrets_providers = { type: "service", state: { url, owner: organization, project, stack } };
-  return { ...state, deployment: { ...state.deployment, secrets_providers } };
-}
-
-function updateInfo(update: UpdateRecord) {
-  const result = { succeeded: "succeeded", failed: "failed", cancelled: "failed" }[update.status as string] ?? "in-progress";
-  return {
-    kind: update.kind,
-    startTime: seconds(update.startedAt),
-    message: update.message,
-    environment: update.environment,
-    config: {},
-    result,
-    endTime: seconds(update.finishedAt),
-    version: update.version ?? 0,
-    ...(update.changes && { resourceChanges: update.changes }),
-  };
-}
-
 function versionNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new ApiError(400, "A version is a number.");
   return Number(text);
-}
-
-function seconds(at: Date | undefined): number {
-  return at ? Math.floor(at.getTime() / 1000) : 0;
 }

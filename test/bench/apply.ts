@@ -1,5 +1,8 @@
 /** apply-overhead and one-change: approved → active through the whole control plane, against a bare `pulumi up`. */
+import { join } from "node:path";
 import { newId } from "../../control-plane/store/ids.ts";
+import type { Driver } from "../../infra/drivers/driver.ts";
+import { loadDriver } from "../../infra/drivers/load.ts";
 import type { DepartmentSpec } from "../../infra/spec.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host } from "../setup/small-city.ts";
@@ -32,7 +35,14 @@ function bareSpec(department: string, names: readonly string[], pool: string, ap
 
 export async function applyFigures(): Promise<Figure[]> {
   const plane = new TestPlane();
-  const bare = await openBareUp();
+  let driver: Driver | undefined;
+  const bare = await openBareUp((directory) => (driver = loadDriver("embedded", join(directory, "embedded"))));
+  /** With a reading that says that every host runs, as ours has. */
+  const bareUp = async (spec: DepartmentSpec) => {
+    await bare.up(spec);
+    const running = (await driver!.observe()).hosts.filter((one) => one.scope === spec.department && one.state === "running").length;
+    if (running !== spec.hosts.length) throw new Error(`${running} of ${spec.hosts.length} hosts run`);
+  };
   try {
     await plane.start({ ZHENGYUN_LOG_LEVEL: "error" });
     await plane.fill();
@@ -57,7 +67,7 @@ export async function applyFigures(): Promise<Figure[]> {
         ),
       (run) => {
         held.push({ department: newId("dep"), names: Array.from({ length: 10 }, () => newId("hst")) });
-        return timed(() => bare.up(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
+        return timed(() => bareUp(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
       },
     );
     const one = await sideBySide(
@@ -65,7 +75,7 @@ export async function applyFigures(): Promise<Figure[]> {
       (run) => approved([host("more")], departments[run]!),
       (run) => {
         held[run]!.names.push(newId("hst"));
-        return timed(() => bare.up(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
+        return timed(() => bareUp(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
       },
     );
     const figure = (name: string, result: typeof one): Figure => ({

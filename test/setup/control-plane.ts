@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import { settled, waitFor } from "../../control-plane/cli/wait.ts";
+import type { City } from "../../control-plane/contract/city.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Driver } from "../../infra/drivers/driver.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
@@ -79,9 +80,9 @@ export class TestPlane {
     if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
   }
 
-  /** The small city, and a token of an applicant. */
-  async fill(): Promise<void> {
-    await this.operations.post("/api/v1/city-imports", smallCity());
+  /** The small city (or another one with a department "city"), and a token of an applicant. */
+  async fill(city: City = smallCity()): Promise<void> {
+    await this.operations.post("/api/v1/city-imports", city);
     const { secret } = await this.operations.post<{ secret: string }>("/api/v1/tokens", {
       name: "applicant",
       role: "department",

@@ -28,6 +28,7 @@ export const layers: Layer[] = [
   { from: "control-plane/store", to: ["control-plane/domain", "control-plane/contract", ...shared, "infra/operations.ts", "control-plane/state/schema.ts"] },
   { from: "control-plane/audit", to: ["control-plane/store"] },
   { from: "control-plane/state", to: ["control-plane/store", "control-plane/domain", "control-plane/audit", "control-plane/contract"] },
+  { from: "control-plane/system", to: ["control-plane/store", "control-plane/state", "control-plane/domain", "control-plane/contract"] },
   {
     from: "control-plane/api",
     to: ["control-plane/domain", "control-plane/store", "control-plane/audit", "control-plane/contract", "control-plane/jobs/queue.ts"],

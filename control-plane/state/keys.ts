@@ -3,7 +3,7 @@
  * AES-256-GCM; every sealed text is bound to a context, so that it can't be moved to another row or stack.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 const keyBytes = 32;
@@ -30,12 +30,46 @@ export interface Keys {
  * Whoever loses it loses every secret in the database.
  * @throws MasterKeyError
  */
-export function loadKeys(options: { directory: string; environment?: Record<string, string | undefined> }): Keys {
+export function loadKeys(options: KeyPlace & { fingerprint?: string | undefined }): Keys {
   const { ZHENGYUN_MASTER_KEY: given, ZHENGYUN_MASTER_KEY_FILE: file } = options.environment ?? process.env;
+  // A kill within a rotation leaves several key files: the database says which of them is its own.
+  const known = options.fingerprint === undefined ? undefined : findKeys(options, options.fingerprint);
+  if (known) return known;
   if (given) return keysFrom(parse(given, "ZHENGYUN_MASTER_KEY"));
   if (file) return keysFrom(parse(read(file), file));
-  const path = join(options.directory, "keys", "master.key");
+  const path = masterKeyPath(options.directory);
   return keysFrom(parse(readOrMake(path), path));
+}
+
+/** Where a master key is looked for. */
+export interface KeyPlace {
+  /** The data directory. */
+  directory: string;
+  environment?: Record<string, string | undefined>;
+}
+
+export const masterKeyPath = (directory: string): string => join(directory, "keys", "master.key");
+
+/** The master key of a fingerprint, from the environment or any of the data directory's key files; makes none. */
+export function findKeys({ directory, environment = process.env }: KeyPlace, fingerprint: string): Keys | undefined {
+  const { ZHENGYUN_MASTER_KEY: given, ZHENGYUN_MASTER_KEY_FILE: file } = environment;
+  const keyDirectory = dirname(masterKeyPath(directory));
+  const files = existsSync(keyDirectory) ? readdirSync(keyDirectory).filter((name) => /^master\.key(\.[0-9a-f]{16}|\.next)?$/.test(name)) : [];
+  const texts = [given, ...[...(file ? [file] : []), ...files.map((name) => join(keyDirectory, name))].map((path) => readIfThere(path))];
+  for (const text of texts) {
+    const key = text === undefined ? undefined : decode(text);
+    const keys = key && keysFrom(key);
+    if (keys?.fingerprint === fingerprint) return keys;
+  }
+  return undefined;
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param master 32 bytes */
@@ -71,10 +105,15 @@ export function decrypt(key: Buffer, sealed: Buffer, context: string): Buffer {
   return Buffer.concat([decipher.update(sealed.subarray(nonceBytes, -tagBytes)), decipher.final()]);
 }
 
-function parse(text: string, source: string): Buffer {
+function decode(text: string): Buffer | undefined {
   const trimmed = text.trim();
   const key = /^[0-9a-fA-F]{64}$/.test(trimmed) ? Buffer.from(trimmed, "hex") : Buffer.from(trimmed, "base64");
-  if (key.length === keyBytes) return key;
+  return key.length === keyBytes ? key : undefined;
+}
+
+function parse(text: string, source: string): Buffer {
+  const key = decode(text);
+  if (key) return key;
   throw new MasterKeyError(`${source} doesn't hold a master key: 32 bytes as base64 or hex (openssl rand -base64 32).`);
 }
 

@@ -80,6 +80,11 @@ async function loadDataKeys(db: Db, keys: Keys, stackId: string): Promise<DataKe
   return new Map(rows.map((row) => [row.version, Buffer.from(keys.unseal(context(row.version), row.wrapped), "base64")]));
 }
 
+/** Which master key a database belongs to; undefined before the first start. */
+export async function masterKeyFingerprint(db: Db): Promise<string | undefined> {
+  return (await db.selectFrom("state_master_key").select("fingerprint").executeTakeFirst())?.fingerprint;
+}
+
 /**
  * Binds a database to its master key at the first start, and refuses any other key later: else new secrets
  * would be sealed under a key that can't open the old ones.

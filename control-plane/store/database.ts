@@ -14,6 +14,7 @@ import * as core from "./migrations/0001_core.ts";
 import * as state from "./migrations/0002_state.ts";
 import * as catalogue from "./migrations/0003_catalogue.ts";
 import * as submittedBy from "./migrations/0004_submitted_by.ts";
+import * as system from "./migrations/0006_system.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -31,7 +32,13 @@ export interface OpenDatabase {
 }
 
 const int8 = 20;
-const migrations: Record<string, Migration> = { "0001_core": core, "0002_state": state, "0003_catalogue": catalogue, "0004_submitted_by": submittedBy };
+const migrations: Record<string, Migration> = {
+  "0001_core": core,
+  "0002_state": state,
+  "0003_catalogue": catalogue,
+  "0004_submitted_by": submittedBy,
+  "0006_system": system,
+};
 
 /**
  * @param options.url a PostgreSQL URL; without it PGlite is opened in `directory` ("memory" for tests).

@@ -1,5 +1,5 @@
 /** Puts the control plane together, and takes it apart in order. */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
@@ -15,11 +15,12 @@ import { createQueue, openBoss } from "./jobs/queue.ts";
 import { createMetrics } from "./metrics.ts";
 import { Observer } from "./observe/observer.ts";
 import { startSchedules } from "./schedules/schedules.ts";
-import { loadKeys, settleAll, startStateService } from "./state/index.ts";
+import { loadKeys, masterKeyFingerprint, settleAll, startStateService } from "./state/index.ts";
 import { notifyEvents } from "./store/events.ts";
 import { openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
 import { bootstrapToken } from "./store/tokens.ts";
+import { refuseHalfRestored, refuseHalfRestoredDatabase } from "./system/index.ts";
 
 export type ControlPlane = Awaited<ReturnType<typeof startControlPlane>>;
 
@@ -39,10 +40,17 @@ export async function startControlPlane(config: Config) {
   };
   try {
     const { root: engineRoot } = await findEngine();
+    refuseHalfRestored(config.data);
     const opened = await openDatabase({ directory: config.data, url: config.databaseUrl });
     closers.push(() => opened.close());
     const { db } = opened;
-    const keys = loadKeys({ directory: config.data, environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) } });
+    await refuseHalfRestoredDatabase(db);
+    const archives = join(config.data, "archives");
+    const keys = loadKeys({
+      directory: config.data,
+      environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) },
+      fingerprint: await masterKeyFingerprint(db),
+    });
     const state = await startStateService({ db, keys });
     closers.push(() => state.close());
     // On PostgreSQL another control plane of this machine may be running the engine that is recorded; there an engine ends with its own worker.
@@ -57,7 +65,19 @@ export async function startControlPlane(config: Config) {
     const boss = await openBoss(opened, (error) => log.error({ error }, "the queue complains"));
     closers.push(() => boss.stop({ graceful: true, timeout: 10_000 }));
     const queue = createQueue(boss);
-    const context: JobContext = { db, queue, engine, state, keys, log, now, driver: loadDriver, observe: (poolIds) => observer.observe(poolIds) };
+    const context: JobContext = {
+      db,
+      queue,
+      engine,
+      state,
+      keys,
+      log,
+      now,
+      archives,
+      version,
+      driver: loadDriver,
+      observe: (poolIds) => observer.observe(poolIds),
+    };
     await startJobs(boss, context, { slots: config.engineSlots, metrics });
     observer.start();
     closers.push(() => observer.stop());
@@ -97,6 +117,7 @@ export async function startControlPlane(config: Config) {
       ready,
       seal: keys.seal,
       unseal: keys.unseal,
+      archives,
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),
@@ -122,6 +143,8 @@ export async function startControlPlane(config: Config) {
     throw error;
   }
 }
+
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")) as { version: string };
 
 const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.");
 

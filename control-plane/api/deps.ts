@@ -30,6 +30,8 @@ export interface AppDeps {
   unseal: (context: string, sealed: string) => string;
   /** The built console; without it only a page that says how to build it. */
   consoleDirectory?: string;
+  /** Where archives of the whole system are kept: `<id>.tar`. */
+  archives: string;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
   defaultEndpoint: string;
 }

@@ -11,7 +11,7 @@ export interface JobData {
   id: string;
   departmentId?: string;
 }
-export const queues = ["plan", "apply", "backup", "restore", "stack-operation", "tick"] as const;
+export const queues = ["plan", "apply", "backup", "restore", "stack-operation", "system-backup", "tick"] as const;
 export type QueueName = (typeof queues)[number];
 
 /**
@@ -57,6 +57,7 @@ export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise
     backup: (tx, id, departmentId) => send(tx, "backup", id, { id, departmentId }),
     restore: (tx, id, departmentId) => send(tx, "restore", id, { id, departmentId }),
     stackOperation: (tx, id, departmentId) => send(tx, "stack-operation", id, { id, departmentId }),
+    systemBackup: (tx, id) => send(tx, "system-backup", id, { id }),
     // Every replica ticks; the key lets one of them through.
     tick: async (name) => void (await boss.send("tick", { id: name }, { singletonKey: name })),
   };

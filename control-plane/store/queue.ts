@@ -8,4 +8,5 @@ export interface Queue {
   backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
   stackOperation(tx: Tx, id: string, departmentId: string): Promise<void>;
+  systemBackup(tx: Tx, id: string): Promise<void>;
 }

@@ -9,7 +9,7 @@ import { systemAct } from "../store/act.ts";
 import { type Db, migrate, type OpenDatabase, openDatabase } from "../store/database.ts";
 import { lockDirectory } from "../store/lock.ts";
 import { settleRestored } from "../store/restored.ts";
-import { makeToken } from "../store/tokens.ts";
+import { findTokens, makeToken } from "../store/tokens.ts";
 import { loadArchive } from "./load.ts";
 import type { Manifest } from "./manifest.ts";
 import { type Archive, openArchive } from "./reader.ts";
@@ -73,7 +73,7 @@ async function sound({ file, data, environment }: RestoreOptions): Promise<Archi
   const archive = await openArchive(file);
   const { masterKey } = archive.manifest;
   const keys = masterKey === null ? undefined : findKeys({ directory: data, environment }, masterKey);
-  const { faults } = await verifyArchive(file, keys);
+  const { faults } = await verifyArchive(file, () => keys);
   if (faults.length > 0) throw new ArchiveInvalid(`${file} is not sound:\n${faults.join("\n")}`);
   if (masterKey !== null && !keys)
     throw new MasterKeyError(
@@ -90,7 +90,7 @@ async function intoDirectory(options: RestoreOptions, archive: Archive): Promise
     const interrupted = readJournal(data);
     if (existsSync(live) && !options.replace && !interrupted)
       throw new RestoreRefused(`There is a database in ${data} already. \`--replace\` moves it aside; it is not deleted.`);
-    const aside = `${live}.replaced-${now.toISOString().replaceAll(/[:.]/g, "-")}`;
+    const aside = `${live}.replaced-${stamp(now)}`;
     const staged = join(data, "restoring");
     rmSync(staged, { recursive: true, force: true });
     // From here on no start takes what is there for whole.
@@ -159,12 +159,19 @@ async function fill({ db }: OpenDatabase, { data, now }: RestoreOptions, archive
     await settleRestored(tx, act, archive.manifest);
     await tx.deleteFrom("settings").where("key", "=", pendingKey).execute();
     const tokenFile = join(data, "operator.token");
-    if (existsSync(tokenFile)) return undefined;
+    if (existsSync(tokenFile)) {
+      const [known] = await findTokens(tx, [readFileSync(tokenFile, "utf8").trim()]);
+      if (known) return undefined;
+      // Of the database that was replaced, or of a restore that was killed before its end.
+      renameSync(tokenFile, `${tokenFile}.replaced-${stamp(now)}`);
+    }
     const { secret } = await makeToken(tx, act, { name: "operator (after a restore)", role: "operations", departmentId: null, expiresAt: null });
     writeDurably(tokenFile, `${secret}\n`);
     return tokenFile;
   });
 }
+
+const stamp = (now: Date) => now.toISOString().replaceAll(/[:.]/g, "-");
 
 function readJournal(data: string): boolean {
   try {

@@ -19,11 +19,12 @@ export interface Verification {
 /**
  * Reads every byte: checksums, counts, JSON, the integrity of each Pulumi state, that each stack has its current one, and with the
  * master key that each data key opens.
+ * @param find the master key of a fingerprint, where it is at hand
  * @throws ENOENT and the like
  */
-export async function verifyArchive(path: string, keys?: Keys): Promise<Verification> {
+export async function verifyArchive(path: string, find: (fingerprint: string) => Keys | undefined = () => undefined): Promise<Verification> {
   const faults: string[] = [];
-  const found: Verification = { manifest: undefined, faults, snapshots: 0, dataKeys: keys ? 0 : undefined };
+  const found: Verification = { manifest: undefined, faults, snapshots: 0, dataKeys: undefined };
   let archive: Archive;
   try {
     archive = await openArchive(path);
@@ -34,8 +35,9 @@ export async function verifyArchive(path: string, keys?: Keys): Promise<Verifica
   found.manifest = archive.manifest;
   const fault = migrationFault(archive.manifest);
   if (fault) faults.push(fault);
-  if (keys && archive.manifest.masterKey !== null && keys.fingerprint !== archive.manifest.masterKey)
-    faults.push(`The archive is sealed under master key ${archive.manifest.masterKey}; the key given is ${keys.fingerprint}.`);
+  const { masterKey } = archive.manifest;
+  const keys = masterKey === null ? undefined : find(masterKey);
+  if (keys) found.dataKeys = 0;
   const current = new Map<string, number>();
   const versions = new Map<string, Set<number>>();
   const looks: Record<string, (row: Record<string, unknown>) => string | undefined> = {
@@ -48,7 +50,7 @@ export async function verifyArchive(path: string, keys?: Keys): Promise<Verifica
       return unsound && `the state of stack ${stack}, version ${row["version"]}: ${unsound}`;
     },
     state_data_keys: (row) => {
-      if (!keys || keys.fingerprint !== archive.manifest.masterKey) return undefined;
+      if (!keys) return undefined;
       const key = { stack_id: String(row["stack_id"]), version: Number(row["version"]), wrapped: String(row["wrapped"]) };
       if (!opensDataKey(keys, key)) return `data key ${key.version} of stack ${key.stack_id} does not open under the master key`;
       found.dataKeys!++;

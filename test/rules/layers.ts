@@ -41,6 +41,7 @@ export const layers: Layer[] = [
       "control-plane/audit",
       "control-plane/contract",
       "control-plane/state/index.ts",
+      "control-plane/system/index.ts",
       "control-plane/observe",
       "infra/operations.ts",
       ...shared,
@@ -51,6 +52,11 @@ export const layers: Layer[] = [
   },
   { from: "control-plane/observe", to: ["infra/drivers", "control-plane/domain", "control-plane/store", "control-plane/contract", ...shared] },
   { from: "control-plane/schedules", to: ["control-plane/store", "control-plane/jobs/queue.ts", "control-plane/domain"] },
+  // The commands that work without a control plane (system verify, system restore) are the only ones that look into it.
+  {
+    from: "control-plane/cli/commands/system.ts",
+    to: ["control-plane/cli", "control-plane/contract", "control-plane/system/index.ts", "control-plane/config.ts"],
+  },
   { from: "control-plane/cli", to: ["control-plane/contract"] },
   { from: "control-plane/config.ts", to: [] },
   { from: "control-plane/metrics.ts", to: ["control-plane/store"] },

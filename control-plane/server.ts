@@ -15,7 +15,7 @@ import { createQueue, openBoss } from "./jobs/queue.ts";
 import { createMetrics } from "./metrics.ts";
 import { Observer } from "./observe/observer.ts";
 import { startSchedules } from "./schedules/schedules.ts";
-import { loadKeys, masterKeyFingerprint, settleAll, startStateService } from "./state/index.ts";
+import { escrow, loadKeys, masterKeyFingerprint, settleAll, startStateService } from "./state/index.ts";
 import { notifyEvents } from "./store/events.ts";
 import { openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
@@ -117,6 +117,7 @@ export async function startControlPlane(config: Config) {
       ready,
       seal: keys.seal,
       unseal: keys.unseal,
+      masterKey: { fingerprint: keys.fingerprint, escrowTo: (publicKey) => keys.export((master) => escrow(master, keys.fingerprint, publicKey)) },
       archives,
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),

@@ -1,6 +1,6 @@
 /** The system as a whole: copies of it, and what drivers have that it does not know. */
 import { z } from "zod";
-import { Count, Id, Time } from "./common.ts";
+import { Count, Id, Time, Title } from "./common.ts";
 
 export const SystemBackup = z
   .object({
@@ -42,3 +42,31 @@ export const Unknown = z
   })
   .meta({ id: "Unknown" });
 export type Unknown = z.infer<typeof Unknown>;
+
+/** The master key asked for by one operator, to be handed out encrypted once another approves. */
+export const KeyEscrow = z
+  .object({
+    id: Id,
+    publicKey: z.string(),
+    reason: Title,
+    fingerprint: z.string().meta({ description: "Of the master key" }),
+    requestedBy: z.string(),
+    createdAt: Time,
+    expiresAt: Time,
+    approvedBy: z.string().nullable(),
+    approvedAt: Time.nullable(),
+  })
+  .meta({ id: "KeyEscrow" });
+export type KeyEscrow = z.infer<typeof KeyEscrow>;
+export const NewKeyEscrow = z
+  .strictObject({
+    publicKey: z
+      .string()
+      .regex(/^[A-Za-z0-9+/]{43}=$/)
+      .meta({ description: "X25519 public key, 32 bytes as base64; `zhengyun system keys pair` makes one" }),
+    reason: Title,
+  })
+  .meta({ id: "NewKeyEscrow" });
+export const ApprovedKeyEscrow = KeyEscrow.extend({
+  sealedKey: z.string().meta({ description: "The master key, encrypted to the public key; `zhengyun system keys open` opens it" }),
+}).meta({ id: "ApprovedKeyEscrow" });

@@ -4,6 +4,7 @@ export type { Deployment, JournalEntry, PendingOperation, Resource, VersionedDep
 export { replay } from "./journal.ts";
 export { integrityFault } from "./integrity.ts";
 export { type Keys, findKeys, loadKeys, MasterKeyError } from "./keys.ts";
+export { escrow, makeEscrowPair, openEscrow } from "./escrow.ts";
 export { masterKeyFingerprint } from "./secrets.ts";
 export { type OperationTokens, operationTokens, type OperationScope } from "./tokens.ts";
 export { ensureStack, listStacks, removeStack, StackNotEmpty, StackNotFound } from "./stacks.ts";

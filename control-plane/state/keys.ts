@@ -22,6 +22,8 @@ export interface Keys {
   unseal(context: string, sealed: string): string;
   /** Tells master keys apart without giving anything of them away. */
   readonly fingerprint: string;
+  /** The master key itself, for the few that hand it on encrypted: rotation and escrow. */
+  export<T>(use: (master: Buffer) => T): T;
 }
 
 /**
@@ -87,6 +89,7 @@ export function keysFrom(master: Buffer): Keys {
       }
     },
     fingerprint: derive("fingerprint").subarray(0, 8).toString("hex"),
+    export: (use) => use(Buffer.from(master)),
   };
 }
 
@@ -133,12 +136,12 @@ function readOrMake(path: string): string {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT")
         throw new MasterKeyError(`The master key can't be read: ${(error as Error).message}`, { cause: error });
     }
-    make(path);
+    makeMasterKey(path);
   }
 }
 
-/** Written aside and linked into place: of two first starts one wins, and a kill leaves no half key. */
-function make(path: string): void {
+/** A new random master key at a path, unless one is there: written aside and linked into place, so that of two first starts one wins, and a kill leaves no half key. */
+export function makeMasterKey(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const aside = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
   const handle = openSync(aside, "wx", 0o600);

@@ -9,3 +9,5 @@ export { verifyArchive, type Verification } from "./verify.ts";
 /** The master key of a fingerprint, if it is at hand: in the environment, or in the data directory. */
 export const findMasterKey = (directory: string, environment: Record<string, string | undefined>, fingerprint: string): Keys | undefined =>
   findKeys({ directory, environment }, fingerprint);
+export { rotateMasterKey } from "./rotate.ts";
+export { makeEscrowPair, openEscrow } from "../state/index.ts";

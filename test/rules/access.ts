@@ -95,6 +95,9 @@ export const cases: Record<string, AccessCase> = {
   "post /api/v1/system/backups": operations,
   "get /api/v1/system/backups/{id}": operations,
   "get /api/v1/system/backups/{id}/archive": operations,
+  "get /api/v1/system/key-escrows": overseers,
+  "post /api/v1/system/key-escrows": operations,
+  "post /api/v1/system/key-escrows/{id}/approve": operations,
   "get /api/v1/system/unknown": overseers,
   "post /api/v1/system/unknown/acknowledge": operations,
 };

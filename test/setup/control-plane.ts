@@ -35,7 +35,7 @@ export class TestPlane {
   /** Starts it and waits until it serves. */
   async start(env: Record<string, string> = {}): Promise<void> {
     const from = this.output.length;
-    if (this.#engine === "postgres") this.#database ??= await makeDatabase();
+    const databaseUrl = await this.databaseUrl();
     const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
@@ -46,7 +46,7 @@ export class TestPlane {
         HOST: "127.0.0.1",
         ZHENGYUN_OBSERVE_SECONDS: "1",
         ZHENGYUN_LOG_LEVEL: "info",
-        DATABASE_URL: this.#database?.url ?? "",
+        DATABASE_URL: databaseUrl,
         ...env,
       },
     });
@@ -61,6 +61,17 @@ export class TestPlane {
     if (url === undefined || url === "ended") throw new Error(`the control plane ended:\n${this.output.slice(-3000)}`);
     this.operations = createClient({ url, token: readFileSync(join(this.data, "operator.token"), "utf8").trim() });
     if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
+  }
+
+  /** Of its own database, made now if it wasn't; "" for PGlite. */
+  async databaseUrl(): Promise<string> {
+    if (this.#engine === "postgres") this.#database ??= await makeDatabase();
+    return this.#database?.url ?? "";
+  }
+
+  /** Goes on with the applicant of another one, whose copy it has. */
+  takeOver(other: TestPlane): void {
+    this.#applicantToken = other.#applicantToken;
   }
 
   /** The small city, and a token of an applicant. */

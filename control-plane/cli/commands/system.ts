@@ -10,6 +10,7 @@ import { json } from "../arguments.ts";
 import { clientFromEnvironment } from "../client.ts";
 import { bytes, localTime, show, showOne } from "../output.ts";
 import { waitFor } from "../wait.ts";
+import { keys } from "./system-keys.ts";
 
 const path = "/api/v1/system/backups";
 
@@ -134,6 +135,7 @@ export const system = defineCommand({
     verify,
     restore,
     unknown,
+    keys,
     backups: defineCommand({
       meta: { name: "backups", description: "The copies that were made" },
       args: { json },

@@ -1,6 +1,6 @@
 /** A real control plane as a process of its own, on a data directory of its own, with real hosts: to be used, killed and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
@@ -107,6 +107,20 @@ export class TestPlane {
       (one) => settled(one.state),
       { intervalMs: 50, timeoutMs: 90_000 },
     );
+
+  /** Pulumi's engines that work for it now: known by their PULUMI_HOME. */
+  engines(): number[] {
+    return readdirSync("/proc")
+      .filter((entry) => /^\d+$/.test(entry))
+      .map(Number)
+      .filter((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi\0up") && readFileSync(`/proc/${pid}/environ`, "utf8").includes(this.data);
+        } catch {
+          return false;
+        }
+      });
+  }
 
   /** How it ended; resolves when it has. */
   get exited(): Promise<string> {

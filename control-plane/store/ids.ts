@@ -49,5 +49,5 @@ function base32(value: bigint): string {
 /** When an id was made, ms since the epoch; undefined for a text that is no id of ours. */
 export function timeOf(id: string): number | undefined {
   const digits = /^[a-z]{3}_([0-9a-hjkmnp-tv-z]{10})[0-9a-hjkmnp-tv-z]{16}$/.exec(id)?.[1];
-  return digits === undefined ? undefined : [...digits].reduce((value, digit) => value * 32 + alphabet.indexOf(digit), 0);
+  return digits === undefined ? undefined : Array.from(digits).reduce((value, digit) => value * 32 + alphabet.indexOf(digit), 0);
 }

@@ -47,7 +47,7 @@ export async function verifyArchive(path: string, find: (fingerprint: string) =>
       const stack = String(row["stack_id"]);
       versions.set(stack, (versions.get(stack) ?? new Set()).add(Number(row["version"])));
       const unsound = soundness(String(row["deployment"]));
-      return unsound && `the state of stack ${stack}, version ${row["version"]}: ${unsound}`;
+      return unsound && `the state of stack ${stack}, version ${Number(row["version"])}: ${unsound}`;
     },
     state_data_keys: (row) => {
       if (!keys) return undefined;

@@ -94,8 +94,7 @@ describe.each(engines)("a copy of a running city, restored on %s", (engine) => {
     for (const one of pending) expect((await first.settled(one.id)).state).toBe("active");
     await active(first, [host("later"), volume("later")]);
     const all = await hostsOf();
-    const later = [...all.keys()].find((name) => first.driver !== undefined && !before.has(name) && name > pending[1]!.items[0]!.resource);
-    expect(later).toBeDefined();
+    expect(all.size).toBe(before.size + 4);
     await first.kill();
 
     const target = { ZHENGYUN_DATA: second.data, DATABASE_URL: await second.databaseUrl() };

@@ -85,9 +85,9 @@ describe.each(engines)("an archive made on %s", (engine) => {
   it("is of one moment, whatever is written meanwhile", async () => {
     const books = openBooks(database.db);
     const file = join(directory, "a.tar");
-    let going = true;
+    const stop = new AbortController();
     const writing = (async () => {
-      for (let n = 0; going; n++, await setImmediate()) await books.ask("office", [volume(`v${n}`)]).catch(() => undefined);
+      for (let n = 0; !stop.signal.aborted; n++, await setImmediate()) await books.ask("office", [volume(`v${n}`)]).catch(() => undefined);
     })();
     for (let round = 0; round < 5; round++) {
       await writeArchive(database.db, file, options);
@@ -96,7 +96,7 @@ describe.each(engines)("an archive made on %s", (engine) => {
       // A request comes with its one item in one transaction; the first of all has two.
       expect(count("request_items")).toBe(count("requests") + 1);
     }
-    going = false;
+    stop.abort();
     await writing;
   });
 

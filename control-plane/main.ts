@@ -26,7 +26,7 @@ try {
 } catch (error) {
   const { name, message, code } = error as NodeJS.ErrnoException;
   if (code === "EADDRINUSE") console.error(`The port is in use: ${message}. Set PORT to another one.`);
-  else if (error instanceof BadConfiguration || ["DirectoryInUse", "EngineMissing", "MasterKeyError"].includes(name)) console.error(message);
+  else if (error instanceof BadConfiguration || ["DirectoryInUse", "EngineMissing", "MasterKeyError", "RestoreRefused"].includes(name)) console.error(message);
   else console.error(error);
   process.exit(1);
 }

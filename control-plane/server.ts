@@ -1,5 +1,5 @@
 /** Puts the control plane together, and takes it apart in order. */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
@@ -16,11 +16,12 @@ import { createMetrics } from "./metrics.ts";
 import { Observer } from "./observe/observer.ts";
 import { type Replicas, startReplicas } from "./jobs/replicas.ts";
 import { startSchedules } from "./schedules/schedules.ts";
-import { loadKeys, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
+import { escrow, loadKeys, masterKeyFingerprint, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
 import { notifyEvents } from "./store/events.ts";
 import { openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
 import { bootstrapToken } from "./store/tokens.ts";
+import { refuseHalfRestored, refuseHalfRestoredDatabase } from "./system/index.ts";
 
 export type ControlPlane = Awaited<ReturnType<typeof startControlPlane>>;
 
@@ -40,10 +41,17 @@ export async function startControlPlane(config: Config) {
   };
   try {
     const { root: engineRoot } = await findEngine();
+    refuseHalfRestored(config.data);
     const opened = await openDatabase({ directory: config.data, url: config.databaseUrl });
     closers.push(() => opened.close());
     const { db } = opened;
-    const keys = loadKeys({ directory: config.data, environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) } });
+    await refuseHalfRestoredDatabase(db);
+    const archives = join(config.data, "archives");
+    const keys = loadKeys({
+      directory: config.data,
+      environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) },
+      fingerprint: await masterKeyFingerprint(db),
+    });
     const state = await startStateService({ db, keys });
     closers.push(() => state.close());
     if (config.stateListen) {
@@ -64,7 +72,19 @@ export async function startControlPlane(config: Config) {
     const boss = await openBoss(opened, (error) => log.error({ error }, "the queue complains"));
     closers.push(() => boss.stop({ graceful: true, timeout: 10_000 }));
     const queue = createQueue(boss);
-    const context: JobContext = { db, queue, engine, state, keys, log, now, driver: loadDriver, observe: (poolIds) => observer.observe(poolIds) };
+    const context: JobContext = {
+      db,
+      queue,
+      engine,
+      state,
+      keys,
+      log,
+      now,
+      archives,
+      version,
+      driver: loadDriver,
+      observe: (poolIds) => observer.observe(poolIds),
+    };
     replicas = await startReplicas(context, thisProcess.owner_replica);
     closers.push(() => replicas?.close());
     await startJobs(boss, context, { slots: config.engineSlots, metrics });
@@ -106,6 +126,8 @@ export async function startControlPlane(config: Config) {
       ready,
       seal: keys.seal,
       unseal: keys.unseal,
+      masterKey: { fingerprint: keys.fingerprint, escrowTo: (publicKey) => keys.export((master) => escrow(master, keys.fingerprint, publicKey)) },
+      archives,
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),
@@ -131,6 +153,8 @@ export async function startControlPlane(config: Config) {
     throw error;
   }
 }
+
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")) as { version: string };
 
 const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.");
 

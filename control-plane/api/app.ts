@@ -26,6 +26,9 @@ import { registerResources } from "./routes/resources.ts";
 import { registerSessions } from "./routes/sessions.ts";
 import { registerStackOperations } from "./routes/stack-operations.ts";
 import { registerSystem } from "./routes/system.ts";
+import { registerSystemBackups } from "./routes/system-backups.ts";
+import { registerKeyEscrows } from "./routes/key-escrows.ts";
+import { registerUnknown } from "./routes/unknown.ts";
 import { registerTokens } from "./routes/tokens.ts";
 import { registerUsage } from "./routes/usage.ts";
 
@@ -73,6 +76,9 @@ export function createApp(deps: AppDeps): App {
   registerUsage(app, deps);
   registerStackOperations(app, deps);
   registerCityImports(app, deps);
+  registerSystemBackups(app, deps);
+  registerUnknown(app, deps);
+  registerKeyEscrows(app, deps);
   registerDocumentation(app);
   // Last: it answers every page address that nothing else has.
   registerConsole(app, deps);

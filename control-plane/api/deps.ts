@@ -30,6 +30,14 @@ export interface AppDeps {
   unseal: (context: string, sealed: string) => string;
   /** The built console; without it only a page that says how to build it. */
   consoleDirectory?: string;
+  /** The master key on its way out. */
+  masterKey: {
+    fingerprint: string;
+    /** @param publicKey X25519, base64 @returns the key encrypted to it @throws MasterKeyError when it is none */
+    escrowTo(publicKey: string): string;
+  };
+  /** Where archives of the whole system are kept: `<id>.tar`. */
+  archives: string;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
   defaultEndpoint: string;
 }

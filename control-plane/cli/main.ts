@@ -11,6 +11,7 @@ import { hosts, policies, volumes } from "./commands/resources.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
 import { stack } from "./commands/stack.ts";
+import { system } from "./commands/system.ts";
 import { register, usage } from "./commands/usage.ts";
 
 const main = defineCommand({
@@ -31,6 +32,7 @@ const main = defineCommand({
     usage,
     register,
     stack,
+    system,
     audit,
     tokens,
     session,

@@ -6,6 +6,7 @@ import { fault } from "../../infra/drivers/fault.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { departmentStack, ensureStack, history, type UpdateRecord } from "../state/index.ts";
 import { beginApply, type Begun, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
+import { sparedBySweeps } from "../store/restored.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
 import { runRefreshes } from "./stack-operation.ts";
@@ -83,11 +84,13 @@ export async function sweep(context: JobContext, departmentId: string): Promise<
     .execute();
   const wanted = new Set(rows.map((row) => row.id));
   const fence = await currentFence(context.db, departmentId);
+  // After a restore of an older copy: what it doesn't know was not left by an interrupted operation, but asked for since.
+  const spared = await sparedBySweeps(context.db);
   const endpoints = new Map((await poolEndpoints(context.db)).map((one) => [`${one.driver} ${one.endpoint}`, one]));
   const removed: string[] = [];
   for (const { driver: name, endpoint } of endpoints.values()) {
     const driver = context.driver(name, endpoint);
-    const orphans = (await driver.list(departmentId)).filter((one) => one.kind !== "backup" && !wanted.has(one.name));
+    const orphans = (await driver.list(departmentId)).filter((one) => one.kind !== "backup" && !wanted.has(one.name) && !spared(one));
     const call = { scope: departmentId, fence };
     for (const kind of ["backup-policy", "attachment", "host", "volume"] as const) {
       for (const { id } of orphans.filter((one) => one.kind === kind)) {

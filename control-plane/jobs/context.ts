@@ -16,6 +16,10 @@ export interface JobContext {
   keys: Keys;
   log: Logger;
   now: () => Date;
+  /** Where archives of the whole system are kept. */
+  archives: string;
+  /** The control plane's version, as archives name it. */
+  version: string;
   driver(name: string, endpoint: string): Driver;
   /** Reads these pools at once and records what changed. */
   observe(poolIds: readonly string[]): Promise<void>;

@@ -7,6 +7,7 @@ import { planRequest } from "./plan.ts";
 import type { JobData, QueueName } from "./queue.ts";
 import { resume } from "./resume.ts";
 import { runStackOperation } from "./stack-operation.ts";
+import { runSystemBackup } from "./system-backup.ts";
 import { ticks } from "./ticks.ts";
 
 export interface JobMetrics {
@@ -21,6 +22,7 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
     backup: { concurrency: 2, run: ({ id }) => runBackup(context, id) },
     restore: { concurrency: 2, run: ({ id }) => runRestore(context, id) },
     "stack-operation": { concurrency: 1, run: ({ id }) => runStackOperation(context, id) },
+    "system-backup": { concurrency: 1, run: ({ id }) => runSystemBackup(context, id) },
     tick: { concurrency: 1, run: async ({ id }) => ticks[id]?.(context) },
   };
   await resume(context);

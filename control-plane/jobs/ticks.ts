@@ -6,8 +6,10 @@ import { appendEvent } from "../store/events.ts";
 import { retryWaiting } from "../store/acceptance.ts";
 import { failOverdue } from "../store/overdue.ts";
 import { expireReservations } from "../store/requests.ts";
+import { restoreMark } from "../store/restored.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
+import { compareDrivers } from "./unknown.ts";
 
 /** When a policy is due next after a moment. @throws for a schedule that is none */
 export function nextDue(policy: Pick<BackupPolicySpec, "schedule" | "timezone">, after: Date): Date {
@@ -93,11 +95,17 @@ async function housekeeping(context: JobContext): Promise<void> {
   });
 }
 
+/** After a restore: until operations have seen what the drivers have that the copy doesn't know. */
+async function unknown(context: JobContext): Promise<void> {
+  if ((await restoreMark(context.db)) !== undefined) await compareDrivers(context);
+}
+
 export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   "backups-due": backupsDue,
   waiting,
   "quota-check": quotaCheck,
   overdue,
   unfinished: resume,
+  unknown,
   housekeeping,
 };

@@ -6,6 +6,7 @@ const ticks: Record<string, string> = {
   waiting: "*/30 * * * * *",
   "quota-check": "15 * * * * *",
   overdue: "50 * * * * *",
+  unknown: "20 * * * * *",
   unfinished: "30 */2 * * * *",
   housekeeping: "45 */10 * * * *",
 };

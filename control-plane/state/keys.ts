@@ -3,7 +3,7 @@
  * AES-256-GCM; every sealed text is bound to a context, so that it can't be moved to another row or stack.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 const keyBytes = 32;
@@ -22,6 +22,8 @@ export interface Keys {
   unseal(context: string, sealed: string): string;
   /** Tells master keys apart without giving anything of them away. */
   readonly fingerprint: string;
+  /** The master key itself, for the few that hand it on encrypted: rotation and escrow. */
+  export<T>(use: (master: Buffer) => T): T;
 }
 
 /**
@@ -30,12 +32,46 @@ export interface Keys {
  * Whoever loses it loses every secret in the database.
  * @throws MasterKeyError
  */
-export function loadKeys(options: { directory: string; environment?: Record<string, string | undefined> }): Keys {
+export function loadKeys(options: KeyPlace & { fingerprint?: string | undefined }): Keys {
   const { ZHENGYUN_MASTER_KEY: given, ZHENGYUN_MASTER_KEY_FILE: file } = options.environment ?? process.env;
+  // A kill within a rotation leaves several key files: the database says which of them is its own.
+  const known = options.fingerprint === undefined ? undefined : findKeys(options, options.fingerprint);
+  if (known) return known;
   if (given) return keysFrom(parse(given, "ZHENGYUN_MASTER_KEY"));
   if (file) return keysFrom(parse(read(file), file));
-  const path = join(options.directory, "keys", "master.key");
+  const path = masterKeyPath(options.directory);
   return keysFrom(parse(readOrMake(path), path));
+}
+
+/** Where a master key is looked for. */
+export interface KeyPlace {
+  /** The data directory. */
+  directory: string;
+  environment?: Record<string, string | undefined>;
+}
+
+export const masterKeyPath = (directory: string): string => join(directory, "keys", "master.key");
+
+/** The master key of a fingerprint, from the environment or any of the data directory's key files; makes none. */
+export function findKeys({ directory, environment = process.env }: KeyPlace, fingerprint: string): Keys | undefined {
+  const { ZHENGYUN_MASTER_KEY: given, ZHENGYUN_MASTER_KEY_FILE: file } = environment;
+  const keyDirectory = dirname(masterKeyPath(directory));
+  const files = existsSync(keyDirectory) ? readdirSync(keyDirectory).filter((name) => /^master\.key(\.[0-9a-f]{16}|\.next)?$/.test(name)) : [];
+  const texts = [given, ...[...(file ? [file] : []), ...files.map((name) => join(keyDirectory, name))].map((path) => readIfThere(path))];
+  for (const text of texts) {
+    const key = text === undefined ? undefined : decode(text);
+    const keys = key && keysFrom(key);
+    if (keys?.fingerprint === fingerprint) return keys;
+  }
+  return undefined;
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 /** @param master 32 bytes */
@@ -53,6 +89,7 @@ export function keysFrom(master: Buffer): Keys {
       }
     },
     fingerprint: derive("fingerprint").subarray(0, 8).toString("hex"),
+    export: (use) => use(Buffer.from(master)),
   };
 }
 
@@ -71,10 +108,15 @@ export function decrypt(key: Buffer, sealed: Buffer, context: string): Buffer {
   return Buffer.concat([decipher.update(sealed.subarray(nonceBytes, -tagBytes)), decipher.final()]);
 }
 
-function parse(text: string, source: string): Buffer {
+function decode(text: string): Buffer | undefined {
   const trimmed = text.trim();
   const key = /^[0-9a-fA-F]{64}$/.test(trimmed) ? Buffer.from(trimmed, "hex") : Buffer.from(trimmed, "base64");
-  if (key.length === keyBytes) return key;
+  return key.length === keyBytes ? key : undefined;
+}
+
+function parse(text: string, source: string): Buffer {
+  const key = decode(text);
+  if (key) return key;
   throw new MasterKeyError(`${source} doesn't hold a master key: 32 bytes as base64 or hex (openssl rand -base64 32).`);
 }
 
@@ -94,12 +136,12 @@ function readOrMake(path: string): string {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT")
         throw new MasterKeyError(`The master key can't be read: ${(error as Error).message}`, { cause: error });
     }
-    make(path);
+    makeMasterKey(path);
   }
 }
 
-/** Written aside and linked into place: of two first starts one wins, and a kill leaves no half key. */
-function make(path: string): void {
+/** A new random master key at a path, unless one is there: written aside and linked into place, so that of two first starts one wins, and a kill leaves no half key. */
+export function makeMasterKey(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const aside = `${path}.${process.pid}.${randomBytes(4).toString("hex")}`;
   const handle = openSync(aside, "wx", 0o600);

@@ -54,8 +54,21 @@ export function secretsOf(db: Db, keys: Keys): (stackId: string) => StackSecrets
   });
 }
 
+/** What a wrapped data key is bound to. */
+export const dataKeyContext = (stackId: string, version: number): string => `stack ${stackId} data key ${version}`;
+
+/** Whether a wrapped data key belongs to this master key. */
+export function opensDataKey(keys: Keys, key: { stack_id: string; version: number; wrapped: string }): boolean {
+  try {
+    keys.unseal(dataKeyContext(key.stack_id, key.version), key.wrapped);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 async function loadDataKeys(db: Db, keys: Keys, stackId: string): Promise<DataKeys> {
-  const context = (version: number) => `stack ${stackId} data key ${version}`;
+  const context = (version: number) => dataKeyContext(stackId, version);
   const wrapped = keys.seal(context(1), randomBytes(32).toString("base64"));
   // Of two that make the first key one wins, and both read the winner's.
   await db
@@ -65,6 +78,11 @@ async function loadDataKeys(db: Db, keys: Keys, stackId: string): Promise<DataKe
     .execute();
   const rows = await db.selectFrom("state_data_keys").select(["version", "wrapped"]).where("stack_id", "=", stackId).execute();
   return new Map(rows.map((row) => [row.version, Buffer.from(keys.unseal(context(row.version), row.wrapped), "base64")]));
+}
+
+/** Which master key a database belongs to; undefined before the first start. */
+export async function masterKeyFingerprint(db: Db): Promise<string | undefined> {
+  return (await db.selectFrom("state_master_key").select("fingerprint").executeTakeFirst())?.fingerprint;
 }
 
 /**

@@ -15,6 +15,7 @@ import * as state from "./migrations/0002_state.ts";
 import * as catalogue from "./migrations/0003_catalogue.ts";
 import * as submittedBy from "./migrations/0004_submitted_by.ts";
 import * as approvedDigest from "./migrations/0005_approved_digest.ts";
+import * as system from "./migrations/0006_system.ts";
 import * as replicas from "./migrations/0008_replicas.ts";
 import type { Database } from "./schema.ts";
 
@@ -39,6 +40,7 @@ const migrations: Record<string, Migration> = {
   "0003_catalogue": catalogue,
   "0004_submitted_by": submittedBy,
   "0005_approved_digest": approvedDigest,
+  "0006_system": system,
   "0008_replicas": replicas,
 };
 
@@ -46,10 +48,16 @@ const migrations: Record<string, Migration> = {
  * @param options.url a PostgreSQL URL; without it PGlite is opened in `directory` ("memory" for tests).
  * @throws DirectoryInUse when another living process holds the directory
  */
-export async function openDatabase(options: { url?: string | undefined; directory: string; maxConnections?: number }): Promise<OpenDatabase> {
+export async function openDatabase(options: {
+  url?: string | undefined;
+  directory: string;
+  maxConnections?: number;
+  /** Migrates up to this migration only, for the restore of an older copy. */
+  migrateTo?: string | undefined;
+}): Promise<OpenDatabase> {
   const opened = options.url ? openPostgres(options.url, options.maxConnections ?? 10) : await openPglite(options.directory);
   try {
-    await migrate(opened.db);
+    await migrate(opened.db, options.migrateTo);
   } catch (error) {
     await opened.close();
     throw error;
@@ -92,8 +100,12 @@ async function openPglite(directory: string): Promise<OpenDatabase> {
   }
 }
 
-async function migrate(db: Db): Promise<void> {
+/** Every migration that this version knows, in order. */
+export const migrationNames: readonly string[] = Object.keys(migrations).toSorted();
+
+/** Brings the schema to what this version needs, or to an earlier migration. */
+export async function migrate(db: Db, target?: string): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
-  const { error } = await migrator.migrateToLatest();
+  const { error } = await (target === undefined ? migrator.migrateToLatest() : migrator.migrateTo(target));
   if (error) throw error;
 }

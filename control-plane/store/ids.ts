@@ -19,7 +19,9 @@ export type IdPrefix =
   | "chg"
   | "alc"
   | "upt"
-  | "stk";
+  | "stk"
+  | "arc"
+  | "esc";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;
@@ -42,4 +44,10 @@ function base32(value: bigint): string {
   let text = "";
   for (let digit = 0; digit < 26; digit++, value >>= 5n) text = alphabet[Number(value & 31n)] + text;
   return text;
+}
+
+/** When an id was made, ms since the epoch; undefined for a text that is no id of ours. */
+export function timeOf(id: string): number | undefined {
+  const digits = /^[a-z]{3}_([0-9a-hjkmnp-tv-z]{10})[0-9a-hjkmnp-tv-z]{16}$/.exec(id)?.[1];
+  return digits === undefined ? undefined : Array.from(digits).reduce((value, digit) => value * 32 + alphabet.indexOf(digit), 0);
 }

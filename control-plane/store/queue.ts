@@ -8,4 +8,5 @@ export interface Queue {
   backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
   stackOperation(tx: Tx, operation: { id: string; department_id: string; kind: "preview" | "refresh" }): Promise<void>;
+  systemBackup(tx: Tx, id: string): Promise<void>;
 }

@@ -370,6 +370,50 @@ export interface Settings {
   value: Json<unknown>;
 }
 
+/** A copy of the whole system; its file is `archives/<id>.tar` in the data directory. */
+export interface SystemBackups {
+  id: string;
+  state: "pending" | "running" | "complete" | "failed";
+  size_bytes: ColumnType<number | null, number | null | undefined, number | null>;
+  sha256: ColumnType<string | null, string | null | undefined, string | null>;
+  error: ColumnType<string | null, string | null | undefined, string | null>;
+  requested_by: string;
+  created_at: Time;
+  completed_at: MaybeTime;
+}
+
+/** What a driver has and the database doesn't know. */
+export interface UnknownThings {
+  driver: string;
+  endpoint: string;
+  kind: ResourceKind | "backup";
+  /** The driver's. */
+  id: string;
+  name: string;
+  /** The department's id, as the driver knows it. */
+  scope: string;
+  /** Of the row that has its name, when that does not say that it should exist; null: there is none. */
+  phase: string | null;
+  seen_at: Time;
+  /** Was there when a restore was acknowledged: no sweep removes it. */
+  kept: Generated<boolean>;
+}
+
+/** A request to hand out the master key, encrypted to a public key; approved by another than who asked. */
+export interface KeyEscrows {
+  id: string;
+  /** X25519, base64. */
+  public_key: string;
+  reason: string;
+  /** Of the master key that was asked for. */
+  fingerprint: string;
+  requested_by: string;
+  created_at: Time;
+  expires_at: Time;
+  approved_by: ColumnType<string | null, string | null | undefined, string | null>;
+  approved_at: MaybeTime;
+}
+
 export interface Database extends StateTables {
   departments: Departments;
   department_ancestors: DepartmentAncestors;
@@ -397,4 +441,7 @@ export interface Database extends StateTables {
   catalogue: Catalogue;
   settings: Settings;
   replicas: Replicas;
+  system_backups: SystemBackups;
+  unknown_things: UnknownThings;
+  key_escrows: KeyEscrows;
 }

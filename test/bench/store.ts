@@ -24,6 +24,8 @@ export async function openBench(engine: Engine) {
     ready: async () => ({ ok: true, checks: {} }),
     seal: plain,
     unseal: plain,
+    masterKey: { fingerprint: "", escrowTo: () => "" },
+    archives: join(directory, "archives"),
     defaultEndpoint: join(directory, "embedded"),
   });
   let token = "";

@@ -83,7 +83,7 @@ describe("kill -9", () => {
     const request = await plane.ask(items);
     await plane.approve(request.id);
     const engine = await waitFor(
-      async () => enginesOf(plane.data)[0],
+      async () => plane.engines()[0],
       (pid) => pid !== undefined,
       { intervalMs: 2, timeoutMs: 20_000 },
     );
@@ -129,17 +129,3 @@ describe("kill -9", () => {
     await expectConverged(request.id);
   });
 });
-
-/** Engines that belong to a data directory: known by their PULUMI_HOME. */
-function enginesOf(data: string): number[] {
-  return readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi\0up") && readFileSync(`/proc/${pid}/environ`, "utf8").includes(data);
-      } catch {
-        return false;
-      }
-    });
-}

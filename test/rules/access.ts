@@ -91,6 +91,15 @@ export const cases: Record<string, AccessCase> = {
   "post /api/v1/stack-operations": operations,
   "get /api/v1/stack-operations/{id}": reads("stack-operations", "stackOperation"),
   "post /api/v1/city-imports": operations,
+  "get /api/v1/system/backups": operations,
+  "post /api/v1/system/backups": operations,
+  "get /api/v1/system/backups/{id}": operations,
+  "get /api/v1/system/backups/{id}/archive": operations,
+  "get /api/v1/system/key-escrows": overseers,
+  "post /api/v1/system/key-escrows": operations,
+  "post /api/v1/system/key-escrows/{id}/approve": operations,
+  "get /api/v1/system/unknown": overseers,
+  "post /api/v1/system/unknown/acknowledge": operations,
 };
 
 /** Pages and scripts that are the same for everybody and hold nothing of anybody's. */

@@ -3,6 +3,8 @@ import { randomUUID } from "node:crypto";
 import pino from "pino";
 import { createApp } from "../../control-plane/api/app.ts";
 import type { App, AppDeps } from "../../control-plane/api/deps.ts";
+import { escrow } from "../../control-plane/state/escrow.ts";
+import { keysFrom } from "../../control-plane/state/keys.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
 import type { OpenDatabase } from "../../control-plane/store/database.ts";
 import type { Role } from "../../control-plane/store/schema.ts";
@@ -24,6 +26,9 @@ export interface CallOptions {
   body?: unknown;
   headers?: Record<string, string>;
 }
+
+/** The master key of the API in tests. */
+export const testKeys = keysFrom(Buffer.alloc(32, 7));
 
 export interface TestApp {
   app: App;
@@ -48,12 +53,15 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
       backup: keep("backup"),
       restore: keep("restore"),
       stackOperation: async () => {},
+      systemBackup: async () => {},
     },
     now: () => new Date(),
     log: pino({ level: "silent" }),
     ready: async () => ({ ok: true, checks: { database: "ok" } }),
     seal: (context, text) => Buffer.from(`${context}\n${text}`).toString("base64"),
     unseal: (_context, sealed) => Buffer.from(sealed, "base64").toString().split("\n").slice(1).join("\n"),
+    masterKey: { fingerprint: testKeys.fingerprint, escrowTo: (publicKey) => testKeys.export((master) => escrow(master, testKeys.fingerprint, publicKey)) },
+    archives: "/var/lib/zhengyun/archives",
     defaultEndpoint: "/var/lib/zhengyun/embedded",
     ...overrides,
   });

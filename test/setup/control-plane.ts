@@ -1,6 +1,6 @@
 /** A real control plane as a process of its own, on a data directory of its own, with real hosts: to be used, killed and started again. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
@@ -51,7 +51,7 @@ export class TestPlane {
   /** Starts it and waits until it serves. */
   async start(env: Record<string, string> = {}): Promise<void> {
     const from = this.output.length;
-    if (this.#engine === "postgres") this.#database ??= this.#beside ? this.#beside.#database : await makeDatabase();
+    const databaseUrl = await this.databaseUrl();
     if (this.#beside && !existsSync(join(this.data, "keys"))) cpSync(join(this.#beside.data, "keys"), join(this.data, "keys"), { recursive: true });
     const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
       cwd: root,
@@ -63,7 +63,7 @@ export class TestPlane {
         HOST: "127.0.0.1",
         ZHENGYUN_OBSERVE_SECONDS: "1",
         ZHENGYUN_LOG_LEVEL: "info",
-        DATABASE_URL: this.#database?.url ?? "",
+        DATABASE_URL: databaseUrl,
         ...env,
       },
     });
@@ -78,6 +78,17 @@ export class TestPlane {
     if (url === undefined || url === "ended") throw new Error(`the control plane ended:\n${this.output.slice(-3000)}`);
     this.operations = createClient({ url, token: this.token });
     if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
+  }
+
+  /** Of its own database, made now if it wasn't; "" for PGlite. */
+  async databaseUrl(): Promise<string> {
+    if (this.#engine === "postgres") this.#database ??= this.#beside ? this.#beside.#database : await makeDatabase();
+    return this.#database?.url ?? "";
+  }
+
+  /** Goes on with the applicant of another one, whose copy it has. */
+  takeOver(other: TestPlane): void {
+    this.#applicantToken = other.#applicantToken;
   }
 
   /** The small city (or another one with a department "city"), and a token of an applicant. */
@@ -113,6 +124,20 @@ export class TestPlane {
       (one) => settled(one.state),
       { intervalMs: 50, timeoutMs: 90_000 },
     );
+
+  /** Pulumi's engines that work for it now: known by their PULUMI_HOME. */
+  engines(): number[] {
+    return readdirSync("/proc")
+      .filter((entry) => /^\d+$/.test(entry))
+      .map(Number)
+      .filter((pid) => {
+        try {
+          return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi\0up") && readFileSync(`/proc/${pid}/environ`, "utf8").includes(this.data);
+        } catch {
+          return false;
+        }
+      });
+  }
 
   /** How it ended; resolves when it has. */
   get exited(): Promise<string> {

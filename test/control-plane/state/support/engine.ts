@@ -26,6 +26,8 @@ export interface Bench {
   existing(): string[];
   /** Makes a thing vanish behind Pulumi's back. */
   lose(id: string): void;
+  /** Makes a thing behind Pulumi's back. */
+  plant(id: string, value?: string): void;
   /** Starts the CLI; with things an inline program is served to it. */
   start(
     arguments_: string[],
@@ -45,15 +47,22 @@ export async function bench(): Promise<Bench> {
   const engine = await findEngine();
   if (!engine) throw new Error("the Pulumi engine isn't there: npm run setup");
   let runs = 0;
+  // Which address belongs to which program, only the order tells.
+  let turn: Promise<string> = Promise.resolve("");
+  const serve = (things: Thing[]): Promise<string> =>
+    (turn = turn.then(() => {
+      worker.send(things);
+      return said();
+    }));
   return {
     existing: () => readdirSync(truth).sort(),
     lose: (id) => rmSync(join(truth, id)),
+    plant: (id, value = "1") => writeFileSync(join(truth, id), value),
     start: async (arguments_, { url, token, stack, things, environment = {} }) => {
       const directory = join(root, `run-${++runs}`);
       mkdirSync(directory);
       writeFileSync(join(directory, "Pulumi.yaml"), `name: ${stack.project}\nruntime: nodejs\n`);
-      if (things) worker.send(things);
-      const serving = things ? ["--exec-kind", "auto.inline", "--client", await said()] : [];
+      const serving = things ? ["--exec-kind", "auto.inline", "--client", await serve(things)] : [];
       const child = spawn(
         join(engine.root, "bin", "pulumi"),
         [...arguments_, "--non-interactive", "--color", "never", "--stack", `${stack.organization}/${stack.project}/${stack.stack}`, ...serving],

@@ -1,15 +1,19 @@
 /** What two states must agree in that came about by different ways. */
 import type { Deployment } from "../../../../control-plane/state/deployment.ts";
 
-/** A state without what differs between any two runs: times, generated ids, positions in the code, the order of what is independent. */
+/** A state without what differs between any two runs: times, generated ids, positions in the code, the orders that mean nothing. */
 export function comparable({ resources = [], pending_operations = [], metadata: _, manifest: __, secrets_providers: ___, ...rest }: Deployment): unknown {
   const ids = new Map(resources.filter(({ type }) => type.startsWith("pulumi:providers:")).map(({ id }) => [id!, "provider-id"]));
   const clean = (value: unknown) => JSON.parse([...ids].reduce((text, [id, name]) => text.replaceAll(id, name), JSON.stringify(value)));
   return clean({
     ...rest,
     resources: resources
-      .map(({ created: _c, modified: _m, sourcePosition: _p, stackTrace: _t, propertyDependencies, ...resource }) =>
-        solid({ ...resource, propertyDependencies: solid(propertyDependencies ?? {}) }),
+      .map(({ created: _c, modified: _m, sourcePosition: _p, stackTrace: _t, propertyDependencies = {}, dependencies = [], ...resource }) =>
+        solid({
+          ...resource,
+          dependencies: dependencies.toSorted(),
+          propertyDependencies: solid(Object.fromEntries(Object.entries(propertyDependencies).map(([key, urns]) => [key, (urns ?? []).toSorted()]))),
+        }),
       )
       .sort((a, b) => `${a["urn"]} ${a["id"]}`.localeCompare(`${b["urn"]} ${b["id"]}`)),
     pending: pending_operations.length,

@@ -67,7 +67,9 @@ export function programs({ grouped, moves }: Scenario, prefix: string): Thing[][
       const former = names[slot]!;
       if (wanted.renamed) former.push(`${prefix}s${slot}r${former.length}`);
       const [name, ...aliases] = former.toReversed() as [string, ...string[]];
-      const after = [...known].filter(([other]) => wanted.after & (1 << other)).map(([, other]) => other);
+      const imported = wanted.imported && !wanted.secret;
+      // The engine (3.250) waits for ever for an import whose dependency failed under --continue-on-error.
+      const after = imported ? [] : [...known].filter(([other]) => wanted.after & (1 << other)).map(([, other]) => other);
       known.set(slot, name);
       made.push({
         name,
@@ -79,7 +81,7 @@ export function programs({ grouped, moves }: Scenario, prefix: string): Thing[][
         ...(wanted.protect && { protect: true }),
         ...(wanted.fail && { fail: "no room" }),
         ...(wanted.stuck && { stuck: "in use" }),
-        ...(wanted.imported && !wanted.secret && { import: `${name}.${wanted.kind ?? "plain"}` }),
+        ...(imported && { import: `${name}.${wanted.kind ?? "plain"}` }),
         ...(grouped & (1 << slot) && { group: `${prefix}group` }),
       });
     }

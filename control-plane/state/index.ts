@@ -6,6 +6,7 @@ export { integrityFault } from "./integrity.ts";
 export { type Keys, loadKeys, MasterKeyError } from "./keys.ts";
 export { type OperationTokens, operationTokens, type OperationScope } from "./tokens.ts";
 export { ensureStack, listStacks, removeStack, StackNotEmpty, StackNotFound } from "./stacks.ts";
+export { forgetVersions } from "./versions.ts";
 export { currentDeployment, exportDeployment } from "./snapshots.ts";
 export { history, runningUpdate, type UpdateRecord } from "./updates.ts";
 export { cancelUpdate, settleAll, settleUpdate, type Settled } from "./settle.ts";

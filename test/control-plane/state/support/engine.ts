@@ -28,6 +28,8 @@ export interface Bench {
   lose(id: string): void;
   /** Makes a thing behind Pulumi's back. */
   plant(id: string, value?: string): void;
+  /** The file that a thing is. */
+  path(id: string): string;
   /** Starts the CLI; with things an inline program is served to it. */
   start(
     arguments_: string[],
@@ -57,6 +59,7 @@ export async function bench(): Promise<Bench> {
   return {
     existing: () => readdirSync(truth).sort(),
     lose: (id) => rmSync(join(truth, id)),
+    path: (id) => join(truth, id),
     plant: (id, value = "1") => writeFileSync(join(truth, id), value),
     start: async (arguments_, { url, token, stack, things, environment = {} }) => {
       const directory = join(root, `run-${++runs}`);

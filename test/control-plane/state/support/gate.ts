@@ -13,6 +13,8 @@ export interface Gate {
   after(stack: string, entries: number): Promise<void>;
   /** Journal entries of the stack that were passed on so far. */
   passed(stack: string): number;
+  /** How often the service has answered 413. */
+  tooLarge(): number;
   close(): void;
 }
 
@@ -25,11 +27,13 @@ export async function gate(service: string): Promise<Gate> {
   const limits = new Map<string, Limit>();
   const passed = new Map<string, number>();
   const closed = new Set<string>();
+  let tooLarge = 0;
 
   async function pass({ method, url = "/", headers }: IncomingMessage, body: Buffer, response?: ServerResponse): Promise<void> {
     const { host: _, connection: __, "content-length": ___, "transfer-encoding": ____, ...kept } = headers as Record<string, string>;
     const answer = await fetch(service + url, { method: method!, headers: kept, ...(body.length > 0 && { body: new Uint8Array(body) }) });
-    if (method === "PATCH" && answer.status >= 300) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+    if (answer.status === 413) tooLarge++;
+    else if (method === "PATCH" && answer.status >= 300) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
     response?.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "application/json" });
     // A state names the address that its secrets are opened at.
     response?.end((await answer.text()).replaceAll(service, own()));
@@ -60,6 +64,7 @@ export async function gate(service: string): Promise<Gate> {
   return {
     url: own(),
     after: (stack, entries) => new Promise<void>((reached) => limits.set(stack, { entries, reached })),
+    tooLarge: () => tooLarge,
     passed: (stack) => passed.get(stack) ?? 0,
     close: () => {
       server.close();

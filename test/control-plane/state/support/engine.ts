@@ -65,6 +65,7 @@ export async function bench(): Promise<Bench> {
       const directory = join(root, `run-${++runs}`);
       mkdirSync(directory);
       writeFileSync(join(directory, "Pulumi.yaml"), `name: ${stack.project}\nruntime: nodejs\n`);
+      if (arguments_[0] === "import") languagePlugin(directory, await serve([]));
       const serving = things ? ["--exec-kind", "auto.inline", "--client", await serve(things)] : [];
       const child = spawn(
         join(engine.root, "bin", "pulumi"),
@@ -73,7 +74,7 @@ export async function bench(): Promise<Bench> {
           cwd: directory,
           stdio: ["ignore", "pipe", "pipe"],
           env: {
-            PATH: process.env["PATH"],
+            PATH: `${directory}:${process.env["PATH"]}`,
             HOME: directory,
             PULUMI_HOME: directory,
             PULUMI_BACKEND_URL: url,
@@ -99,6 +100,11 @@ export async function bench(): Promise<Bench> {
       rmSync(root, { recursive: true, force: true });
     },
   };
+}
+
+/** `pulumi import` wants the project's language plugin, if only to ask it who it is: a program that answers to its address. */
+function languagePlugin(directory: string, address: string): void {
+  writeFileSync(join(directory, "pulumi-language-nodejs"), `#!/bin/sh\necho ${address.split(":")[1]}\nexec sleep 60\n`, { mode: 0o755 });
 }
 
 export const up = ["up", "--yes", "--skip-preview", "--skip-plugin-pre-install", "--parallel", "32"];

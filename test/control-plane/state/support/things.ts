@@ -45,13 +45,13 @@ const things: provider.Provider = {
   getSchema: async () => things.schema!,
   check: async (_urn, _olds, news: Inputs) => ({ inputs: news }),
   diff: async (_id, _urn, olds: Inputs, news: Inputs) => ({
-    changes: olds.value !== news.value || olds.kind !== news.kind || olds.stuck !== news.stuck || bare(olds.secret) !== bare(news.secret),
+    changes: bare(olds.value) !== bare(news.value) || olds.kind !== news.kind || olds.stuck !== news.stuck || bare(olds.secret) !== bare(news.secret),
     replaces: olds.kind === news.kind ? [] : ["kind"],
     deleteBeforeReplace: news.kind === "before",
   }),
   create: async (_urn, inputs: Inputs) => {
     await effect(inputs);
-    writeFileSync(fileOf(idOf(inputs)), inputs.value);
+    writeFileSync(fileOf(idOf(inputs)), String(bare(inputs.value)));
     return { id: idOf(inputs), outs: inputs };
   },
   read: async (id, _urn, props) => {
@@ -65,7 +65,7 @@ const things: provider.Provider = {
   },
   update: async (id, _urn, _olds, news: Inputs) => {
     await effect(news);
-    writeFileSync(fileOf(id), news.value);
+    writeFileSync(fileOf(id), String(bare(news.value)));
     return { outs: news };
   },
   delete: async (id, _urn, props: Inputs) => {

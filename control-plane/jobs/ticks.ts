@@ -1,6 +1,7 @@
 /** What is done from time to time: due backups, expired reservations, warnings, old rows. */
 import { CronExpressionParser } from "cron-parser";
 import type { BackupPolicySpec } from "../../infra/spec.ts";
+import { forgetVersions } from "../state/index.ts";
 import { requestBackup } from "../store/backups.ts";
 import { appendEvent } from "../store/events.ts";
 import { retryWaiting } from "../store/acceptance.ts";
@@ -93,6 +94,7 @@ async function housekeeping(context: JobContext): Promise<void> {
     await tx.deleteFrom("sessions").where("expires_at", "<", act.now).execute();
     await tx.deleteFrom("stack_operations").where("created_at", "<", before(keepEventsDays)).execute();
   });
+  await forgetVersions(context.db, context.now());
 }
 
 /** After a restore: until operations have seen what the drivers have that the copy doesn't know. */

@@ -20,13 +20,21 @@ export interface StateAppOptions {
   tokens: OperationTokens;
   /** Told of what went wrong on our side, and of states that were refused. Gets no secrets. */
   log?: (message: string, error?: unknown) => void;
+  /** The largest body that is taken, in bytes, unpacked; 64 MiB by default. */
+  largestBody?: number;
 }
 
 const capabilities = [{ capability: "batch-encrypt" }, { capability: "deployment-schema-version", version: 1, configuration: { version: 4 } }];
 
-export function createStateApp({ db, keys, tokens, log = () => {} }: StateAppOptions): Hono {
+export function createStateApp({ db, keys, tokens, log = () => {}, largestBody }: StateAppOptions): Hono {
   const services: Services = { db, tokens, log, secrets: secretsOf(db, keys) };
   const app = new Hono();
+  if (largestBody !== undefined) {
+    app.use(async (c, next) => {
+      c.set("largestBody", largestBody);
+      await next();
+    });
+  }
 
   app.get("/api/capabilities", (c) => c.json({ capabilities }));
   app.get("/api/user", (c) => {

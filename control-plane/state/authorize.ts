@@ -39,6 +39,14 @@ export async function callerOf(c: Context, db: Db, tokens: OperationTokens, act?
   return { grant, stack: await getStack(db, name) };
 }
 
+/** A stack that may be read: the operation's own, or one that its program refers to. @throws ApiError 401, 404 @throws StackNotFound */
+export async function readable(c: Context, db: Db, tokens: OperationTokens): Promise<Stack> {
+  const grant = grantOf(c, tokens);
+  const name = pathStack(c);
+  if (grant.reads.some((other) => sameStack(name, other))) return getStack(db, name);
+  return (await callerOf(c, db, tokens)).stack;
+}
+
 /** @throws ApiError 403 */
 export function requireAct(grant: OperationGrant, act: Act): void {
   if (!allowed[grant.scope].includes(act)) throw new ApiError(403, `An operation of scope "${grant.scope}" may not do "${act}".`);

@@ -1,4 +1,4 @@
-/** Request bodies: JSON, maybe gzip, never larger than `largestBody`. */
+/** Request bodies: JSON, maybe gzip, never larger than a limit. */
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { Context } from "hono";
@@ -7,14 +7,22 @@ import { ApiError } from "./errors.ts";
 /** Bytes, unpacked. An engine that meets it (413) sends its batch in halves. */
 export const largestBody = 64 * 1024 * 1024;
 
+declare module "hono" {
+  interface ContextVariableMap {
+    /** Bytes; `largestBody` unless the service was started with another. */
+    largestBody?: number;
+  }
+}
+
 const unpack = promisify(gunzip);
 
 /** @throws ApiError 400 for what isn't JSON, 413 for too much of it */
 export async function readJson<T>(c: Context): Promise<T> {
-  if (Number(c.req.header("content-length") ?? 0) > largestBody) throw tooLarge();
+  const limit = c.get("largestBody") ?? largestBody;
+  if (Number(c.req.header("content-length") ?? 0) > limit) throw tooLarge(limit);
   let bytes: Uint8Array = new Uint8Array(await c.req.arrayBuffer());
-  if (bytes.length > largestBody) throw tooLarge();
-  if (c.req.header("content-encoding") === "gzip") bytes = await gunzipped(bytes);
+  if (bytes.length > limit) throw tooLarge(limit);
+  if (c.req.header("content-encoding") === "gzip") bytes = await gunzipped(bytes, limit);
   if (bytes.length === 0) return {} as T;
   try {
     return JSON.parse(new TextDecoder().decode(bytes)) as T;
@@ -23,15 +31,15 @@ export async function readJson<T>(c: Context): Promise<T> {
   }
 }
 
-async function gunzipped(bytes: Uint8Array): Promise<Uint8Array> {
+async function gunzipped(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
   try {
-    return await unpack(bytes, { maxOutputLength: largestBody });
+    return await unpack(bytes, { maxOutputLength: limit });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge();
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(limit);
     throw new ApiError(400, "the body says that it is gzip and isn't", { cause: error });
   }
 }
 
-function tooLarge(): ApiError {
-  return new ApiError(413, `the body is larger than ${largestBody} bytes`);
+function tooLarge(limit: number): ApiError {
+  return new ApiError(413, `the body is larger than ${limit} bytes`);
 }

@@ -3,8 +3,8 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { InvalidState } from "./deployment.ts";
 import { SecretError } from "./secrets.ts";
 import { VersionNotFound } from "./snapshots.ts";
-import { StackNotEmpty, StackNotFound } from "./stacks.ts";
-import { StackLocked, UpdateRevoked } from "./updates.ts";
+import { StackLocked, StackNotEmpty, StackNotFound } from "./stacks.ts";
+import { UpdateRevoked } from "./updates.ts";
 
 export class ApiError extends Error {
   readonly status: ContentfulStatusCode;

@@ -8,6 +8,7 @@ export { escrow, makeEscrowPair, openEscrow } from "./escrow.ts";
 export { masterKeyFingerprint } from "./secrets.ts";
 export { type OperationTokens, operationTokens, type OperationScope } from "./tokens.ts";
 export { ensureStack, listStacks, removeStack, StackNotEmpty, StackNotFound } from "./stacks.ts";
+export { forgetVersions } from "./versions.ts";
 export { currentDeployment, exportDeployment } from "./snapshots.ts";
 export { history, runningUpdate, type UpdateRecord } from "./updates.ts";
 export { thisProcess } from "./owner.ts";

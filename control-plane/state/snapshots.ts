@@ -3,9 +3,7 @@ import type { Db } from "../store/database.ts";
 import { emptyDeployment, type VersionedDeployment } from "./deployment.ts";
 import type { StackName } from "./stack-name.ts";
 import { getStack, type Queries } from "./stacks.ts";
-
-/** How many versions of a stack are kept, the current one included. */
-export const versionsKept = 10;
+import { daysKept, newestKept } from "./versions.ts";
 
 /** There is no such version of the stack (any more). */
 export class VersionNotFound extends Error {
@@ -40,7 +38,7 @@ export async function readVersion(db: Queries, stackId: string, version: number)
     .where("stack_id", "=", stackId)
     .where("version", "=", version)
     .executeTakeFirst();
-  if (!row) throw new VersionNotFound(`Version ${version} isn't kept: the last ${versionsKept} are.`);
+  if (!row) throw new VersionNotFound(`Version ${version} isn't kept: the last ${newestKept} are, and one a day for ${daysKept} days.`);
   return {
     version: row.schema_version,
     ...(row.features.length > 0 && { features: row.features }),
@@ -48,7 +46,7 @@ export async function readVersion(db: Queries, stackId: string, version: number)
   };
 }
 
-/** Makes a state the stack's next version, and forgets the oldest. To be called within the transaction that ends its update. */
+/** Makes a state the stack's next version. To be called within the transaction that ends its update. */
 export async function writeVersion(
   trx: Queries,
   stackId: string,
@@ -68,9 +66,4 @@ export async function writeVersion(
     })
     .execute();
   await trx.updateTable("state_stacks").set({ version }).where("id", "=", stackId).execute();
-  await trx
-    .deleteFrom("state_snapshots")
-    .where("stack_id", "=", stackId)
-    .where("version", "<=", version - versionsKept)
-    .execute();
 }

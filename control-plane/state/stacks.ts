@@ -22,6 +22,11 @@ export class StackNotFound extends Error {
   }
 }
 
+/** Another update holds the stack. */
+export class StackLocked extends Error {
+  override readonly name = "StackLocked";
+}
+
 export class StackNotEmpty extends Error {
   override readonly name = "StackNotEmpty";
   constructor({ stack }: StackName, resources: number) {
@@ -57,6 +62,24 @@ export async function getStack(db: Queries, name: StackName): Promise<Stack> {
   return stack;
 }
 
+/**
+ * The stack with its row locked until the transaction ends: no update starts or ends meanwhile, so its version is the current one.
+ * @throws StackNotFound @throws StackLocked when an update holds it
+ */
+export async function holdStack(trx: Transaction<Database>, id: Pick<Stack, "id"> & StackName): Promise<Stack> {
+  const row = await trx.selectFrom("state_stacks").select(["id", "version", "tags"]).where("id", "=", id.id).forUpdate().executeTakeFirst();
+  if (!row) throw new StackNotFound(id);
+  const holder = await trx
+    .selectFrom("state_updates")
+    .select(["id", "kind"])
+    .where("stack_id", "=", row.id)
+    .where("kind", "<>", "preview")
+    .where("status", "in", ["running", "settling"])
+    .executeTakeFirst();
+  if (holder) throw new StackLocked(`Another update of ${id.stack} is in progress: ${holder.kind} ${holder.id}.`);
+  return { ...id, ...row };
+}
+
 /** Every stack, with how many resources its current state holds, by name. */
 export async function listStacks(db: Db): Promise<(StackName & { version: number; resources: number })[]> {
   return db
@@ -77,11 +100,12 @@ export async function listStacks(db: Db): Promise<(StackName & { version: number
 
 /**
  * Removes a stack with its history and data keys: its secrets can't be opened again, backups of the database aside.
+ * @throws StackLocked while an update runs, whatever `force` says: its engine would go on without anybody who writes down what it does
  * @throws StackNotEmpty unless `force` @throws StackNotFound
  */
 export async function removeStack(db: Db, name: StackName, options: { force?: boolean } = {}): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    const stack = await getStack(trx, name);
+    const stack = await holdStack(trx, await getStack(trx, name));
     const snapshot = await trx
       .selectFrom("state_snapshots")
       .select("resources")

@@ -10,12 +10,14 @@ export interface OperationGrant {
   scope: OperationScope;
   /** Fencing token of the department's lease; recorded with the update. */
   fence: number;
+  /** Other stacks whose outputs its program may read (StackReference): their state and secrets, nothing else. */
+  reads: readonly StackName[];
 }
 
 /** Kept in memory only: a restart of the control plane ends every operation's right. */
 export interface OperationTokens {
   /** @returns the token for the engine's PULUMI_ACCESS_TOKEN */
-  issueOperationToken(stack: StackName, options: { scope: OperationScope; fence?: number }): string;
+  issueOperationToken(stack: StackName, options: { scope: OperationScope; fence?: number; reads?: readonly StackName[] }): string;
   /** To be called when the operation has ended, however it ended. Unknown tokens are ignored. */
   revokeOperationToken(token: string): void;
   find(token: string): OperationGrant | undefined;
@@ -25,9 +27,9 @@ export function operationTokens(): OperationTokens {
   // By hash, so that looking one up takes the same time for any wrong one.
   const grants = new Map<string, OperationGrant>();
   return {
-    issueOperationToken: (stack, { scope, fence = 0 }) => {
+    issueOperationToken: (stack, { scope, fence = 0, reads = [] }) => {
       const token = newToken();
-      grants.set(hashToken(token), { stack, scope, fence });
+      grants.set(hashToken(token), { stack, scope, fence, reads });
       return token;
     },
     revokeOperationToken: (token) => void grants.delete(hashToken(token)),

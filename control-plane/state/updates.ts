@@ -5,16 +5,11 @@ import type { Db } from "../store/database.ts";
 import { thisProcess } from "./owner.ts";
 import type { UpdateKind, UpdateStatus } from "./schema.ts";
 import type { StackName } from "./stack-name.ts";
-import { getStack, type Queries, type Stack } from "./stacks.ts";
+import { getStack, type Queries, type Stack, StackLocked } from "./stacks.ts";
 import { hashToken, newToken } from "./tokens.ts";
 
 /** The engine takes a lease to last so long, and renews it after half of that. Seconds. */
 export const leaseSeconds = 300;
-
-/** Another update holds the stack. */
-export class StackLocked extends Error {
-  override readonly name = "StackLocked";
-}
 
 /** The update token is wrong or was revoked: the update was ended, maybe by somebody else. */
 export class UpdateRevoked extends Error {
@@ -62,22 +57,19 @@ export async function startUpdate(db: Db, stack: Stack, id: string): Promise<Sta
   const now = new Date();
   const expires = leaseEnd(now);
   try {
-    const row = await db
-      .updateTable("state_updates as update")
-      .from("state_stacks as stack")
-      .set((eb) => ({
-        status: "running" as const,
-        token_hash: hashToken(token),
-        base_version: eb.ref("stack.version"),
-        started_at: now,
-        lease_expires_at: expires,
-      }))
-      .whereRef("stack.id", "=", "update.stack_id")
-      .where("update.id", "=", id)
-      .where("update.stack_id", "=", stack.id)
-      .where("update.status", "=", "requested")
-      .returning(["update.base_version", "update.kind"])
-      .executeTakeFirst();
+    const row = await db.transaction().execute(async (trx) => {
+      // The row is locked first: who imports, renames or removes at the same time would otherwise leave us with a base that isn't the current one any more.
+      const held = await trx.selectFrom("state_stacks").select("version").where("id", "=", stack.id).forUpdate().executeTakeFirst();
+      if (!held) return undefined;
+      return trx
+        .updateTable("state_updates")
+        .set({ status: "running", token_hash: hashToken(token), base_version: held.version, started_at: now, lease_expires_at: expires })
+        .where("id", "=", id)
+        .where("stack_id", "=", stack.id)
+        .where("status", "=", "requested")
+        .returning(["base_version", "kind"])
+        .executeTakeFirst();
+    });
     if (!row) throw new UpdateRevoked(`The update ${id} isn't waiting to be started.`);
     return { token, expires, version: row.base_version + (row.kind === "preview" ? 0 : 1) };
   } catch (error) {

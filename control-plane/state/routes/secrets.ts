@@ -1,6 +1,6 @@
 /** Encrypting and opening the secrets of a stack's state. */
 import { Hono } from "hono";
-import { callerOf } from "../authorize.ts";
+import { callerOf, readable } from "../authorize.ts";
 import { readJson } from "../body.ts";
 import { ApiError } from "../errors.ts";
 import type { Services } from "../services.ts";
@@ -16,7 +16,7 @@ export function secretRoutes({ db, tokens, secrets }: Services): Hono {
     return c.json({ ciphertext: ciphertext!.toString("base64") });
   });
   app.post(`${path}/decrypt`, async (c) => {
-    const { stack } = await callerOf(c, db, tokens);
+    const stack = await readable(c, db, tokens);
     const { ciphertext } = await readJson<{ ciphertext?: unknown }>(c);
     const [plaintext] = await secrets(stack.id).decrypt([bytes(ciphertext)]);
     return c.json({ plaintext: plaintext!.toString("base64") });
@@ -28,7 +28,7 @@ export function secretRoutes({ db, tokens, secrets }: Services): Hono {
     return c.json({ ciphertexts: ciphertexts.map((ciphertext) => ciphertext.toString("base64")) });
   });
   app.post(`${path}/batch-decrypt`, async (c) => {
-    const { stack } = await callerOf(c, db, tokens);
+    const stack = await readable(c, db, tokens);
     const { ciphertexts } = await readJson<{ ciphertexts?: unknown }>(c);
     const given = list(ciphertexts).map(bytes);
     const opened = await secrets(stack.id).decrypt(given);
@@ -37,7 +37,7 @@ export function secretRoutes({ db, tokens, secrets }: Services): Hono {
   // Reports of secrets that another provider opened; there is none here.
   for (const report of ["log-decryption", "log-batch-decryption"]) {
     app.post(`${path}/decrypt/${report}`, async (c) => {
-      await callerOf(c, db, tokens);
+      await readable(c, db, tokens);
       return c.body(null, 204);
     });
   }

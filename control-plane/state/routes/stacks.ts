@@ -1,6 +1,6 @@
 /** Stacks: looking at them, their state and history; what only "manage" may do to them. */
 import { Hono } from "hono";
-import { callerOf, grantOf } from "../authorize.ts";
+import { callerOf, grantOf, readable } from "../authorize.ts";
 import { readJson } from "../body.ts";
 import type { VersionedDeployment } from "../deployment.ts";
 import { ApiError } from "../errors.ts";
@@ -41,7 +41,7 @@ export function stackRoutes({ db, tokens }: Services): Hono {
   });
 
   app.get(path, async (c) => {
-    const { stack } = await callerOf(c, db, tokens);
+    const stack = await readable(c, db, tokens);
     const running = await runningUpdate(db, stack);
     return c.json(stackInfo(stack, running));
   });
@@ -56,17 +56,19 @@ export function stackRoutes({ db, tokens }: Services): Hono {
     return c.body(null, 204);
   });
   app.post(`${path}/rename`, async (c) => {
-    const { stack } = await callerOf(c, db, tokens, "manage");
+    const { stack, grant } = await callerOf(c, db, tokens, "manage");
     const { newName, newProject } = await readJson<{ newName?: string; newProject?: string }>(c);
     const to = { organization: stack.organization, project: newProject || stack.project, stack: newName || stack.stack };
     if (!namePattern.test(to.project) || !namePattern.test(to.stack))
       throw new ApiError(400, "A name is up to 100 letters, digits, dots, dashes and underscores.");
     await renameStack(db, stack, to);
+    // The operation goes on with the stack under its new name.
+    grant.stack = to;
     return c.body(null, 204);
   });
 
   app.get(`${path}/export/:version?`, async (c) => {
-    const { stack } = await callerOf(c, db, tokens);
+    const stack = await readable(c, db, tokens);
     const version = c.req.param("version");
     const state = await exportDeployment(db, stack, version === undefined ? {} : { version: versionNumber(version) });
     return c.json(withOurUrl(state, stack, new URL(c.req.url).origin));

@@ -22,6 +22,7 @@ import {
 } from "../../../control-plane/state/index.ts";
 import { type Keys, keysFrom } from "../../../control-plane/state/keys.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
+import { comparable } from "./support/comparable.ts";
 import { openStore, stores } from "./support/databases.ts";
 import { bench, type Bench, destroy, preview, refresh, type Run, type Running, type Thing, up } from "./support/engine.ts";
 
@@ -295,31 +296,3 @@ describe.each(stores)("the Pulumi engine on the state service on %s", { timeout:
     expect(JSON.stringify(states[0])).toContain("renamed");
   });
 });
-
-/** A state without what differs between any two runs: times, generated ids, positions in the code, the order of what is independent. */
-function comparable({ resources = [], pending_operations = [], metadata: _, manifest: __, secrets_providers: ___, ...rest }: Deployment): unknown {
-  const ids = new Map(resources.filter(({ type }) => type.startsWith("pulumi:providers:")).map(({ id }) => [id!, "provider-id"]));
-  const clean = (value: unknown) => JSON.parse([...ids].reduce((text, [id, name]) => text.replaceAll(id, name), JSON.stringify(value)));
-  return clean({
-    ...rest,
-    resources: resources
-      .map(({ created: _c, modified: _m, sourcePosition: _p, stackTrace: _t, propertyDependencies, ...resource }) =>
-        solid({ ...resource, propertyDependencies: solid(propertyDependencies ?? {}) }),
-      )
-      .sort((a, b) => String(a["urn"]).localeCompare(String(b["urn"]))),
-    pending: pending_operations.length,
-  });
-}
-
-/** Pulumi takes what is empty and what is absent for the same, and writes now one, now the other. */
-function solid(record: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(record)
-      .filter(([, value]) => !isEmpty(value))
-      .sort(([a], [b]) => a.localeCompare(b)),
-  );
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === "" || value === false || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
-}

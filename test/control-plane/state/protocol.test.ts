@@ -22,7 +22,6 @@ import {
   type StateService,
 } from "../../../control-plane/state/index.ts";
 import { keysFrom } from "../../../control-plane/state/keys.ts";
-import { versionsKept } from "../../../control-plane/state/snapshots.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { openStore, stores } from "./support/databases.ts";
 
@@ -386,12 +385,12 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
   });
 
   describe("versions", () => {
-    it(`keeps the last ${versionsKept}`, async () => {
-      for (let version = 1; version <= versionsKept + 2; version++) await run(...created(1, `v${version}`));
+    it("are exported by their number, and are there or not", async () => {
+      for (let version = 1; version <= 5; version++) await run(...created(1, `v${version}`));
       expect(names((await exportDeployment(opened.db, stack, { version: 3 })).deployment)).toEqual(["v3", "v2", "v1"]);
-      await expect(exportDeployment(opened.db, stack, { version: 2 })).rejects.toThrow("isn't kept");
-      expect((await on("GET", "/export/5")).body.deployment.resources).toHaveLength(5);
-      expect((await on("GET", "/export/2")).status).toBe(404);
+      await expect(exportDeployment(opened.db, stack, { version: 6 })).rejects.toThrow("isn't kept");
+      expect((await on("GET", "/export/4")).body.deployment.resources).toHaveLength(4);
+      expect((await on("GET", "/export/6")).status).toBe(404);
       expect((await on("GET", "/export/x")).status).toBe(400);
     });
 
@@ -440,6 +439,28 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
       expect((await listStacks(opened.db)).find((each) => each.stack === stack.stack)).toMatchObject({ version: 1, resources: 1 });
       expect((await on("DELETE", "?force=true")).status).toBe(204);
       await expect(currentDeployment(opened.db, stack)).rejects.toThrow(StackNotFound);
+    });
+
+    it("removes and renames nothing under a running update, force or not", async () => {
+      const { update, U } = await start();
+      expect((await on("DELETE", "?force=true")).status).toBe(409);
+      expect((await on("POST", "/rename", { newName: `dep_no_${count}` })).status).toBe(409);
+      expect((await on("POST", `${update}/complete`, { status: "succeeded" }, U)).status).toBe(204);
+      expect((await on("DELETE", "?force=true")).status).toBe(204);
+    });
+
+    it("of an import and an update that begin at once, the update is based on the version that there is", async () => {
+      const sound = { version: 3, deployment: { manifest: { time: "", magic: "", version: "" }, resources: [resource("imported")] } };
+      for (let round = 0; round < 10; round++) {
+        const { body: made } = await on("POST", "/update", {});
+        const [imported, started] = await Promise.all([on("POST", "/import", sound), on("POST", `/update/${made.updateID}`, { journalVersion: 1 })]);
+        expect(started.status).toBe(200);
+        const U = { authorization: `update-token ${started.body.token}`, gzip: true };
+        await on("PATCH", `/update/${made.updateID}/journalentries`, { entries: created(1, `made${round}`) }, U);
+        expect((await on("POST", `/update/${made.updateID}/complete`, { status: "succeeded" }, U)).status).toBe(204);
+        expect([200, 409]).toContain(imported.status);
+        if (imported.status === 200) expect(names(await current())).toEqual([`made${round}`, "imported"]);
+      }
     });
 
     it("replaces a stack's tags", async () => {

@@ -26,6 +26,10 @@ export interface Bench {
   existing(): string[];
   /** Makes a thing vanish behind Pulumi's back. */
   lose(id: string): void;
+  /** Makes a thing behind Pulumi's back. */
+  plant(id: string, value?: string): void;
+  /** The file that a thing is. */
+  path(id: string): string;
   /** Starts the CLI; with things an inline program is served to it. */
   start(
     arguments_: string[],
@@ -45,15 +49,24 @@ export async function bench(): Promise<Bench> {
   const engine = await findEngine();
   if (!engine) throw new Error("the Pulumi engine isn't there: npm run setup");
   let runs = 0;
+  // Which address belongs to which program, only the order tells.
+  let turn: Promise<string> = Promise.resolve("");
+  const serve = (things: Thing[]): Promise<string> =>
+    (turn = turn.then(() => {
+      worker.send(things);
+      return said();
+    }));
   return {
     existing: () => readdirSync(truth).sort(),
     lose: (id) => rmSync(join(truth, id)),
+    path: (id) => join(truth, id),
+    plant: (id, value = "1") => writeFileSync(join(truth, id), value),
     start: async (arguments_, { url, token, stack, things, environment = {} }) => {
       const directory = join(root, `run-${++runs}`);
       mkdirSync(directory);
       writeFileSync(join(directory, "Pulumi.yaml"), `name: ${stack.project}\nruntime: nodejs\n`);
-      if (things) worker.send(things);
-      const serving = things ? ["--exec-kind", "auto.inline", "--client", await said()] : [];
+      if (arguments_[0] === "import") languagePlugin(directory, await serve([]));
+      const serving = things ? ["--exec-kind", "auto.inline", "--client", await serve(things)] : [];
       const child = spawn(
         join(engine.root, "bin", "pulumi"),
         [...arguments_, "--non-interactive", "--color", "never", "--stack", `${stack.organization}/${stack.project}/${stack.stack}`, ...serving],
@@ -61,7 +74,7 @@ export async function bench(): Promise<Bench> {
           cwd: directory,
           stdio: ["ignore", "pipe", "pipe"],
           env: {
-            PATH: process.env["PATH"],
+            PATH: `${directory}:${process.env["PATH"]}`,
             HOME: directory,
             PULUMI_HOME: directory,
             PULUMI_BACKEND_URL: url,
@@ -87,6 +100,11 @@ export async function bench(): Promise<Bench> {
       rmSync(root, { recursive: true, force: true });
     },
   };
+}
+
+/** `pulumi import` wants the project's language plugin, if only to ask it who it is: a program that answers to its address. */
+function languagePlugin(directory: string, address: string): void {
+  writeFileSync(join(directory, "pulumi-language-nodejs"), `#!/bin/sh\necho ${address.split(":")[1]}\nexec sleep 60\n`, { mode: 0o755 });
 }
 
 export const up = ["up", "--yes", "--skip-preview", "--skip-plugin-pre-install", "--parallel", "32"];

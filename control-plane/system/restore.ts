@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fault } from "../../infra/drivers/fault.ts";
 import { findKeys, MasterKeyError } from "../state/index.ts";
 import { systemAct } from "../store/act.ts";
 import { type Db, migrate, type OpenDatabase, openDatabase } from "../store/database.ts";
@@ -15,6 +16,9 @@ import type { Manifest } from "./manifest.ts";
 import { type Archive, openArchive } from "./reader.ts";
 import { ArchiveInvalid } from "./tar.ts";
 import { verifyArchive } from "./verify.ts";
+
+/** The named points between the steps, for the tests that kill there. */
+export const restoreSteps = ["restore.begun", "restore.loaded", "restore.filled", "restore.aside", "restore.placed"] as const;
 
 export interface RestoreOptions {
   file: string;
@@ -95,6 +99,7 @@ async function intoDirectory(options: RestoreOptions, archive: Archive): Promise
     rmSync(staged, { recursive: true, force: true });
     // From here on no start takes what is there for whole.
     writeDurably(journalOf(data), JSON.stringify({ archive: archive.manifest.digest, at: now.toISOString() }));
+    fault("restore.begun");
     const opened = await openDatabase({ directory: staged, migrateTo: archive.manifest.migrations.at(-1) });
     let tokenFile: string | undefined;
     try {
@@ -102,9 +107,12 @@ async function intoDirectory(options: RestoreOptions, archive: Archive): Promise
     } finally {
       await opened.close();
     }
+    fault("restore.filled");
     const movedTo = existsSync(live) ? aside : undefined;
     if (movedTo) renameSync(live, movedTo);
+    fault("restore.aside");
     renameSync(join(staged, "database"), live);
+    fault("restore.placed");
     syncDirectory(data);
     rmSync(journalOf(data));
     rmSync(staged, { recursive: true, force: true });
@@ -153,6 +161,7 @@ async function fill({ db }: OpenDatabase, { data, now }: RestoreOptions, archive
       .onConflict((conflict) => conflict.doNothing())
       .execute();
   });
+  fault("restore.loaded");
   await migrate(db);
   return db.transaction().execute(async (tx) => {
     const act = systemAct(now);

@@ -1,6 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { digestOf } from "../../../control-plane/domain/digest.ts";
 import { findTokens } from "../../../control-plane/store/tokens.ts";
@@ -13,6 +14,8 @@ import { migrationsOf } from "../../../control-plane/system/tables.ts";
 import { migrationFault } from "../../../control-plane/system/verify.ts";
 import { engines, makeDatabase } from "../../setup/databases.ts";
 import { host, openBooks } from "../../setup/small-city.ts";
+
+const main = resolve(import.meta.dirname, "../../../control-plane/cli/main.ts");
 
 describe.each(engines)("a restore on %s", (engine) => {
   let directory: string;
@@ -88,10 +91,10 @@ describe.each(engines)("a restore on %s", (engine) => {
       await openDatabase({ directory: join(data(), "restoring") }).then((one) => one.close());
       expect(() => refuseHalfRestored(data())).toThrow("interrupted");
     } else {
-      await opened(({ db }) => db.insertInto("settings").values({ key: "restoring", value: "{}" }).execute());
-      await opened(async ({ db }) => expect(refuseHalfRestoredDatabase(db)).rejects.toThrow("interrupted"));
-      // Its rows were in already.
-      await opened(({ db }) => openBooks(db).import());
+      // Its rows are in already.
+      const env = { ...process.env, ZHENGYUN_DATA: data(), DATABASE_URL: url!, ZHENGYUN_FAULT: "restore.loaded" };
+      expect(spawnSync(process.execPath, [main, "system", "restore", file()], { env }).signal).toBe("SIGKILL");
+      await opened(({ db }) => expect(refuseHalfRestoredDatabase(db)).rejects.toThrow("interrupted"));
     }
     await restoreArchive(options());
     refuseHalfRestored(data());

@@ -18,8 +18,8 @@ import { openStore } from "./support/databases.ts";
 import { bench, type Bench, destroy, refresh, type Thing, up } from "./support/engine.ts";
 import { type Move, programs, scenarios } from "./support/scenarios.ts";
 
-/** More of them: ZHENGYUN_RANDOM=scenarios,moves,seed. The same seed gives the same scenarios. */
-const [count = 3, moves = 5, seed = 20_261_123] = (process.env["ZHENGYUN_RANDOM"] ?? "").split(",").filter(Boolean).map(Number);
+/** More of them: ZHENGYUN_RANDOM=scenarios,moves,seed. The same seed gives the same scenarios; 7 meets a replaced thing that can not be deleted. */
+const [count = 3, moves = 5, seed = 7] = (process.env["ZHENGYUN_RANDOM"] ?? "").split(",").filter(Boolean).map(Number);
 
 const commands: Record<Move["command"], string[]> = {
   up: [...up, "--continue-on-error"],

@@ -39,6 +39,8 @@ export async function renameStack(db: Db, stack: Stack, to: StackName): Promise<
 function renamedState(state: VersionedDeployment, from: StackName, to: StackName): VersionedDeployment {
   const urns = (stack: StackName) => `urn:pulumi:${stack.stack}::${stack.project}::`;
   const root = (stack: StackName) => `${urns(to)}pulumi:pulumi:Stack::${stack.project}-${stack.stack}`;
-  const text = JSON.stringify(state).replaceAll(urns(from), urns(to)).replaceAll(`"${root(from)}"`, `"${root(to)}"`);
+  const text = JSON.stringify(state)
+    .replaceAll(urns(from), urns(to))
+    .replaceAll(`"${root(from)}"`, `"${root(to)}"`);
   return JSON.parse(text) as VersionedDeployment;
 }

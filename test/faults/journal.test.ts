@@ -4,7 +4,15 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { VersionedDeployment } from "../../control-plane/state/deployment.ts";
-import { currentDeployment, departmentStack, ensureStack, integrityFault, settleUpdate, startStateService, type StateService } from "../../control-plane/state/index.ts";
+import {
+  currentDeployment,
+  departmentStack,
+  ensureStack,
+  integrityFault,
+  settleUpdate,
+  startStateService,
+  type StateService,
+} from "../../control-plane/state/index.ts";
 import { keysFrom } from "../../control-plane/state/keys.ts";
 import { getStack } from "../../control-plane/state/stacks.ts";
 import { importDeployment } from "../../control-plane/state/transfer.ts";
@@ -15,7 +23,12 @@ import { gate } from "../control-plane/state/support/gate.ts";
 import type { Hello } from "../control-plane/state/support/state-process.ts";
 
 /** What is there before the change that is cut off, and what is wanted: an update, both ways to replace, a deletion, creations. */
-const before = (prefix: string): Thing[] => [{ name: `${prefix}a` }, { name: `${prefix}b` }, { name: `${prefix}c`, after: [`${prefix}a`] }, { name: `${prefix}d` }];
+const before = (prefix: string): Thing[] => [
+  { name: `${prefix}a` },
+  { name: `${prefix}b` },
+  { name: `${prefix}c`, after: [`${prefix}a`] },
+  { name: `${prefix}d` },
+];
 const wanted = (prefix: string): Thing[] => [
   { name: `${prefix}a`, value: "2" },
   { name: `${prefix}b`, kind: "other" },
@@ -130,7 +143,9 @@ describe("kill -9 after each entry of the journal", { timeout: 180_000 }, () => 
       await Promise.all(running.map(({ done }) => done));
       const second = await startProcess(stacks.map(({ stack }) => `${stack}:0`));
       expect(second.settled).toBe(stacks.length);
-      await Promise.all(stacks.map(async ({ stack, prefix }) => expectConverged(stack, prefix, await apply(second.url, stack, wanted(prefix), second.tokens[stack]))));
+      await Promise.all(
+        stacks.map(async ({ stack, prefix }) => expectConverged(stack, prefix, await apply(second.url, stack, wanted(prefix), second.tokens[stack]))),
+      );
       expect(performance.now() - from).toBeLessThan(60_000);
       second.stop();
       await second.ended;

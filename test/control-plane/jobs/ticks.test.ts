@@ -105,6 +105,23 @@ describe.each(engines)("ticks, on %s", (engine) => {
     expect(await tick("overdue")).toEqual([]);
   });
 
+  it("forget old versions of a stack's state, and keep the newest", async () => {
+    const id = "stack-of-many-versions";
+    const [long, count] = [new Date(clock.getTime() - 200 * 86_400_000), 53];
+    await opened.db
+      .insertInto("state_stacks")
+      .values({ id, organization: "zhengyun", project: "department", name: id, tags: "{}", version: count, created_at: long })
+      .execute();
+    const versions = Array.from({ length: count }, (_, index) => index + 1);
+    await opened.db
+      .insertInto("state_snapshots")
+      .values(versions.map((version) => ({ stack_id: id, version, schema_version: 3, features: "[]", deployment: "{}", resources: 0, created_at: long })))
+      .execute();
+    await tick("housekeeping");
+    const left = await opened.db.selectFrom("state_snapshots").select("version").where("stack_id", "=", id).orderBy("version").execute();
+    expect(left.map(({ version }) => version)).toEqual(versions.slice(3));
+  });
+
   it("take a backup that was due in a long sleep once, however often it was missed", async () => {
     const office = await department("office");
     await books.decide(await books.ask("office", [volume("data"), { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } }]));

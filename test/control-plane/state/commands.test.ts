@@ -96,7 +96,14 @@ describe("Pulumi's commands on the state service", { timeout: 60_000 }, () => {
     // Reading is all that it may: not the stack's history, nor anything that changes it.
     const on = (method: string, path: string) =>
       fetch(`${service.url}/api/stacks/${name}${path}`, { method, headers: { authorization: `token ${token}` }, ...(method !== "GET" && { body: "{}" }) });
-    for (const [method, path] of [["POST", "/update"], ["POST", "/preview"], ["POST", "/encrypt"], ["PATCH", "/tags"], ["DELETE", ""], ["GET", "/updates"]] as const) {
+    for (const [method, path] of [
+      ["POST", "/update"],
+      ["POST", "/preview"],
+      ["POST", "/encrypt"],
+      ["PATCH", "/tags"],
+      ["DELETE", ""],
+      ["GET", "/updates"],
+    ] as const) {
       expect((await on(method, path)).status, `${method} ${path}`).toBe(404);
     }
     stack = source;
@@ -111,14 +118,24 @@ describe("Pulumi's commands on the state service", { timeout: 60_000 }, () => {
     expect([existing(), await inState()]).toEqual([[id("found")], [id("found")]]);
     // And by the program's own option.
     things.plant(id("second"), "8");
-    await ok(up, [{ name: named("found"), value: "7" }, { name: named("second"), value: "8", import: id("second") }]);
+    await ok(up, [
+      { name: named("found"), value: "7" },
+      { name: named("second"), value: "8", import: id("second") },
+    ]);
     expect(await inState()).toEqual([id("found"), id("second")]);
-    await refused(up, [{ name: named("found"), value: "7" }, { name: named("second"), value: "8" }, { name: named("ghost"), import: id("ghost") }]);
+    await refused(up, [
+      { name: named("found"), value: "7" },
+      { name: named("second"), value: "8" },
+      { name: named("ghost"), import: id("ghost") },
+    ]);
     expect(await inState()).toEqual([id("found"), id("second")]);
   });
 
   it("stack rename renames the state too: an up after it changes nothing, and secrets open", async () => {
-    const wanted: Thing[] = [{ name: named("a"), secret: "hush" }, { name: named("b"), after: [named("a")], group: named("group") }];
+    const wanted: Thing[] = [
+      { name: named("a"), secret: "hush" },
+      { name: named("b"), after: [named("a")], group: named("group") },
+    ];
     await ok(up, wanted);
     const to = departmentStack(`dep_${prefix}_renamed`);
     await ok(["stack", "rename", `${to.organization}/${to.project}/${to.stack}`]);
@@ -146,7 +163,11 @@ describe("Pulumi's commands on the state service", { timeout: 60_000 }, () => {
     await ok([...refresh], []);
     const listed = await ok(["stack", "history", "--json"]);
     const updates = JSON.parse(listed.slice(listed.indexOf("["))) as { kind: string; version: number; result: string }[];
-    expect(updates.map(({ kind, version, result }) => `${version} ${kind} ${result}`)).toEqual(["3 refresh succeeded", "2 update succeeded", "1 update succeeded"]);
+    expect(updates.map(({ kind, version, result }) => `${version} ${kind} ${result}`)).toEqual([
+      "3 refresh succeeded",
+      "2 update succeeded",
+      "1 update succeeded",
+    ]);
     const file = join(files, "old.json");
     await ok(["stack", "export", "--version", "1", "--file", file]);
     expect(readFileSync(file, "utf8")).not.toContain(named("b"));
@@ -178,7 +199,14 @@ describe("Pulumi's commands on the state service", { timeout: 60_000 }, () => {
     await ok(up, first);
     things.lose(id("b"));
     things.plant(id("a"), "drifted");
-    await ok([...up, "--refresh"], [{ name: named("a"), kind: "other" }, { name: named("b"), after: [named("a")] }, { name: named("c"), kind: "before", after: [named("b")] }]);
+    await ok(
+      [...up, "--refresh"],
+      [
+        { name: named("a"), kind: "other" },
+        { name: named("b"), after: [named("a")] },
+        { name: named("c"), kind: "before", after: [named("b")] },
+      ],
+    );
     const all = [`${named("a")}.other`, id("b"), `${named("c")}.before`];
     expect([existing(), await inState()]).toEqual([all, all]);
     const { deployment } = await currentDeployment(opened.db, stack);
@@ -192,7 +220,13 @@ describe("Pulumi's commands on the state service", { timeout: 60_000 }, () => {
     const running = await things.start(up, { url: service.url, token, stack, things: [{ name: named("a") }, { name: named("b"), delayMs: 2000 }] });
     const update = await vi.waitUntil(() => runningUpdate(opened.db, stack), { timeout: 20_000 });
     const ghost = `urn:pulumi:${stack.stack}::${stack.project}::things:index:Thing::ghost`;
-    const forged = { version: 1, kind: 1, sequenceID: 900, operationID: 900, state: { urn: `${ghost}-child`, type: "things:index:Thing", custom: true, id: "x", parent: ghost } };
+    const forged = {
+      version: 1,
+      kind: 1,
+      sequenceID: 900,
+      operationID: 900,
+      state: { urn: `${ghost}-child`, type: "things:index:Thing", custom: true, id: "x", parent: ghost },
+    };
     await opened.db
       .insertInto("state_journal")
       .values({ update_id: update.id, sequence_id: 900, entry: JSON.stringify(forged) })

@@ -1,6 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { currentDeployment, departmentStack, ensureStack, history, integrityFault, startStateService, type StateService } from "../../../control-plane/state/index.ts";
+import {
+  currentDeployment,
+  departmentStack,
+  ensureStack,
+  history,
+  integrityFault,
+  startStateService,
+  type StateService,
+} from "../../../control-plane/state/index.ts";
 import { type Keys, keysFrom } from "../../../control-plane/state/keys.ts";
 import { secretsOf } from "../../../control-plane/state/secrets.ts";
 import { getStack } from "../../../control-plane/state/stacks.ts";
@@ -10,8 +18,8 @@ import { openStore } from "./support/databases.ts";
 import { bench, type Bench, destroy, refresh, type Thing, up } from "./support/engine.ts";
 import { type Move, programs, scenarios } from "./support/scenarios.ts";
 
-/** More of them: ZHENGYUN_RANDOM=scenarios,moves,seed. The same seed gives the same scenarios. */
-const [count = 3, moves = 5, seed = 20_261_123] = (process.env["ZHENGYUN_RANDOM"] ?? "").split(",").filter(Boolean).map(Number);
+/** More of them: ZHENGYUN_RANDOM=scenarios,moves,seed. The same seed gives the same scenarios; 7 meets a replaced thing that can not be deleted. */
+const [count = 3, moves = 5, seed = 7] = (process.env["ZHENGYUN_RANDOM"] ?? "").split(",").filter(Boolean).map(Number);
 
 const commands: Record<Move["command"], string[]> = {
   up: [...up, "--continue-on-error"],
@@ -70,7 +78,14 @@ describe("random programs on the Pulumi engine", { timeout: 60_000 + moves * 10_
     return {
       output,
       last,
-      ended: { ok: code === 0, exists: mine(), status: last?.status, interrupted: last?.interrupted, fault: last?.fault, state: JSON.parse(JSON.stringify(state).replaceAll(stack.stack, "STACK")) as unknown },
+      ended: {
+        ok: code === 0,
+        exists: mine(),
+        status: last?.status,
+        interrupted: last?.interrupted,
+        fault: last?.fault,
+        state: JSON.parse(JSON.stringify(state).replaceAll(stack.stack, "STACK")) as unknown,
+      },
     };
   }
 
@@ -81,7 +96,9 @@ describe("random programs on the Pulumi engine", { timeout: 60_000 + moves * 10_
       for (const [step, things] of programs(scenario, prefix).entries()) {
         const move = scenario.moves[step]!;
         const [journal, checkpoints] = await Promise.all(ways.map((way) => play(way, prefix, move, things)));
-        expect(journal!.ended, `move ${step}: ${JSON.stringify({ ...move, wants: things })}\n${journal!.output}\n${checkpoints!.output}`).toEqual(checkpoints!.ended);
+        expect(journal!.ended, `move ${step}: ${JSON.stringify({ ...move, wants: things })}\n${journal!.output}\n${checkpoints!.output}`).toEqual(
+          checkpoints!.ended,
+        );
         for (const kind of Object.keys(journal!.last?.changes ?? {})) seen.add(kind);
         seen.add(journal!.ended.ok ? "ok" : "failed");
         if (JSON.stringify(journal!.ended.state).includes('"secret":{"secret":')) seen.add("secret");

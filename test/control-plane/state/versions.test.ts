@@ -78,7 +78,11 @@ describe.each(stores)("forgetting versions on %s", (store) => {
     const update = await createUpdate(opened.db, stack, { kind: "update", fence: 0, message: "", environment: {} });
     await startUpdate(opened.db, stack, update);
     for (let version = 2; version <= count; version++) await busy.write(version);
-    await opened.db.updateTable("state_snapshots").set({ created_at: hoursAgo(24 * 100) }).where("stack_id", "=", stack.id).execute();
+    await opened.db
+      .updateTable("state_snapshots")
+      .set({ created_at: hoursAgo(24 * 100) })
+      .where("stack_id", "=", stack.id)
+      .execute();
 
     expect(await forgetVersions(opened.db, now)).toBe(count - newestKept - 1);
     const left = await opened.db.selectFrom("state_snapshots").select("version").where("stack_id", "=", stack.id).orderBy("version").execute();

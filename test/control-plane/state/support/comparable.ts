@@ -15,7 +15,7 @@ export function comparable({ resources = [], pending_operations = [], metadata: 
           propertyDependencies: solid(Object.fromEntries(Object.entries(propertyDependencies).map(([key, urns]) => [key, (urns ?? []).toSorted()]))),
         }),
       )
-      .sort((a, b) => `${a["urn"]} ${a["id"]}`.localeCompare(`${b["urn"]} ${b["id"]}`)),
+      .sort((a, b) => key(a).localeCompare(key(b))),
     pending: pending_operations.length,
   });
 }
@@ -42,4 +42,8 @@ export async function withOpenSecrets(value: unknown, open: (ciphertext: Buffer)
   if (Array.isArray(value)) return Promise.all(value.map((one) => withOpenSecrets(one, open)));
   if (mark in value) return { secret: (await open(Buffer.from((value as unknown as { ciphertext: string }).ciphertext, "base64"))).toString() };
   return Object.fromEntries(await Promise.all(Object.entries(value).map(async ([key, one]) => [key, await withOpenSecrets(one, open)] as const)));
+}
+
+function key(resource: Record<string, unknown>): string {
+  return `${String(resource["urn"])} ${String(resource["id"])}`;
 }

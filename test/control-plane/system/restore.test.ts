@@ -37,7 +37,8 @@ describe.each(engines)("a restore on %s", (engine) => {
   async function archive(migrateTo?: string): Promise<void> {
     const source = await openDatabase({ directory: "memory", migrateTo });
     await openBooks(source.db).import();
-    await openBooks(source.db).ask("office", [host("web")]);
+    // Of an older schema this version's code can only write what has not changed since.
+    if (migrateTo === undefined) await openBooks(source.db).ask("office", [host("web")]);
     await writeArchive(source.db, file(), { now: new Date("2026-11-23T00:00:00Z"), version: "test" });
     await source.close();
   }
@@ -57,7 +58,8 @@ describe.each(engines)("a restore on %s", (engine) => {
     expect(statSync(tokenFile!).mode & 0o777).toBe(0o600);
     await opened(async ({ db }) => {
       expect(await migrationsOf(db)).toEqual(migrationNames);
-      expect(await db.selectFrom("requests").selectAll().execute()).toHaveLength(1);
+      expect(await db.selectFrom("departments").selectAll().execute()).toHaveLength(3);
+      await openBooks(db).ask("office", [host("web")]);
       expect(await restoreMark(db)).toMatchObject({ archivedAt: "2026-11-23T00:00:00.000Z", acknowledgedAt: null, comparedAt: null });
       const [token] = await findTokens(db, [readFileSync(tokenFile!, "utf8").trim()]);
       expect(token).toMatchObject({ role: "operations", revoked_at: null });

@@ -5,9 +5,12 @@ import { acceptFigure } from "./accept.ts";
 import { applyFigures } from "./apply.ts";
 import { applyIdleFigures, sizes } from "./apply-idle.ts";
 import type { Figure } from "./bench.ts";
+import { cityFillFigure } from "./city-fill.ts";
+import { growthFigures } from "./growth.ts";
 import { noopFigures } from "./noop.ts";
 import { scrapeFigure } from "./scrape.ts";
 import { engines } from "../setup/databases.ts";
+import { stateBytesFigures } from "./state-bytes.ts";
 import { installPackages } from "../setup/packages.ts";
 
 /** A figure's names on the two stores. */
@@ -23,6 +26,9 @@ const benches: { names: string[]; run(): Promise<Figure[]> }[] = [
     run: () => applyIdleFigures(size),
   })),
   { names: onEach("noop-engine", "noop"), run: noopFigures },
+  { names: onEach("apply-growth"), run: growthFigures },
+  { names: onEach("state-bytes"), run: stateBytesFigures },
+  ...engines.map((engine) => ({ names: [`city-fill-${engine}`], run: async () => [await cityFillFigure(engine)] })),
   { names: ["scrape"], run: async () => [await scrapeFigure()] },
 ];
 

@@ -63,9 +63,9 @@ export class TestPlane {
     if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
   }
 
-  /** The small city, and a token of an applicant. */
-  async fill(): Promise<void> {
-    await this.operations.post("/api/v1/city-imports", smallCity());
+  /** The small city, or another with a department `city`, and a token of an applicant. */
+  async fill(city: ReturnType<typeof smallCity> = smallCity()): Promise<void> {
+    await this.operations.post("/api/v1/city-imports", city);
     const { secret } = await this.operations.post<{ secret: string }>("/api/v1/tokens", {
       name: "applicant",
       role: "department",

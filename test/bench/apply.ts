@@ -1,37 +1,13 @@
 /** apply-overhead and one-change: approved → active through the whole control plane, against a bare `pulumi up`. */
 import { join } from "node:path";
 import { newId } from "../../control-plane/store/ids.ts";
-import type { Driver } from "../../infra/drivers/driver.ts";
-import { loadDriver } from "../../infra/drivers/load.ts";
-import type { DepartmentSpec } from "../../infra/spec.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host } from "../setup/small-city.ts";
 import { type Figure, sideBySide, timed } from "./bench.ts";
 import { openBareUp } from "./bare-up.ts";
+import { hostsOf } from "./specs.ts";
 
-const flavour = { vcpu: 2, memoryMib: 4096, diskGib: 40 };
 const runs = 3;
-
-function bareSpec(department: string, names: readonly string[], pool: string, application: string): DepartmentSpec {
-  return {
-    department,
-    volumes: [],
-    attachments: [],
-    backupPolicies: [],
-    hosts: names.map((name, index) => ({
-      name,
-      hostname: `h${index}`,
-      pool,
-      image: "zhengyun-base-1",
-      flavour,
-      sshKeys: [],
-      addresses: [],
-      ports: [],
-      power: "running",
-      application,
-    })),
-  };
-}
 
 export async function applyFigures(): Promise<Figure[]> {
   const plane = new TestPlane();
@@ -67,7 +43,7 @@ export async function applyFigures(): Promise<Figure[]> {
         ),
       (run) => {
         held.push({ department: newId("dep"), names: Array.from({ length: 10 }, () => newId("hst")) });
-        return timed(() => bareUp(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
+        return timed(() => bare.up(hostsOf(held[run]!.department, held[run]!.names, pool, application)));
       },
     );
     const one = await sideBySide(
@@ -75,7 +51,7 @@ export async function applyFigures(): Promise<Figure[]> {
       (run) => approved([host("more")], departments[run]!),
       (run) => {
         held[run]!.names.push(newId("hst"));
-        return timed(() => bareUp(bareSpec(held[run]!.department, held[run]!.names, pool, application)));
+        return timed(() => bare.up(hostsOf(held[run]!.department, held[run]!.names, pool, application)));
       },
     );
     const figure = (name: string, result: typeof one): Figure => ({

@@ -1,21 +1,34 @@
-/** A driver whose handlers do nothing, so that a benchmark measures the engine and the state, and no cloud. */
+/** A driver whose handlers do nothing, so that the engine, the program, the provider and the state are what is measured. For benches only. */
 import type { Driver, Made } from "../../infra/drivers/driver.ts";
 
+const nothing = async () => {};
 const made = async ({ name }: { name: string }): Promise<Made> => ({ id: `${name}.1`, adopted: false });
-const nothing = async () => undefined;
+const never = async () => {
+  throw new Error("the idle driver has no data");
+};
 
-const idle = {
-  kind: "idle",
-  createHost: made,
-  createVolume: made,
-  attach: made,
-  putBackupPolicy: made,
-  updateHost: nothing,
-  updateVolume: nothing,
-  deleteHost: nothing,
-  deleteVolume: nothing,
-  detach: nothing,
-  deleteBackupPolicy: nothing,
-} as unknown as Driver;
-
-export const loadDriver = (): Driver => idle;
+/** By this export the engine worker takes the module for its table of drivers. */
+export function loadDriver(): Driver {
+  return {
+    kind: "idle",
+    capabilities: never,
+    createHost: made,
+    updateHost: nothing,
+    deleteHost: nothing,
+    createVolume: made,
+    updateVolume: nothing,
+    deleteVolume: nothing,
+    attach: made,
+    detach: nothing,
+    putBackupPolicy: made,
+    deleteBackupPolicy: nothing,
+    backup: never,
+    restore: never,
+    deleteBackup: never,
+    exec: never,
+    purge: nothing,
+    find: async () => undefined,
+    list: async () => [],
+    observe: async () => ({ at: Date.now(), hosts: [], volumes: [], backups: [] }),
+  };
+}

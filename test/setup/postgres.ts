@@ -23,8 +23,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return server.stop;
 }
 
-/** Starts one with an empty data directory on a socket of its own. */
-export async function startPostgres(): Promise<{ url: string; stop: () => Promise<void> }> {
+/** Starts one with an empty data directory on a socket of its own; with `fsync` commits are durable, as in earnest, and slower. */
+export async function startPostgres({ fsync = false }: { fsync?: boolean } = {}): Promise<{ url: string; stop: () => Promise<void> }> {
   const version = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a))[0] : undefined;
   if (!version) throw new Error("There is no PostgreSQL: run `npm test`, which installs it, or apt-get install postgresql.");
   const binary = (name: string) => join(versions, version, "bin", name);
@@ -37,7 +37,7 @@ export async function startPostgres(): Promise<{ url: string; stop: () => Promis
     stdio: "ignore",
     cwd: directory,
   });
-  const settings = ["listen_addresses=", "fsync=off", "max_connections=200"].flatMap((one) => ["-c", one]);
+  const settings = ["listen_addresses=", `fsync=${fsync ? "on" : "off"}`, "max_connections=200"].flatMap((one) => ["-c", one]);
   const server = spawn(binary("postgres"), ["-D", data, "-k", directory, ...settings], { ...user, cwd: directory, stdio: "ignore" });
   const ended = once(server, "exit");
   const url = `postgresql://postgres@/postgres?host=${directory}`;

@@ -39,7 +39,19 @@ export async function openEnginePlane(engine: Engine) {
   const [log, now] = [pino({ level: "silent" }), () => new Date()];
   const observer = new Observer({ db, log, now, driver: loadDriver, everyMs: 60_000 });
   const observe = (pools: readonly string[]) => observer.observe(pools);
-  const context: JobContext = { db, queue: createQueue(boss), engine: worker, state, keys, log, now, driver: loadDriver, observe };
+  const context: JobContext = {
+    db,
+    queue: createQueue(boss),
+    engine: worker,
+    state,
+    keys,
+    log,
+    now,
+    archives: join(directory, "archives"),
+    version: "bench",
+    driver: loadDriver,
+    observe,
+  };
   let fence = 0;
 
   /** An `up` as a job runs it. @returns how many steps of each action there were @throws Error when it did not succeed */

@@ -1,8 +1,6 @@
 /** `npm run bench [-- NAME…]`: prints a table and writes bench-results.json. */
 import { writeFileSync } from "node:fs";
 import { table } from "../../control-plane/cli/output.ts";
-import { applyGrowth, applyMany, applySkippingCheckpoints, noopEngine, stateBytes } from "./engine.ts";
-import { cityFill, noop } from "./city.ts";
 import { acceptFigure } from "./accept.ts";
 import { applyFigures } from "./apply.ts";
 import { applyIdleFigures, sizes } from "./apply-idle.ts";

@@ -80,8 +80,19 @@ export class TestPlane {
     if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
   }
 
-  /** The small city, or another with a department `city`, and a token of an applicant. */
-  async fill(city: ReturnType<typeof smallCity> = smallCity()): Promise<void> {
+  /** Of its own database, made now if it wasn't; "" for PGlite. */
+  async databaseUrl(): Promise<string> {
+    if (this.#engine === "postgres") this.#database ??= this.#beside ? this.#beside.#database : await makeDatabase();
+    return this.#database?.url ?? "";
+  }
+
+  /** Goes on with the applicant of another one, whose copy it has. */
+  takeOver(other: TestPlane): void {
+    this.#applicantToken = other.#applicantToken;
+  }
+
+  /** The small city (or another one with a department "city"), and a token of an applicant. */
+  async fill(city: City = smallCity()): Promise<void> {
     await this.operations.post("/api/v1/city-imports", city);
     const { secret } = await this.operations.post<{ secret: string }>("/api/v1/tokens", {
       name: "applicant",

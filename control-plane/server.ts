@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
 import pino from "pino";
+import { fault, faultOf } from "../infra/drivers/fault.ts";
 import { loadDriver } from "../infra/drivers/load.ts";
 import { findEngine } from "../infra/engine/engine.ts";
 import { startEngine } from "../infra/worker-client.ts";
@@ -52,7 +53,16 @@ export async function startControlPlane(config: Config) {
       environment: { ...process.env, ...(config.masterKey ? { ZHENGYUN_MASTER_KEY: config.masterKey } : {}) },
       fingerprint: await masterKeyFingerprint(db),
     });
-    const state = await startStateService({ db, keys });
+    let entries = 0;
+    let workerPid = (): number | undefined => undefined;
+    const state = await startStateService({
+      db,
+      keys,
+      entryKept: () => {
+        fault(`journal:${++entries}`);
+        faultOf(`worker-at-journal:${entries}`, workerPid());
+      },
+    });
     closers.push(() => state.close());
     if (config.stateListen) {
       const operators = await startOperatorService(config.stateListen, { db, now, log: (message, error) => log.error({ error }, message) });
@@ -65,6 +75,7 @@ export async function startControlPlane(config: Config) {
       log.info({ stack: left.stack, version: left.version, interrupted: left.interrupted.length }, "settled an update that a kill left");
 
     const engine = await startEngine({ engineRoot, directory: join(config.data, "engine"), slots: config.engineSlots, onNote: (note) => log.warn(note) });
+    workerPid = () => engine.processes().worker;
     closers.push(() => engine.close());
     let replicas: Replicas | undefined;
     const observer = new Observer({ db, leads: () => replicas?.leads() ?? true, log, now, driver: loadDriver, everyMs: config.observeMs });

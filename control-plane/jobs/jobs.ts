@@ -29,7 +29,14 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
   for (const [name, { concurrency, run }] of Object.entries(handlers)) {
     await boss.work<JobData>(
       name,
-      { batchSize: 1, localConcurrency: concurrency, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2, heartbeatRefreshSeconds: 5 },
+      {
+        batchSize: 1,
+        localConcurrency: concurrency,
+        pollingIntervalSeconds: 0.5,
+        heartbeatRefreshSeconds: 5,
+        // Of a department's plans one runs at a time; the next is found by polling, for nobody is told that its turn has come.
+        ...(name === "plan" ? { localGroupConcurrency: 1, notifyPollingIntervalSeconds: 0.5 } : { notifyPollingIntervalSeconds: 2 }),
+      },
       async ([job]: Job<JobData>[]) => {
         if (!job) return;
         const began = performance.now();

@@ -45,13 +45,11 @@ export async function openBoss(opened: OpenDatabase, onError: (error: Error) => 
 export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise<void> } {
   const send = async (tx: Tx, name: QueueName, key: string, data: JobData) => void (await boss.send(name, data, { singletonKey: key, db: fromKysely(tx) }));
   return {
-    plan: async (tx, ids) => {
-      if (ids.length > 0)
-        await boss.insert(
-          "plan",
-          ids.map((id) => ({ data: { id }, singletonKey: id })),
-          { db: fromKysely(tx), returnId: false },
-        );
+    plan: async (tx, requests) => {
+      if (requests.length === 0) return;
+      // In groups: one department's hundred plans don't keep another's one waiting.
+      const jobs = requests.map(({ id, department_id: departmentId }) => ({ data: { id, departmentId }, singletonKey: id, group: { id: departmentId } }));
+      await boss.insert("plan", jobs, { db: fromKysely(tx), returnId: false });
     },
     apply: (tx, departmentId) => send(tx, "apply", departmentId, { id: departmentId, departmentId }),
     backup: (tx, id, departmentId) => send(tx, "backup", id, { id, departmentId }),

@@ -24,7 +24,7 @@ export async function resume(context: JobContext): Promise<void> {
   await change(context, async (tx) => {
     await context.queue.plan(
       tx,
-      requests.filter((one) => one.state === "submitted").map((one) => one.id),
+      requests.filter((one) => one.state === "submitted"),
     );
     const departments = new Set([...requests.filter((one) => one.state !== "submitted"), ...failed].map((one) => one.department_id));
     for (const departmentId of departments) await context.queue.apply(tx, departmentId);

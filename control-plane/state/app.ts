@@ -18,6 +18,8 @@ export interface StateAppOptions {
   db: Db;
   keys: Keys;
   tokens: OperationTokens;
+  /** Told of each journal entry that was made durable, before the engine is: for tests that kill there. */
+  entryKept?: () => void;
   /** Told of what went wrong on our side, and of states that were refused. Gets no secrets. */
   log?: (message: string, error?: unknown) => void;
   /** The largest body that is taken, in bytes, unpacked; 64 MiB by default. */
@@ -26,8 +28,8 @@ export interface StateAppOptions {
 
 const capabilities = [{ capability: "batch-encrypt" }, { capability: "deployment-schema-version", version: 1, configuration: { version: 4 } }];
 
-export function createStateApp({ db, keys, tokens, log = () => {}, largestBody }: StateAppOptions): Hono {
-  const services: Services = { db, tokens, log, secrets: secretsOf(db, keys) };
+export function createStateApp({ db, keys, tokens, log = () => {}, entryKept = () => {}, largestBody }: StateAppOptions): Hono {
+  const services: Services = { db, tokens, log, entryKept, secrets: secretsOf(db, keys) };
   const app = new Hono();
   if (largestBody !== undefined) {
     app.use(async (c, next) => {

@@ -7,6 +7,8 @@ export interface Services {
   db: Db;
   tokens: OperationTokens;
   secrets: (stackId: string) => StackSecrets;
+  /** Told of each journal entry that was made durable, before the engine is. */
+  entryKept: () => void;
   /** Told of our own failures and of refused states; gets no secrets. */
   log: (message: string, error?: unknown) => void;
 }

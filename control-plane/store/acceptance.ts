@@ -92,16 +92,16 @@ export async function submitRequest(tx: Tx, act: Act, id: string, seal: Seal, un
   return taken!.row;
 }
 
-/** Requests that wait for capacity, oldest first: those that fit now are submitted again. Returns their ids. */
-export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): Promise<string[]> {
+/** Requests that wait for capacity, oldest first: those that fit now are submitted again and returned. */
+export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): Promise<RequestRow[]> {
   const waiting = await tx.selectFrom("requests").selectAll().where("state", "=", "waiting").orderBy("id").limit(50).forUpdate().execute();
   const candidates: Candidate[] = [];
   for (const row of waiting) candidates.push(await standing(tx, act, row, unseal));
   const outcomes = await take(tx, candidates, seal, (decision) => decision.row.state === "submitted");
-  const moved: string[] = [];
+  const moved: RequestRow[] = [];
   for (const [index, outcome] of outcomes.entries()) {
     if (!(outcome instanceof Refusal)) {
-      if (outcome.row.state === "submitted") moved.push(outcome.row.id);
+      if (outcome.row.state === "submitted") moved.push(outcome.row);
       continue;
     }
     // Its quota or its project no longer allow it: it goes on waiting and says why.

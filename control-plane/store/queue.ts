@@ -3,7 +3,7 @@ import type { Tx } from "./database.ts";
 
 /** Puts work on the queue within the transaction that makes it necessary: it is there if and only if that commits. */
 export interface Queue {
-  plan(tx: Tx, requestIds: readonly string[]): Promise<void>;
+  plan(tx: Tx, requests: readonly { id: string; department_id: string }[]): Promise<void>;
   apply(tx: Tx, departmentId: string): Promise<void>;
   backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;

@@ -2,6 +2,7 @@
  * A new master key for a control plane that does not run. What is sealed under the old one is sealed anew in one transaction; until the key
  * files have changed places too, a start finds the right one by the fingerprint that the database names.
  */
+import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, readFileSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Selectable, sql } from "kysely";
@@ -80,6 +81,19 @@ async function reseal(tx: Tx, old: Keys, fresh: Keys, now: Date): Promise<number
       .where("stack_id", "=", row.stack_id)
       .where("version", "=", row.version)
       .execute();
+  // What is encrypted from now on is so under new data keys; the old ones go on opening what they closed.
+  const newest = await tx
+    .selectFrom("state_data_keys")
+    .select((of) => ["stack_id", of.fn.max("version").as("version")])
+    .groupBy("stack_id")
+    .execute();
+  for (const { stack_id, version } of newest) {
+    const wrapped = fresh.seal(dataKeyContext(stack_id, version + 1), randomBytes(32).toString("base64"));
+    await tx
+      .insertInto("state_data_keys")
+      .values({ stack_id, version: version + 1, wrapped, created_at: now })
+      .execute();
+  }
   for (const row of await tx.selectFrom("resources").select(["id", "wanted", "applied"]).where("kind", "=", "host").execute()) {
     const [wanted, applied] = [withSecret(row.wanted, row.id, again), withSecret(row.applied, row.id, again)];
     if (wanted ?? applied)

@@ -204,10 +204,31 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
   });
 });
 
-describe("a data directory", () => {
+describe("one control plane", () => {
   const plane = new TestPlane();
-  beforeAll(() => plane.start());
+  beforeAll(async () => {
+    await plane.start();
+    await plane.fill();
+  });
   afterAll(() => plane.remove());
+
+  it("is fair: a department with many requests doesn't keep another's one waiting", { timeout: 60_000 }, async () => {
+    const flood = await Promise.all(Array.from({ length: 16 }, (_, index) => plane.ask([host(`flood-${index}`)], "city")));
+    const one = await plane.ask([host("one")], "office");
+    await waitFor(
+      () => plane.read(one.id),
+      (row) => row.state === "planned",
+      { intervalMs: 20, timeoutMs: 30_000 },
+    );
+    const states = await Promise.all(flood.map(async (request) => (await plane.read(request.id)).state));
+    expect(states.filter((state) => state === "submitted").length, "most of the flood still waits").toBeGreaterThan(8);
+    for (const request of flood)
+      await waitFor(
+        () => plane.read(request.id),
+        (row) => row.state === "planned",
+        { intervalMs: 100, timeoutMs: 30_000 },
+      );
+  });
 
   it("refuses a second process on its data directory", async () => {
     const second = spawnSync(process.execPath, ["control-plane/main.ts"], {

@@ -121,6 +121,35 @@ describe("kill -9", () => {
     expect((await plane.driver.exec(data!.attachedTo!, ["cat", "/data/file"])).stdout).toBe("to be kept");
   });
 
+  it.each(["journal", "worker-at-journal"])(
+    "at each entry of Pulumi's journal (%s): each time the work is done by itself, without orphan or twin",
+    { timeout: 240_000 },
+    async (point) => {
+      // Six entries: the begin and the end of each of three creates.
+      for (let entry = 1; entry <= 6; entry++) {
+        await plane.kill("SIGTERM");
+        await plane.start({ ZHENGYUN_FAULT: `${point}:${entry}` });
+        const [web, data] = [`web-${entry}`, `data-${entry}`];
+        const request = await plane.ask([host(web), volume(data), { action: "create", kind: "attachment", spec: { host: web, volume: data } }]);
+        await plane.approve(request.id).catch((error: unknown) => expect(String(error)).toMatch(/No control plane answers/));
+        if (point === "journal") {
+          expect(await plane.exited).toBe("SIGKILL");
+          await plane.start();
+        }
+        const began = Date.now();
+        const done = await plane.settled(request.id);
+        expect(done.items.map((item) => item.state)).toEqual(["active", "active", "active"]);
+        expect(Date.now() - began, "by itself within a minute").toBeLessThan(60_000);
+        if (point === "worker-at-journal") expect(plane.output).toContain("the engine worker ended (SIGKILL)");
+        const listed = await plane.driver.list();
+        const count = (kind: string) => listed.filter((one) => one.kind === kind).length;
+        expect([count("host"), count("volume"), count("attachment")]).toEqual([1 + entry, entry, entry]);
+        const names = listed.filter((one) => one.kind === "host").map((one) => one.name);
+        expect(hostProcesses(names)).toEqual(Object.fromEntries(names.map((name) => [name, 1])));
+      }
+    },
+  );
+
   it("of the control plane while it plans: a start makes the plan", async () => {
     const request = await plane.ask(items);
     await plane.kill();

@@ -48,7 +48,7 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
   const app = createApp({
     db: database.db,
     queue: {
-      plan: async (_tx: unknown, ids: readonly string[]) => void enqueued.push(...ids.map((id) => ({ job: "plan" as const, id }))),
+      plan: async (_tx: unknown, requests: readonly { id: string }[]) => void enqueued.push(...requests.map(({ id }) => ({ job: "plan" as const, id }))),
       apply: keep("apply"),
       backup: keep("backup"),
       restore: keep("restore"),

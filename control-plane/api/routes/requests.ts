@@ -176,7 +176,7 @@ export function registerRequests(app: App, deps: AppDeps): void {
   });
   const accept = idempotentInBatches(deps, async (tx, asks: readonly Ask[]) => {
     const outcomes = await createRequests(tx, asks, deps.seal);
-    const submitted = outcomes.flatMap((one) => (one instanceof Refusal || one.row.state !== "submitted" ? [] : [one.row.id]));
+    const submitted = outcomes.flatMap((one) => (one instanceof Refusal || one.row.state !== "submitted" ? [] : [one.row]));
     await deps.queue.plan(tx, submitted);
     return outcomes.map((one) => (one instanceof Refusal ? one : answerOf(one.row, one.items, 202)));
   });
@@ -184,7 +184,7 @@ export function registerRequests(app: App, deps: AppDeps): void {
   app.openapi(submit, (c) =>
     change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
       const row = await submitRequest(tx, c.get("act"), id, deps.seal, deps.unseal);
-      if (row.state === "submitted") await deps.queue.plan(tx, [row.id]);
+      if (row.state === "submitted") await deps.queue.plan(tx, [row]);
       return row;
     }),
   );

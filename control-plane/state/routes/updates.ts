@@ -18,7 +18,7 @@ interface ProgramRequest {
   metadata?: { message?: string; environment?: Record<string, string> };
 }
 
-export function updateRoutes({ db, tokens, log }: Services): Hono {
+export function updateRoutes({ db, tokens, log, entryKept }: Services): Hono {
   const app = new Hono();
   for (const kind of kinds) {
     app.post(`${path}/${kind}`, async (c) => {
@@ -57,6 +57,7 @@ export function updateRoutes({ db, tokens, log }: Services): Hono {
     const { entries } = await readJson<{ entries?: JournalEntry[] }>(c);
     const batch = (entries ?? []).map((entry) => ({ sequenceID: sequenceOf(entry), text: JSON.stringify(entry) }));
     await appendEntries(db, c.req.param("id"), token, batch);
+    for (const _entry of batch) entryKept();
     return c.body(null, 204);
   });
   app.patch(`${update}/checkpoint`, async (c) => {

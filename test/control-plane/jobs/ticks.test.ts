@@ -41,7 +41,7 @@ describe.each(engines)("ticks, on %s", (engine) => {
     context = {
       db: opened.db,
       queue: {
-        plan: async (_tx: unknown, ids: readonly string[]) => void enqueued.push(...ids.map((id) => `plan ${id}`)),
+        plan: async (_tx: unknown, requests: readonly { id: string }[]) => void enqueued.push(...requests.map(({ id }) => `plan ${id}`)),
         apply: keep("apply"),
         backup: keep("backup"),
         restore: keep("restore"),

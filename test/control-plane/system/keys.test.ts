@@ -84,7 +84,12 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
     // The old key opens nothing any more.
     const old = keysFrom(Buffer.from(readFileSync(join(data, "keys", `master.key.${first.from}`), "utf8"), "base64"));
     await started(async (db) => {
-      const row = await db.selectFrom("state_data_keys").selectAll().executeTakeFirstOrThrow();
+      const rows = await db.selectFrom("state_data_keys").selectAll().orderBy("version").execute();
+      expect(
+        rows.map((one) => one.version),
+        "each rotation adds a data key",
+      ).toEqual([1, 2, 3]);
+      const row = rows[0]!;
       expect(() => old.unseal("stack stack data key 1", row.wrapped)).toThrow("doesn't open");
       expect(await db.selectFrom("audit_entries").select("action").where("action", "=", "system.rotate-key").execute()).toHaveLength(2);
     });

@@ -62,7 +62,7 @@ export interface LoadedCity {
 /** @throws CityFileInvalid with all errors of the file, each with its line */
 export async function loadCity(path: string): Promise<LoadedCity> {
   const lines = new LineCounter();
-  const document = parseDocument(await readFile(path, "utf8"), { lineCounter: lines, prettyErrors: false, merge: true });
+  const document = parseDocument(await readText(path), { lineCounter: lines, prettyErrors: false, merge: true });
   if (document.errors.length > 0) {
     throw new CityFileInvalid(document.errors.map((error) => ({ file: path, line: lines.linePos(error.pos[0]).line, message: error.message })));
   }
@@ -96,10 +96,21 @@ export async function loadCity(path: string): Promise<LoadedCity> {
   return { city: checked.data, locate };
 }
 
+/** @throws CityFileInvalid that says why it cannot be read */
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    const why = { ENOENT: "There is no such file.", EISDIR: "This is a directory: name the .yaml file in it.", EACCES: "You may not read this file." }[code];
+    throw new CityFileInvalid([{ file, line: 1, message: why ?? String(error) }]);
+  }
+}
+
 const csvColumns = ["code", "name_zh", "name_en", "parent_code", "level"];
 
 async function loadDepartments(file: string) {
-  const text = (await readFile(file, "utf8")).replace(/^\uFEFF/, "");
+  const text = (await readText(file)).replace(/^\uFEFF/, "");
   let rows: { record: Record<string, string>; info: { lines: number } }[];
   try {
     rows = parseCsv(text, { columns: true, info: true, skip_empty_lines: true, trim: true }) as unknown as typeof rows;

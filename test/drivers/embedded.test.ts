@@ -106,6 +106,12 @@ describe("embedded", () => {
     },
   );
 
+  it("keeps volumes within their sizes as root: what the suite would otherwise pass over", async () => {
+    const cloud = await openCloud();
+    expect(await cloud.driver.capabilities()).toMatchObject({ volumeSizeEnforced: true, liveAttach: true });
+    await cloud.close();
+  });
+
   it("works without root, and says what is absent there", async () => {
     const endpoint = mkdtempSync(join(tmpdir(), "zhengyun-rootless-"));
     chownSync(endpoint, 65534, 65534);

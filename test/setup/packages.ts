@@ -22,7 +22,8 @@ const needed: Record<string, () => boolean> = {
   prometheus: () => onPath("prometheus") && onPath("promtool"),
   chromium: () => onPath("chromium"),
   "fonts-noto-cjk": () => existsSync("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
-  e2fsprogs: () => onPath("mkfs.ext4"),
+  e2fsprogs: () => onPath("mkfs.ext4") && onPath("resize2fs"),
+  openssl: () => onPath("openssl"),
   "util-linux": () => onPath("setpriv"),
   "python3-venv": () => spawnSync("python3", ["-c", "import ensurepip, venv"]).status === 0,
 };

@@ -17,9 +17,9 @@ import { createMetrics } from "./metrics.ts";
 import { Observer } from "./observe/observer.ts";
 import { type Replicas, startReplicas } from "./jobs/replicas.ts";
 import { startSchedules } from "./schedules/schedules.ts";
-import { escrow, loadKeys, masterKeyFingerprint, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
+import { abandonedStacks, escrow, loadKeys, masterKeyFingerprint, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
 import { notifyEvents } from "./store/events.ts";
-import { openDatabase } from "./store/database.ts";
+import { type Db, openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
 import { bootstrapToken } from "./store/tokens.ts";
 import { refuseHalfRestored, refuseHalfRestoredDatabase } from "./system/index.ts";
@@ -69,8 +69,9 @@ export async function startControlPlane(config: Config) {
       closers.push(() => operators.close());
       log.info(`operators' pulumi may log in at ${operators.url}`);
     }
-    // On PostgreSQL another control plane of this machine may be running the engine that is recorded; there an engine ends with its own worker.
-    if (opened.engine === "pglite") await endLeftEngines(db, log);
+    // On PostgreSQL another control plane of this machine may be running an engine that is recorded: only those whose own is gone are ended.
+    const abandoned = opened.engine === "pglite" ? undefined : (await abandonedStacks(db)).map((one) => one.stack);
+    await endLeftEngines(db, log, abandoned);
     for (const left of await settleAll(db, { everything: opened.engine === "pglite" }))
       log.info({ stack: left.stack, version: left.version, interrupted: left.interrupted.length }, "settled an update that a kill left");
 
@@ -169,14 +170,18 @@ const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../packag
 
 const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.");
 
-/** An engine that outlived its control plane is ended before its update is settled: known by PID and start time. */
-async function endLeftEngines(db: Awaited<ReturnType<typeof openDatabase>>["db"], log: pino.Logger): Promise<void> {
-  const left = await db.selectFrom("estates").select(["department_id", "engine_pid", "engine_started"]).where("engine_pid", "is not", null).execute();
+/**
+ * An engine that outlived its control plane is ended before its update is settled: known by PID and start time.
+ * @param departments whose engines may be ended; undefined: all
+ */
+async function endLeftEngines(db: Db, log: pino.Logger, departments?: readonly string[]): Promise<void> {
+  const recorded = await db.selectFrom("estates").select(["department_id", "engine_pid", "engine_started"]).where("engine_pid", "is not", null).execute();
+  const left = recorded.filter((one) => departments?.includes(one.department_id) ?? true);
   for (const { department_id, engine_pid, engine_started } of left) {
     if (engine_pid !== null && engine_started && processStart(engine_pid) === engine_started) {
       process.kill(engine_pid, "SIGKILL");
       log.warn({ department: department_id, pid: engine_pid }, "ended an engine that had outlived its control plane");
     }
+    await db.updateTable("estates").set({ engine_pid: null, engine_started: null, operation_id: null }).where("department_id", "=", department_id).execute();
   }
-  await db.updateTable("estates").set({ engine_pid: null, engine_started: null, operation_id: null }).where("engine_pid", "is not", null).execute();
 }

@@ -12,5 +12,5 @@ export { forgetVersions } from "./versions.ts";
 export { currentDeployment, exportDeployment } from "./snapshots.ts";
 export { history, runningUpdate, type UpdateRecord } from "./updates.ts";
 export { thisProcess } from "./owner.ts";
-export { cancelUpdate, settleAll, settleReplica, settleUpdate, type Settled } from "./settle.ts";
+export { abandonedStacks, cancelUpdate, settleAll, settleReplica, settleUpdate, type Settled } from "./settle.ts";
 export { type OperatorListen, startOperatorService, startStateService, type StateService, type StateServiceOptions } from "./service.ts";

@@ -84,6 +84,17 @@ export async function settleAll(db: Db, options: { everything?: boolean; reason?
   return settled;
 }
 
+/** Stacks whose update belongs to a control plane of this machine that is gone: what it left running may be ended. */
+export async function abandonedStacks(db: Db): Promise<StackName[]> {
+  const rows = await db
+    .selectFrom("state_updates as update")
+    .innerJoin("state_stacks as stack", "stack.id", "update.stack_id")
+    .select(["stack.organization", "stack.project", "stack.name as stack", "owner_host", "owner_pid", "owner_started"])
+    .where("update.status", "in", ["running", "settling"])
+    .execute();
+  return rows.filter(isGone).map(({ organization, project, stack }) => ({ organization, project, stack }));
+}
+
 /** Ends what a control plane ran that has been silent for too long: its engines' next calls are refused. */
 export async function settleReplica(db: Db, replica: string): Promise<LeftOver[]> {
   const rows = await db

@@ -59,16 +59,16 @@ describe("two control planes on one PostgreSQL", () => {
     return { id: request.id, engine: found!.engine! };
   }
 
-  async function expectConverged(id: string): Promise<void> {
-    const done = await second!.settled(id).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${second!.output.slice(-3000)}`);
+  async function expectConverged(id: string, by = second!): Promise<void> {
+    const done = await by.settled(id).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${by.output.slice(-3000)}`);
     });
     expect(done.items.map((item) => item.state)).toEqual(names.map(() => "active"));
-    const listed = await second!.cloud.list();
+    const listed = await by.cloud.list();
     expect(listed.map((one) => one.kind)).toEqual(names.map(() => "host"));
-    expect((await second!.cloud.observe()).hosts.every((one) => one.state === "running")).toBe(true);
+    expect((await by.cloud.observe()).hosts.every((one) => one.state === "running")).toBe(true);
     const quotas: Quota[] = [];
-    for await (const quota of second!.operations.all<Quota>("/api/v1/quotas", { department: "office" })) quotas.push(quota);
+    for await (const quota of by.operations.all<Quota>("/api/v1/quotas", { department: "office" })) quotas.push(quota);
     expect(quotas.find((one) => one.dimension === "hosts")).toMatchObject({ reserved: 0, used: names.length });
   }
 
@@ -77,6 +77,18 @@ describe("two control planes on one PostgreSQL", () => {
     await first!.kill();
     await expectConverged(id);
     expect(second!.output).toContain("its work is taken over");
+  });
+
+  it("one is killed in the middle of an apply and started again at once: it settles its own update at its start", { timeout: 120_000 }, async () => {
+    await second!.kill("SIGTERM");
+    await first!.kill("SIGTERM");
+    await first!.start({ ZHENGYUN_FAULT: "journal:4" });
+    const request = await first!.ask(names.map((name) => host(name)));
+    await first!.approve(request.id).catch((error: unknown) => expect(String(error)).toMatch(/No control plane answers/));
+    expect(await first!.exited).toBe("SIGKILL");
+    await first!.start();
+    expect(first!.output).toContain("settled an update that a kill left");
+    await expectConverged(request.id, first!);
   });
 
   it("one is paused in the middle of an apply: the other takes over; when it comes back it changes nothing, and serves on", { timeout: 120_000 }, async () => {

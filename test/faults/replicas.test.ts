@@ -88,7 +88,7 @@ describe("two control planes on one PostgreSQL", () => {
     expect(await first!.exited).toBe("SIGKILL");
     await first!.start();
     expect(first!.output).toContain("settled an update that a kill left");
-    await expectConverged(request.id, first!);
+    await expectConverged(request.id, first);
   });
 
   it("one is paused in the middle of an apply: the other takes over; when it comes back it changes nothing, and serves on", { timeout: 120_000 }, async () => {

@@ -21,6 +21,7 @@ import { abandonedStacks, escrow, loadKeys, masterKeyFingerprint, settleAll, sta
 import { notifyEvents } from "./store/events.ts";
 import { type Db, openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
+import { replicaName } from "./store/replicas.ts";
 import { bootstrapToken } from "./store/tokens.ts";
 import { refuseHalfRestored, refuseHalfRestoredDatabase } from "./system/index.ts";
 
@@ -43,7 +44,7 @@ export async function startControlPlane(config: Config) {
   try {
     const { root: engineRoot } = await findEngine();
     refuseHalfRestored(config.data);
-    const opened = await openDatabase({ directory: config.data, url: config.databaseUrl });
+    const opened = await openDatabase({ directory: config.data, url: config.databaseUrl, name: replicaName(thisProcess.owner_replica) });
     closers.push(() => opened.close());
     const { db } = opened;
     await refuseHalfRestoredDatabase(db);
@@ -81,7 +82,7 @@ export async function startControlPlane(config: Config) {
     let replicas: Replicas | undefined;
     const observer = new Observer({ db, leads: () => replicas?.leads() ?? true, log, now, driver: loadDriver, everyMs: config.observeMs });
     const metrics = createMetrics(db, observer, now);
-    const boss = await openBoss(opened, (error) => log.error({ error }, "the queue complains"));
+    const boss = await openBoss(opened, (error) => log.error({ error }, "the queue complains"), replicaName(thisProcess.owner_replica));
     closers.push(() => boss.stop({ graceful: true, timeout: 10_000 }));
     const queue = createQueue(boss);
     const context: JobContext = {

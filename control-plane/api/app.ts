@@ -25,6 +25,7 @@ import { registerRequests } from "./routes/requests.ts";
 import { registerResources } from "./routes/resources.ts";
 import { registerSessions } from "./routes/sessions.ts";
 import { registerStackOperations } from "./routes/stack-operations.ts";
+import { registerStackUpdates } from "./routes/stack-updates.ts";
 import { registerSystem } from "./routes/system.ts";
 import { registerSystemBackups } from "./routes/system-backups.ts";
 import { registerKeyEscrows } from "./routes/key-escrows.ts";
@@ -75,6 +76,7 @@ export function createApp(deps: AppDeps): App {
   registerBackups(app, deps);
   registerUsage(app, deps);
   registerStackOperations(app, deps);
+  registerStackUpdates(app, deps);
   registerCityImports(app, deps);
   registerSystemBackups(app, deps);
   registerUnknown(app, deps);

@@ -9,6 +9,7 @@ export interface EventFilter {
   /** Left out: every department's. */
   departmentIds?: string[] | undefined;
   requestId?: string | undefined;
+  updateId?: string | undefined;
   /** Where a reader without Last-Event-ID starts: at the first event that is kept, or at the next one. */
   start: "first" | "next";
 }
@@ -25,7 +26,8 @@ export async function eventStream(c: ApiContext, deps: AppDeps, filter: EventFil
   const asked = c.req.header("last-event-id");
   if (asked !== undefined && !/^[0-9]{1,15}$/.test(asked)) throw new Refusal("malformed", "Last-Event-ID is no id of an event.");
   const from = asked !== undefined ? Number(asked) : filter.start === "first" ? 0 : await lastEventId(deps.db);
-  const read = (after: number) => eventsAfter(deps.db, { after, departmentIds: filter.departmentIds, requestId: filter.requestId, limit: batch });
+  const read = (after: number) =>
+    eventsAfter(deps.db, { after, departmentIds: filter.departmentIds, requestId: filter.requestId, updateId: filter.updateId, limit: batch });
   const seen = new Set<number>();
   for (const event of await read(Math.max(0, from - lookBack))) if (event.id <= from) seen.add(event.id);
   c.header("cache-control", "no-store");
@@ -80,6 +82,7 @@ export function shown(row: EventRow): Event {
     at: row.at.toISOString(),
     department: row.department_id,
     request: row.request_id,
+    update: row.update_id,
     type: row.type,
     subject: row.subject_id,
     data: row.data,

@@ -57,6 +57,7 @@ export const Event = z
     at: Time,
     department: Id.nullable(),
     request: Id.nullable(),
+    update: Id.nullable().meta({ description: "The run of the engine that reported it" }),
     type: z.string(),
     subject: z.string().nullable(),
     data: z.unknown(),

@@ -1,10 +1,10 @@
 /** One engine operation on a department's stack, with all that must stand around it. */
-import { randomUUID } from "node:crypto";
 import type { Approval } from "../../infra/approval.ts";
 import type { OperationKind, Outcome, Progress } from "../../infra/operations.ts";
 import type { DepartmentSpec } from "../../infra/spec.ts";
 import { departmentStack, ensureStack, type Settled, settleUpdate } from "../state/index.ts";
 import { poolEndpoints, recordEngine } from "../store/estates.ts";
+import { newId } from "../store/ids.ts";
 import { processStart } from "../store/lock.ts";
 import type { JobContext } from "./context.ts";
 
@@ -18,12 +18,12 @@ export async function runEngine(
 ): Promise<{ outcome: Outcome; settled: Settled | undefined }> {
   const stack = departmentStack(spec.department);
   await ensureStack(context.db, stack);
-  const id = randomUUID();
+  const id = newId("upd", context.now());
   const changes = kind !== "preview";
-  const token = context.state.issueOperationToken(stack, { scope: kind, fence });
+  const token = context.state.issueOperationToken(stack, { scope: kind, fence, operation: id });
   let settled: Settled | undefined;
   let outcome: Outcome;
-  const noting: Promise<unknown>[] = [];
+  let noting: Promise<unknown> = Promise.resolve();
   try {
     outcome = await context.engine.run(
       {
@@ -38,14 +38,18 @@ export async function runEngine(
       (progress) => {
         if (changes && progress.type === "started" && progress.enginePid !== undefined) {
           const engine = { operationId: id, pid: progress.enginePid, started: processStart(progress.enginePid) ?? "" };
-          noting.push(context.db.transaction().execute((tx) => recordEngine(tx, spec.department, engine)));
+          // Handled at once: nobody awaits it while the engine runs.
+          noting = context.db
+            .transaction()
+            .execute((tx) => recordEngine(tx, spec.department, engine))
+            .catch((error: unknown) => context.log.warn({ department: spec.department, error: String(error) }, "an engine's PID could not be recorded"));
         }
         onProgress?.(progress);
       },
     );
   } finally {
     context.state.revokeOperationToken(token);
-    await Promise.allSettled(noting);
+    await noting;
     if (changes) {
       settled = await settleUpdate(context.db, stack, "its engine is gone");
       await context.db.transaction().execute((tx) => recordEngine(tx, spec.department, null));

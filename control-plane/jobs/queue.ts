@@ -17,12 +17,13 @@ export type QueueName = (typeof queues)[number];
 /**
  * Opens pg-boss. Every queue is `stately`: for one key at most one job waits while one runs, so that nothing is done twice
  * and no wish that came during a run is lost.
+ * @param name of its connections, on PostgreSQL
  */
-export async function openBoss(opened: OpenDatabase, onError: (error: Error) => void): Promise<PgBoss> {
+export async function openBoss(opened: OpenDatabase, onError: (error: Error) => void, name?: string): Promise<PgBoss> {
   const common = { schedule: false, useListenNotify: true, monitorIntervalSeconds: 10, superviseIntervalSeconds: 10, maintenanceIntervalSeconds: 60 };
   const boss = opened.pglite
     ? new PgBoss({ ...common, backend: "pglite", db: fromPglite(opened.pglite) })
-    : new PgBoss({ ...common, connectionString: opened.url!, max: 4 });
+    : new PgBoss({ ...common, connectionString: opened.url!, max: 4, ...(name === undefined ? {} : { application_name: name }) });
   boss.on("error", onError);
   await boss.start();
   for (const name of queues) {

@@ -4,7 +4,7 @@
  */
 import { sql } from "kysely";
 import { settleReplica } from "../state/index.ts";
-import { beat, giveUpSilent, raiseFences, sayGoodbye } from "../store/replicas.ts";
+import { beat, endConnections, giveUpSilent, raiseFences, sayGoodbye } from "../store/replicas.ts";
 import type { JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
 
@@ -59,8 +59,9 @@ export async function startReplicas(context: JobContext, id: string): Promise<Re
   };
 }
 
-/** Its updates end as they are, its fences are passed, its jobs are put on the queue anew. Each step may be repeated. */
+/** Its transactions end, its updates end as they are, its fences are passed, its jobs are put on the queue anew. Each step may be repeated. */
 async function takeOver(context: JobContext, replica: string): Promise<void> {
+  await endConnections(context.db, replica);
   const settled = await settleReplica(context.db, replica);
   await raiseFences(
     context.db,

@@ -85,12 +85,15 @@ async function quotaCheck(context: JobContext): Promise<void> {
 }
 
 const keepEventsDays = 90;
+/** An update's steps are kept longer: with them its result can be explained. */
+const keepStepsDays = 400;
 async function housekeeping(context: JobContext): Promise<void> {
   await change(context, async (tx, act) => {
     const before = (days: number) => new Date(act.now.getTime() - days * 86_400_000);
     await expireReservations(tx, act);
     await tx.deleteFrom("idempotency_keys").where("created_at", "<", before(1)).execute();
-    await tx.deleteFrom("events").where("at", "<", before(keepEventsDays)).execute();
+    await tx.deleteFrom("events").where("at", "<", before(keepEventsDays)).where("update_id", "is", null).execute();
+    await tx.deleteFrom("events").where("at", "<", before(keepStepsDays)).execute();
     await tx.deleteFrom("sessions").where("expires_at", "<", act.now).execute();
     await tx.deleteFrom("stack_operations").where("created_at", "<", before(keepEventsDays)).execute();
   });

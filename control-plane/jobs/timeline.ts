@@ -36,7 +36,8 @@ export class Timeline {
       requestId: known?.requestId ?? null,
       type,
       subjectId: step.name,
-      data: { operation, action: step.action, kind: step.kind, name: known?.name ?? step.name, error },
+      updateId: operation,
+      data: { action: step.action, kind: step.kind, name: known?.name ?? step.name, error },
     });
     this.#timer ??= setTimeout(() => void this.flush(), flushMs);
   }

@@ -10,6 +10,8 @@ export interface OperationGrant {
   scope: OperationScope;
   /** Fencing token of the department's lease; recorded with the update. */
   fence: number;
+  /** Id of the operation, which its update gets too; left out: each update gets one of its own. */
+  operation?: string | undefined;
   /** Other stacks whose outputs its program may read (StackReference): their state and secrets, nothing else. */
   reads: readonly StackName[];
 }
@@ -17,7 +19,7 @@ export interface OperationGrant {
 /** Kept in memory only: a restart of the control plane ends every operation's right. */
 export interface OperationTokens {
   /** @returns the token for the engine's PULUMI_ACCESS_TOKEN */
-  issueOperationToken(stack: StackName, options: { scope: OperationScope; fence?: number; reads?: readonly StackName[] }): string;
+  issueOperationToken(stack: StackName, options: { scope: OperationScope; fence?: number; operation?: string; reads?: readonly StackName[] }): string;
   /** To be called when the operation has ended, however it ended. Unknown tokens are ignored. */
   revokeOperationToken(token: string): void;
   find(token: string): OperationGrant | undefined;
@@ -27,9 +29,9 @@ export function operationTokens(): OperationTokens {
   // By hash, so that looking one up takes the same time for any wrong one.
   const grants = new Map<string, OperationGrant>();
   return {
-    issueOperationToken: (stack, { scope, fence = 0, reads = [] }) => {
+    issueOperationToken: (stack, { scope, fence = 0, operation, reads = [] }) => {
       const token = newToken();
-      grants.set(hashToken(token), { stack, scope, fence, reads });
+      grants.set(hashToken(token), { stack, scope, fence, operation, reads });
       return token;
     },
     revokeOperationToken: (token) => void grants.delete(hashToken(token)),

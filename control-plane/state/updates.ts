@@ -1,7 +1,7 @@
 /** One run of the engine on a stack: made, started (which takes the stack's lock), fed with journal entries, ended. */
-import { randomUUID } from "node:crypto";
 import { sql } from "kysely";
 import type { Db } from "../store/database.ts";
+import { newId } from "../store/ids.ts";
 import { thisProcess } from "./owner.ts";
 import type { UpdateKind, UpdateStatus } from "./schema.ts";
 import type { StackName } from "./stack-name.ts";
@@ -17,6 +17,8 @@ export class UpdateRevoked extends Error {
 }
 
 export interface NewUpdate {
+  /** Left out: a new one. */
+  id?: string | undefined;
   kind: UpdateKind;
   fence: number;
   message: string;
@@ -24,8 +26,9 @@ export interface NewUpdate {
 }
 
 /** @returns the update's id. It holds nothing before `startUpdate`. */
-export async function createUpdate(db: Queries, stack: Stack, { kind, fence, message, environment }: NewUpdate): Promise<string> {
-  const id = randomUUID();
+export async function createUpdate(db: Queries, stack: Stack, { id: given, kind, fence, message, environment }: NewUpdate): Promise<string> {
+  const now = new Date();
+  const id = given ?? newId("upd", now);
   await db
     .insertInto("state_updates")
     .values({
@@ -38,7 +41,7 @@ export async function createUpdate(db: Queries, stack: Stack, { kind, fence, mes
       environment: JSON.stringify(environment),
       base_version: stack.version,
       ...thisProcess,
-      created_at: new Date(),
+      created_at: now,
     })
     .execute();
   return id;

@@ -17,6 +17,7 @@ import * as submittedBy from "./migrations/0004_submitted_by.ts";
 import * as approvedDigest from "./migrations/0005_approved_digest.ts";
 import * as system from "./migrations/0006_system.ts";
 import * as replicas from "./migrations/0008_replicas.ts";
+import * as updateEvents from "./migrations/0009_update_events.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -42,6 +43,7 @@ const migrations: Record<string, Migration> = {
   "0005_approved_digest": approvedDigest,
   "0006_system": system,
   "0008_replicas": replicas,
+  "0009_update_events": updateEvents,
 };
 
 /**
@@ -52,10 +54,12 @@ export async function openDatabase(options: {
   url?: string | undefined;
   directory: string;
   maxConnections?: number;
+  /** Under what name PostgreSQL knows this process's connections: `replicaName(id)`, so that another can end those of a silent one. */
+  name?: string | undefined;
   /** Migrates up to this migration only, for the restore of an older copy. */
   migrateTo?: string | undefined;
 }): Promise<OpenDatabase> {
-  const opened = options.url ? openPostgres(options.url, options.maxConnections ?? 10) : await openPglite(options.directory);
+  const opened = options.url ? openPostgres(options.url, options.maxConnections ?? 10, options.name) : await openPglite(options.directory);
   try {
     await migrate(opened.db, options.migrateTo);
   } catch (error) {
@@ -65,13 +69,15 @@ export async function openDatabase(options: {
   return opened;
 }
 
-function openPostgres(url: string, max: number): OpenDatabase {
+function openPostgres(url: string, max: number, name: string | undefined): OpenDatabase {
   // bigint and count(*) as numbers on both engines: quantities and fen stay far below 2^53.
   const parsers = new TypeOverrides();
   parsers.setTypeParser(int8, Number);
-  const pool = new Pool({ connectionString: url, max, types: parsers });
+  const pool = new Pool({ connectionString: url, max, types: parsers, ...(name === undefined ? {} : { application_name: name }) });
   // A restart of PostgreSQL breaks idle connections, each an "error" event that would end the process; the pool replaces them by itself.
   pool.on("error", () => {});
+  // One that breaks in the middle of a transaction fails that transaction's next statement; its event would end the process.
+  pool.on("connect", (client) => client.on("error", () => {}));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   return { db, engine: "postgres", pglite: undefined, url, close: () => db.destroy() };
 }

@@ -9,6 +9,8 @@ export interface NewEvent {
   at: Date;
   departmentId: string | null;
   requestId: string | null;
+  /** The run of the engine that reported it. */
+  updateId?: string | null;
   /** request.planned, step.done, host.running, backup.complete, quota.changed … */
   type: string;
   subjectId: string | null;
@@ -38,6 +40,7 @@ export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise
       at: event.at,
       department_id: event.departmentId,
       request_id: event.requestId,
+      update_id: event.updateId ?? null,
       type: event.type,
       subject_id: event.subjectId,
       data: event.data ?? {},
@@ -51,6 +54,7 @@ export interface EventsAsk {
   /** Left out: every department's. */
   departmentIds?: string[] | undefined;
   requestId?: string | undefined;
+  updateId?: string | undefined;
   limit: number;
 }
 
@@ -58,6 +62,7 @@ export interface EventsAsk {
 export async function eventsAfter(db: Db, ask: EventsAsk): Promise<EventRow[]> {
   let query = db.selectFrom("events").selectAll().where("id", ">", ask.after);
   if (ask.departmentIds) query = query.where("department_id", "in", ask.departmentIds);
+  if (ask.updateId) query = query.where("update_id", "=", ask.updateId);
   if (ask.requestId) query = query.where("request_id", "=", ask.requestId);
   return query.orderBy("id").limit(ask.limit).execute();
 }

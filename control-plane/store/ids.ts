@@ -20,6 +20,7 @@ export type IdPrefix =
   | "alc"
   | "upt"
   | "stk"
+  | "upd"
   | "arc"
   | "esc";
 

@@ -31,6 +31,17 @@ export async function giveUpSilent(db: Db, seconds: number): Promise<Silent[]> {
   return rows;
 }
 
+/** The name under which PostgreSQL knows a replica's connections. */
+export const replicaName = (id: string): string => `zhengyun ${id}`;
+
+/**
+ * Ends what a silent replica holds open in PostgreSQL: paused in the middle of a transaction, it would keep its locks, and everybody
+ * who needs them would wait for as long as it sleeps. When it wakes, that transaction has failed.
+ */
+export async function endConnections(db: Db, id: string): Promise<void> {
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name = ${replicaName(id)} and pid <> pg_backend_pid()`.execute(db);
+}
+
 /** A replica that ends in order. */
 export async function sayGoodbye(db: Db, id: string): Promise<void> {
   await db.deleteFrom("replicas").where("id", "=", id).execute();

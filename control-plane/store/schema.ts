@@ -351,6 +351,8 @@ export interface Events {
   at: Time;
   department_id: string | null;
   request_id: string | null;
+  /** The run of the engine that reported it (state_updates.id). */
+  update_id: string | null;
   /** request.planned, step.done, host.running, backup.complete, quota.changed … */
   type: string;
   subject_id: string | null;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { settled, waitFor } from "../../control-plane/cli/wait.ts";
 import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
 import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/resources.ts";
+import type { StackUpdate } from "../../control-plane/contract/stack-updates.ts";
 import type { StackOperation } from "../../control-plane/contract/stacks.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { TestPlane } from "../setup/control-plane.ts";
@@ -94,6 +95,24 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
     expect(types.lastIndexOf("step.done")).toBeLessThan(types.indexOf("item.applied"));
     expect(types.at(-1)).toBe("request.active");
     expect((await read(events[5]!.id)).map((one) => one.id)).toEqual(events.slice(6).map((one) => one.id));
+  });
+
+  it("keeps what the engine reported with the update of the stack that it belongs to", async () => {
+    const [update, ...others] = await collect(plane.applicant.all<StackUpdate>("/api/v1/stack-updates", { department: "office" }));
+    expect(others).toEqual([]);
+    expect(update).toMatchObject({ kind: "update", state: "succeeded", version: 1, changes: { create: 7 } });
+    const gone = new AbortController();
+    const response = await fetch(`${plane.operations.url}/api/v1/stack-updates/${update!.id}/events`, {
+      headers: { authorization: `Bearer ${plane.token}` },
+      signal: gone.signal,
+    });
+    let text = "";
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (text.split("event: step.done").length > 5) break;
+    }
+    gone.abort();
+    expect(new Set([...text.matchAll(/"update":"([^"]+)"/g)].map(([, id]) => id))).toEqual(new Set([update!.id]));
   });
 
   it("shows the volume inside the running host, backs it up, and restores it byte for byte", async () => {

@@ -41,9 +41,15 @@ describe("two control planes on one PostgreSQL", () => {
     await second.start();
   });
   afterEach(async () => {
+    wake();
     await second!.remove();
     await first!.remove();
   });
+  let paused: number[] = [];
+  /** Whatever a failed test left asleep can end again. */
+  const wake = () => {
+    for (const pid of paused.splice(0).toReversed()) process.kill(pid, "SIGCONT");
+  };
 
   /** A request that the first one is applying now: its engine runs. */
   async function applying(): Promise<{ id: string; engine: number }> {
@@ -93,16 +99,18 @@ describe("two control planes on one PostgreSQL", () => {
 
   it("one is paused in the middle of an apply: the other takes over; when it comes back it changes nothing, and serves on", { timeout: 120_000 }, async () => {
     const { id } = await applying();
-    const paused = family(first!.pid).filter((pid) => !readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("zhengyun-host="));
+    paused = family(first!.pid).filter((pid) => !readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("zhengyun-host="));
     for (const pid of paused) process.kill(pid, "SIGSTOP");
     await expectConverged(id);
     const before = (await second!.cloud.observe()).hosts.map(({ id: one, pid }) => ({ one, pid }));
-    for (const pid of paused.toReversed()) process.kill(pid, "SIGCONT");
+    wake();
     await waitFor(
       async () => first!.output.includes("was silent for too long"),
       (seen) => seen,
       { intervalMs: 100, timeoutMs: 30_000 },
-    );
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${first!.output.slice(-3000)}`);
+    });
     const next = await first!.ask([host("later")]);
     await first!.approve(next.id);
     expect((await first!.settled(next.id)).state).toBe("active");

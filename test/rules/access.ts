@@ -90,6 +90,16 @@ export const cases: Record<string, AccessCase> = {
   "get /api/v1/register.csv": lists("/api/v1/register.csv"),
   "post /api/v1/stack-operations": operations,
   "get /api/v1/stack-operations/{id}": reads("stack-operations", "stackOperation"),
+  "get /api/v1/stack-updates": {
+    roles: everyone,
+    scope: "subtree",
+    stranger: (ids) => ({ path: `/api/v1/stack-updates?department=${ids.department}` }),
+  },
+  "get /api/v1/stack-updates/{id}/events": {
+    roles: everyone,
+    scope: "subtree",
+    stranger: (ids) => ({ path: `/api/v1/stack-updates/${ids.stackUpdate}/events` }),
+  },
   "post /api/v1/city-imports": operations,
   "get /api/v1/system/backups": operations,
   "post /api/v1/system/backups": operations,

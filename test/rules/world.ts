@@ -23,7 +23,8 @@ export interface World {
     | "backup"
     | "restore"
     | "pool"
-    | "stackOperation",
+    | "stackOperation"
+    | "stackUpdate",
     string
   >;
 }
@@ -142,6 +143,27 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         created_at: now,
       })
       .execute();
+    const stackUpdate = newId("upd", now);
+    await tx
+      .insertInto("state_stacks")
+      .values({ id: "s", organization: "zhengyun", project: "department", name: owner, tags: "{}", created_at: now })
+      .execute();
+    await tx
+      .insertInto("state_updates")
+      .values({
+        id: stackUpdate,
+        stack_id: "s",
+        kind: "update",
+        status: "succeeded",
+        fence: 1,
+        message: "",
+        environment: "{}",
+        owner_host: "h",
+        owner_pid: 1,
+        owner_started: "1",
+        created_at: now,
+      })
+      .execute();
     return {
       owner,
       stranger,
@@ -158,6 +180,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         restore,
         pool: pool.id,
         stackOperation,
+        stackUpdate,
       },
     };
   });

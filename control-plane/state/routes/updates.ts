@@ -24,7 +24,14 @@ export function updateRoutes({ db, tokens, log, entryKept }: Services): Hono {
     app.post(`${path}/${kind}`, async (c) => {
       const { stack, grant } = await callerOf(c, db, tokens, kind);
       const { metadata } = await readJson<ProgramRequest>(c);
-      const updateID = await createUpdate(db, stack, { kind, fence: grant.fence, message: metadata?.message ?? "", environment: metadata?.environment ?? {} });
+      const { fence, operation } = grant;
+      const updateID = await createUpdate(db, stack, {
+        id: operation,
+        kind,
+        fence,
+        message: metadata?.message ?? "",
+        environment: metadata?.environment ?? {},
+      });
       return c.json({ updateID });
     });
   }

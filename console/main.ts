@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Event as Happened, Session } from "../control-plane/contract/access.ts";
 import { ApiProblem, get, remove, signInLink } from "./client/index.ts";
 import { live } from "./client/live.ts";
+import { roleNames } from "../control-plane/contract/roles.ts";
 import { choose, getLocale, start } from "./locales/index.ts";
 import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
@@ -82,7 +83,11 @@ class App extends LitElement {
     },
     {
       pattern: new URLPattern({ pathname: "/requests/:id" }),
-      render: ({ id }) => html`<zy-request-page .request=${id} .role=${this.#me?.role ?? ""}></zy-request-page>`,
+      render: ({ id }) =>
+        html`<zy-request-page
+          .request=${id}
+          .decides=${this.#me?.roles.some(({ role }) => role === "approver" || role === "authority") ?? false}
+        ></zy-request-page>`,
     },
   ];
   #query = (name: string) => new URL(location.href).searchParams.get(name) ?? "";
@@ -139,7 +144,7 @@ class App extends LitElement {
           <a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a>
         </nav>
-        ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span>${this.#me.name} · ${this.#me.role}</span>` : nothing}
+        ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span>${this.#me.name} · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>
         ${this.#me ? html`<button @click=${() => this.#signOut()}>${msg("退出", { id: "sign-out" })}</button>` : nothing}
       </header>

@@ -11,6 +11,7 @@ import { loadDriver } from "../infra/drivers/load.ts";
 import type { Backup, Restore } from "./contract/backups.ts";
 import type { Host, Volume } from "./contract/resources.ts";
 import type { Request } from "./contract/requests.ts";
+import type { Role } from "./contract/roles.ts";
 import type { SignInLink } from "./contract/access.ts";
 import { loadCity } from "./cli/city-file.ts";
 import { type Client, createClient } from "./cli/client.ts";
@@ -90,10 +91,20 @@ async function run(url: string): Promise<void> {
   say(`imported ${loaded.city.name}: ${loaded.city.departments.length} departments, ${loaded.city.requests.length} draft requests for ${hosts} hosts`);
 
   // Who wrote a request or submitted it does not decide on it: the operator wrote them all by the import.
-  const as = async (name: string, role: "department" | "operations", department: string | null) =>
-    createClient({ url, token: (await operations.post<{ secret: string }>("/api/v1/tokens", { name, role, department, expiresAt: null })).secret });
-  const applicant = await as("申请人 / applicant (demo)", "department", "110000");
-  const approver = await as("审批人 / approver (demo)", "operations", null);
+  // The system administrator makes who there is and the first security administrator; that one grants everybody else's roles.
+  const make = (name: string) => operations.post<{ id: string; secret: string }>("/api/v1/tokens", { name });
+  const grant = (by: Client, subject: { id: string }, role: Role, department: string | null) =>
+    by.post("/api/v1/role-bindings", { subject: subject.id, role, department, reason: "示例 / demo" });
+  const securityAdmin = await make("安全管理员 / security administrator (demo)");
+  await grant(operations, securityAdmin, "security-admin", null);
+  const security = createClient({ url, token: securityAdmin.secret });
+  const as = async (name: string, role: Role, department: string | null) => {
+    const made = await make(name);
+    await grant(security, made, role, department);
+    return createClient({ url, token: made.secret });
+  };
+  const applicant = await as("申请人 / applicant (demo)", "applicant", "110000");
+  const approver = await as("审批人 / approver (demo)", "approver", "110000");
   const drafts = imported.requests.filter((request) => options.full || shown.includes(codeOf(request.ref)));
   await Promise.all(drafts.map((draft) => provision(applicant, approver, draft.id)));
   const live = await collect(operations.all<Host>("/api/v1/hosts", { phase: "live" }));

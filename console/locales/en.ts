@@ -32,7 +32,7 @@ export const templates: Record<string, string> = {
   title: "Subject",
   items: "Items",
   created: "Created",
-  "only-operations": "Only operations staff decide.",
+  "only-approvers": "Only approvers decide.",
   "only-planned": "Only a request that awaits a decision can be decided on.",
   "reason-needed": "A rejection needs a reason.",
   submit: "Submit",

@@ -16,9 +16,10 @@ const text = (value: unknown) => (value === undefined ? "–" : typeof value ===
 
 /** One request: its items, its change plan, and the decision on exactly that plan. */
 export class RequestPage extends Page {
-  static override properties = { request: {}, role: {} };
+  static override properties = { request: {}, decides: { type: Boolean } };
   declare request: string;
-  declare role: string;
+  /** Whether who looks may approve or reject. */
+  declare decides: boolean;
   #row: Request | undefined;
   #reason = "";
   #busy = false;
@@ -60,12 +61,11 @@ export class RequestPage extends Page {
   override show(): TemplateResult {
     const row = this.#row;
     if (!row) return html``;
-    const why =
-      this.role !== "operations"
-        ? msg("只有运维管理人员可以审批。", { id: "only-operations" })
-        : row.state !== "planned"
-          ? msg("只有待审批的申请可以审批。", { id: "only-planned" })
-          : "";
+    const why = !this.decides
+      ? msg("只有审批人可以审批。", { id: "only-approvers" })
+      : row.state !== "planned"
+        ? msg("只有待审批的申请可以审批。", { id: "only-planned" })
+        : "";
     const whyNot = why || (this.#reason.trim() === "" ? msg("驳回须填写理由。", { id: "reason-needed" }) : "");
     return html`<nav><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a> › ${row.number}</nav>
       <h1>${row.number} ${row.title}</h1>

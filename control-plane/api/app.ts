@@ -24,6 +24,7 @@ import { registerQuotas } from "./routes/quotas.ts";
 import { registerRequests } from "./routes/requests.ts";
 import { registerResources } from "./routes/resources.ts";
 import { registerSessions } from "./routes/sessions.ts";
+import { registerRoleBindings } from "./routes/role-bindings.ts";
 import { registerStackOperations } from "./routes/stack-operations.ts";
 import { registerStackUpdates } from "./routes/stack-updates.ts";
 import { registerSystem } from "./routes/system.ts";
@@ -75,6 +76,7 @@ export function createApp(deps: AppDeps): App {
   registerResources(app, deps);
   registerBackups(app, deps);
   registerUsage(app, deps);
+  registerRoleBindings(app, deps);
   registerStackOperations(app, deps);
   registerStackUpdates(app, deps);
   registerCityImports(app, deps);

@@ -2,10 +2,10 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Logger } from "pino";
+import type { Binding, Capacity } from "../domain/authority.ts";
 import type { Act } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
 import type { Queue } from "../store/queue.ts";
-import type { Role } from "../store/schema.ts";
 
 /** What the API tells the metrics. */
 export interface ApiMetrics {
@@ -42,19 +42,22 @@ export interface AppDeps {
   defaultEndpoint: string;
 }
 
-/** Who asks. */
-export interface Principal {
-  tokenId: string;
+/** Who is signed in, with everything held. */
+export interface Holder {
+  /** Of the account or token. */
+  id: string;
   name: string;
-  role: Role;
-  /** The node whose subtree it may see; null: everything. */
-  departmentId: string | null;
+  bindings: readonly Binding[];
   /** When the token or the session ends; null: never. */
   expiresAt: Date | null;
 }
+/** Who asks, in the capacity in which this route may be called. */
+export interface Principal extends Capacity {
+  id: string;
+}
 
 export interface ApiEnv {
-  Variables: { principal: Principal; act: Act; correlationId: string };
+  Variables: { holder: Holder; principal: Principal; act: Act; correlationId: string; db: Db };
 }
 
 export type App = OpenAPIHono<ApiEnv>;

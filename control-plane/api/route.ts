@@ -1,20 +1,14 @@
-/** A route with its rule of access: the rule is enforced before the handler runs, and stands in the OpenAPI document as `x-access`. */
+/** A route with its rule of access (access.ts): enforced before the handler runs, and shown in the OpenAPI document as `x-access`. */
 import { createRoute, type RouteConfig, z } from "@hono/zod-openapi";
 import type { MiddlewareHandler } from "hono";
 import { Id, Reference } from "../contract/common.ts";
 import { problems } from "../contract/problems.ts";
 import { Refusal } from "../domain/refusal.ts";
-import type { Role } from "../store/schema.ts";
+import { capacityOf } from "../domain/authority.ts";
+import { appendAudit } from "../store/audit.ts";
+import { type Access, accessOf } from "./access.ts";
 import type { ApiEnv } from "./deps.ts";
 import { isStorable, unstorable } from "./pointers.ts";
-
-/** Who may call a route. `subtree`: what it shows or changes is limited to the principal's departments; `all`: not by department; `public`: without credentials. */
-export interface Access {
-  roles: Role[];
-  scope: "subtree" | "all" | "public";
-}
-
-export const everyone: Role[] = ["department", "operations", "auditor"];
 
 /** Answers are checked by the contract's types where handlers build them, and by the fuzz test; any Response may be returned. */
 type Route<R extends RouteConfig> = Omit<R, "responses" | "middleware"> & {
@@ -41,7 +35,6 @@ const idempotencyKey = z.object({
 const ifMatch = z.object({ "if-match": z.string().min(1).max(100).meta({ description: "ETag of what you saw; without it 428" }) });
 
 interface Extra {
-  access: Access;
   /** Takes If-Match. Left out: PUT and PATCH do. */
   conditional?: boolean;
   /** Statuses of problems beside those that follow from method, path and access. */
@@ -65,7 +58,8 @@ function refusals({ method, path, request }: RouteConfig, open: boolean, conditi
 
 /** Adds access, the headers that the method needs, and the problems that it may answer with. */
 export function defineRoute<R extends RouteConfig>(options: R & Extra): Route<R> {
-  const { access, conditional = options.method === "put" || options.method === "patch", problems: more = [], ...config } = options;
+  const { conditional = options.method === "put" || options.method === "patch", problems: more = [], ...config } = options;
+  const access = accessOf(options.method, options.path);
   const open = access.scope === "public";
   const headers = z.object({ ...(config.method === "post" && !open ? idempotencyKey.shape : {}), ...(conditional ? ifMatch.shape : {}) });
   const answers = [...refusals(config, open, conditional), ...more].map((status) => [status, problemAnswer(status)] as const);
@@ -82,17 +76,35 @@ export function defineRoute<R extends RouteConfig>(options: R & Extra): Route<R>
 function authorise(access: Access): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     if (access.scope !== "public") {
-      const principal = c.get("principal");
-      if (!principal)
+      const holder = c.get("holder");
+      if (!holder)
         throw new Refusal("unauthenticated", "This needs a bearer token or a session.", {
           remedy: "Send `Authorization: Bearer <token>`, or sign in by a one-time link.",
         });
-      if (!access.roles.includes(principal.role)) {
-        throw new Refusal("forbidden", `The role "${principal.role}" may not do this; ${access.roles.join(" and ") || "nobody"} may.`);
+      const act = c.get("act");
+      const capacity = access.scope === "self" ? { role: "self", nodes: [], period: null } : capacityOf(holder.bindings, access.roles, act.now);
+      if (!capacity) {
+        const held = [...new Set(holder.bindings.map((binding) => binding.role))].join(", ") || "no role";
+        throw new Refusal("forbidden", `You hold ${held}; this needs ${access.roles.join(" or ")}.`, {
+          remedy: "A security administrator (安全管理员) grants roles.",
+        });
       }
+      c.set("principal", { id: holder.id, ...capacity });
+      c.set("act", { ...act, role: capacity.role });
     }
     await next();
+    if (c.get("principal")?.role === "auditor" && c.req.method === "GET" && c.res.ok) await recordRead(c);
   };
+}
+
+/** What external auditors looked at is kept, as what others did. */
+async function recordRead(c: Parameters<MiddlewareHandler<ApiEnv>>[0]): Promise<void> {
+  const { pathname, search } = new URL(c.req.url);
+  const subject = { action: "read", subjectKind: "route", subjectId: (pathname + search).slice(0, 200), departmentId: null };
+  await c
+    .get("db")
+    .transaction()
+    .execute((tx) => appendAudit(tx, c.get("act"), subject));
 }
 
 /** Refuses what cannot be read or stored before anything looks into it. */
@@ -127,9 +139,3 @@ export const jsonAnswer = <T extends z.ZodType>(schema: T, description = "Done")
 export const byId = { params: z.object({ id: Id }) };
 /** By id, or by code where that is unique. */
 export const byReference = { params: z.object({ id: Reference }) };
-
-/** Everybody, each what its departments have. */
-export const subtreeReaders: Access = { roles: everyone, scope: "subtree" };
-export const operationsOnly: Access = { roles: ["operations"], scope: "all" };
-/** Those who see all. */
-export const overseers: Access = { roles: ["operations", "auditor"], scope: "all" };

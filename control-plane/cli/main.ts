@@ -8,6 +8,7 @@ import { applications, pools, projects } from "./commands/registry.ts";
 import { audit, session, tokens } from "./commands/access.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
+import { roles } from "./commands/roles.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
 import { stack } from "./commands/stack.ts";
@@ -35,6 +36,7 @@ const main = defineCommand({
     system,
     audit,
     tokens,
+    roles,
     session,
   },
 });

@@ -1,29 +1,36 @@
 /** Tokens, sessions, audit and events. */
 import { z } from "zod";
+import { Role } from "./roles.ts";
 import { Id, PageQuery, Reference, Time, Title } from "./common.ts";
 
-export const Role = z.enum(["department", "operations", "auditor"]);
-export type Role = z.infer<typeof Role>;
 export const Token = z
   .object({
     id: Id,
     name: Title,
-    role: Role,
-    department: Id.nullable(),
     expiresAt: Time.nullable(),
     revokedAt: Time.nullable(),
     lastUsedAt: Time.nullable(),
     createdAt: Time,
   })
   .meta({ id: "Token" });
-export const NewToken = z
-  .strictObject({ name: Title, role: Role, department: Reference.nullable().default(null), expiresAt: Time.nullable().default(null) })
-  .meta({ id: "NewToken" });
+export const NewToken = z.strictObject({ name: Title, expiresAt: Time.nullable().default(null) }).meta({ id: "NewToken" });
 /** Only the answer to the POST that made it holds the secret. */
 export const MadeToken = Token.extend({ secret: z.string() }).meta({ id: "MadeToken" });
 /** GET /sessions/current: who am I. */
 export const Session = z
-  .object({ role: Role, name: z.string(), department: Id.nullable(), departmentName: z.string().nullable(), expiresAt: Time.nullable() })
+  .object({
+    id: Id,
+    name: z.string(),
+    roles: z.array(
+      z.object({
+        role: Role,
+        department: Id.nullable().meta({ description: "null: everywhere" }),
+        departmentName: z.string().nullable(),
+        validUntil: Time.nullable(),
+      }),
+    ),
+    expiresAt: Time.nullable(),
+  })
   .meta({ id: "Session" });
 /** POST /sessions/links: a one-time sign-in link for a browser, that acts as the caller's token does. */
 export const SignInLink = z.object({ path: z.string(), expiresAt: Time }).meta({ id: "SignInLink" });

@@ -3,9 +3,11 @@
  * Everything else goes through requests and their approval, and is refused here. All of it is audited.
  */
 import { Hono, type Context } from "hono";
+import { capacityOf } from "../domain/authority.ts";
 import type { Act } from "../store/act.ts";
 import { appendAudit } from "../store/audit.ts";
 import type { Db } from "../store/database.ts";
+import { heldOf } from "../store/role-bindings.ts";
 import { findTokens, isUsable, type TokenRow } from "../store/tokens.ts";
 import { ApiError, answerTo } from "./errors.ts";
 import { cancelUpdate } from "./settle.ts";
@@ -19,7 +21,10 @@ export interface OperatorAppOptions {
   now: () => Date;
   log: (message: string, error?: unknown) => void;
 }
-type Env = { Variables: { token: TokenRow; act: Act } };
+type Env = { Variables: { token: TokenRow; act: Act; cancels: boolean } };
+
+/** Who sees every department's resources sees their state, without secrets. */
+const lookers = ["operations", "audit-admin", "auditor"] as const;
 
 const path = "/api/stacks/:org/:project/:stack";
 const organization = "zhengyun";
@@ -36,8 +41,11 @@ export function createOperatorApp({ db, now, log }: OperatorAppOptions): Hono<En
     if (!token || !isUsable(token, now())) throw new ApiError(401, "This needs a personal API token of the control plane that is still valid.");
     const source = (c.env as { incoming?: { socket?: { remoteAddress?: string } } } | undefined)?.incoming?.socket?.remoteAddress ?? "local";
     c.set("token", token);
-    c.set("act", { actor: token.id, role: token.role, source, correlationId: crypto.randomUUID(), now: now() });
-    if (token.role === "department") {
+    const at = now();
+    const capacity = capacityOf(heldOf(token.held), lookers, at);
+    c.set("cancels", capacityOf(heldOf(token.held), ["operations"], at) !== undefined);
+    c.set("act", { actor: token.id, role: capacity?.role ?? "none", source, correlationId: crypto.randomUUID(), now: at });
+    if (!capacity || capacity.nodes !== null) {
       await audit(c.get("act"), "state.refused", c.req.path.slice(0, 200), "denied");
       throw new ApiError(403, "Operations staff and auditors may look at Pulumi's state; departments see their resources in the console.");
     }
@@ -82,7 +90,7 @@ export function createOperatorApp({ db, now, log }: OperatorAppOptions): Hono<En
   });
   app.post(`${path}/:kind{update|preview|refresh|destroy}/:id/cancel`, async (c) => {
     const stack = await stackOf(c);
-    if (c.get("token").role !== "operations") return refuse(c);
+    if (!c.get("cancels")) return refuse(c);
     const running = await runningUpdate(db, stack);
     if (running?.id !== c.req.param("id")) throw new ApiError(409, "That update has ended already.");
     await cancelUpdate(db, stack, `cancelled by ${c.get("token").name}`);

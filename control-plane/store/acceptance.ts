@@ -117,7 +117,7 @@ async function findSubjects(tx: Tx, asks: readonly Ask[]): Promise<(Subject | Re
     application: body.application,
     project: body.project,
     department: body.department ?? null,
-    seen: principal.departmentId,
+    seen: principal.nodes,
   }));
   const { rows } = await sql<{
     i: number;
@@ -129,12 +129,12 @@ async function findSubjects(tx: Tx, asks: readonly Ask[]): Promise<(Subject | Re
   }>`
     select w.i::int, a.id, a.department_id, a.protection_level, a.zone,
       case when p.id is not null then json_build_object('id', p.id, 'code', p.code, 'name', p.name, 'stage', p.stage) end as project
-    from rows from (jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as (application text, project text, department text, seen text)) with ordinality as w(application, project, department, seen, i)
+    from rows from (jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as (application text, project text, department text, seen jsonb)) with ordinality as w(application, project, department, seen, i)
     join applications a on a.id = w.application or a.code = w.application
     join departments d on d.id = a.department_id
     left join projects p on p.department_id = a.department_id and (p.id = w.project or p.code = w.project)
     where (w.department is null or d.id = w.department or d.code = w.department)
-      and (w.seen is null or exists (select from department_ancestors x where x.department_id = a.department_id and x.ancestor_id = w.seen))
+      and (w.seen is null or exists (select from department_ancestors x where x.department_id = a.department_id and w.seen ? x.ancestor_id))
     order by a.id for no key update of a`.execute(tx);
   const found = Map.groupBy(rows, (row) => row.i);
   return asks.map(({ body }, index) => {

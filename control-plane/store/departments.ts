@@ -12,9 +12,9 @@ import type { Departments } from "./schema.ts";
 export type DepartmentRow = Selectable<Departments>;
 export type CountedDepartment = DepartmentRow & { children: number };
 
-/** Who looks: null sees every department, an id its subtree. */
+/** Who looks: null sees every department, ids their subtrees. */
 export interface Viewer {
-  departmentId: string | null;
+  nodes: readonly string[] | null;
 }
 
 const counted = (db: Db) =>
@@ -33,6 +33,13 @@ export async function findDepartment(db: Db, idOrCode: string): Promise<Departme
     .executeTakeFirst();
 }
 
+/** Chinese names by id. */
+export async function departmentNames(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db.selectFrom("departments").select(["id", "name_zh"]).where("id", "in", ids).execute();
+  return new Map(rows.map((row) => [row.id, row.name_zh]));
+}
+
 /** @throws Refusal("not-found") */
 export async function resolveDepartment(db: Db, idOrCode: string): Promise<DepartmentRow> {
   const found = await findDepartment(db, idOrCode);
@@ -48,13 +55,14 @@ export async function visibleDepartment(db: Db, viewer: Viewer, idOrCode: string
 }
 
 export async function mayView(db: Db, viewer: Viewer, departmentId: string | null): Promise<boolean> {
-  if (viewer.departmentId === null || viewer.departmentId === departmentId) return true;
-  if (departmentId === null) return false;
+  if (viewer.nodes === null) return true;
+  if (departmentId === null || viewer.nodes.length === 0) return false;
+  if (viewer.nodes.includes(departmentId)) return true;
   const row = await db
     .selectFrom("department_ancestors")
     .select("distance")
     .where("department_id", "=", departmentId)
-    .where("ancestor_id", "=", viewer.departmentId)
+    .where("ancestor_id", "in", viewer.nodes)
     .executeTakeFirst();
   return row !== undefined;
 }
@@ -70,15 +78,17 @@ export async function ancestorsOf(db: Db, departmentId: string): Promise<string[
   return rows.map((row) => row.ancestor_id);
 }
 
-/** Ids of the department and everything below it. */
-export async function subtreeOf(db: Db, departmentId: string): Promise<string[]> {
-  const rows = await db.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", departmentId).orderBy("department_id").execute();
-  return rows.map((row) => row.department_id);
+/** Ids of the departments and everything below them. */
+export async function subtreesOf(db: Db, departmentIds: readonly string[]): Promise<string[]> {
+  if (departmentIds.length === 0) return [];
+  const below = db.selectFrom("department_ancestors").select("department_id").distinct().where("ancestor_id", "in", departmentIds);
+  return (await below.orderBy("department_id").execute()).map((row) => row.department_id);
 }
+export const subtreeOf = (db: Db, departmentId: string): Promise<string[]> => subtreesOf(db, [departmentId]);
 
 /** Ids that a viewer may see; undefined: all. */
 export async function visibleDepartments(db: Db, viewer: Viewer): Promise<string[] | undefined> {
-  return viewer.departmentId === null ? undefined : subtreeOf(db, viewer.departmentId);
+  return viewer.nodes === null ? undefined : subtreesOf(db, viewer.nodes);
 }
 
 export async function getDepartment(db: Db, viewer: Viewer, idOrCode: string): Promise<CountedDepartment> {
@@ -88,9 +98,13 @@ export async function getDepartment(db: Db, viewer: Viewer, idOrCode: string): P
 
 export async function listDepartments(db: Db, viewer: Viewer, ask: PageAsk & { parentId?: string | null | undefined }): Promise<Page<CountedDepartment>> {
   let query = counted(db);
-  if (viewer.departmentId !== null) {
+  const { nodes } = viewer;
+  if (nodes !== null) {
     query = query.where("departments.id", "in", (eb) =>
-      eb.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", viewer.departmentId!),
+      eb
+        .selectFrom("department_ancestors")
+        .select("department_id")
+        .where("ancestor_id", "=", sql<string>`any(${nodes}::text[])`),
     );
   }
   if (ask.parentId === null) query = query.where("departments.parent_id", "is", null);

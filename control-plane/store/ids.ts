@@ -21,6 +21,7 @@ export type IdPrefix =
   | "upt"
   | "stk"
   | "upd"
+  | "rbd"
   | "arc"
   | "esc";
 

@@ -17,10 +17,10 @@ import type { RequestItems, Requests, Resources } from "./schema.ts";
 export type RequestRow = Selectable<Requests>;
 export type StoredItem = Selectable<RequestItems>;
 export type ItemRow = StoredItem & { name: string };
+/** Who asks or decides, and for which nodes; null: all. */
 export interface Principal {
-  tokenId: string;
-  role: string;
-  departmentId: string | null;
+  id: string;
+  nodes: readonly string[] | null;
 }
 export type Seal = (context: string, text: string) => string;
 
@@ -113,7 +113,7 @@ export async function approve(
       .execute();
   }
   await bindApproval(tx, id, specifications);
-  return move(tx, act, row, "approve", { decided_by: principal.tokenId, decided_at: act.now, decision_reason: body.reason });
+  return move(tx, act, row, "approve", { decided_by: principal.id, decided_at: act.now, decision_reason: body.reason });
 }
 
 /** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */
@@ -139,7 +139,7 @@ export async function reject(tx: Tx, act: Act, principal: Principal, id: string,
   requireOther(row, principal);
   requireFits(row, "reject");
   await giveBack(tx, act, id);
-  return move(tx, act, row, "reject", { decided_by: principal.tokenId, decided_at: act.now, decision_reason: reason });
+  return move(tx, act, row, "reject", { decided_by: principal.id, decided_at: act.now, decision_reason: reason });
 }
 
 export async function withdraw(tx: Tx, act: Act, id: string, ifMatch?: number): Promise<RequestRow> {
@@ -218,7 +218,7 @@ export async function lockRequest(tx: Tx, id: string, ifMatch?: number): Promise
 
 /** @throws Refusal self-approval: neither who wrote a request nor who submitted it decides on it */
 function requireOther(row: RequestRow, principal: Principal): void {
-  if (principal.tokenId === row.requested_by || principal.tokenId === row.submitted_by)
+  if (principal.id === row.requested_by || principal.id === row.submitted_by)
     throw new Refusal("self-approval", "This request is your own: somebody else decides on it.");
 }
 

@@ -4,6 +4,7 @@
  * The Pulumi state service's tables are in `control-plane/state/schema.ts`; both make up `Database`.
  */
 import type { ColumnType, Generated } from "kysely";
+import type { BindingKind, Role } from "../contract/roles.ts";
 import type { StateTables } from "../state/schema.ts";
 
 type Json<T> = ColumnType<T, string, string>;
@@ -297,16 +298,11 @@ export interface AuditEntries {
   correlation_id: string;
 }
 
-export type Role = "department" | "operations" | "auditor";
-
 export interface Tokens {
   id: string;
   name: string;
   /** SHA-256 of the secret, hex. The secret itself is shown once and never stored. */
   secret_hash: string;
-  role: Role;
-  /** For the role department: the node whose subtree it may see and act for. Null sees all. */
-  department_id: string | null;
   expires_at: MaybeTime;
   revoked_at: MaybeTime;
   last_used_at: MaybeTime;
@@ -416,6 +412,29 @@ export interface KeyEscrows {
   approved_at: MaybeTime;
 }
 
+/** Who holds which role on which node, from when to when. */
+export interface RoleBindings {
+  id: string;
+  /** An account's or a token's id. */
+  subject_id: string;
+  role: Role;
+  department_id: string | null;
+  kind: BindingKind;
+  valid_from: Time;
+  valid_until: Date | null;
+  period_from: Date | null;
+  period_to: Date | null;
+  reason: string;
+  granted_by: string;
+  granted_at: Time;
+  revoked_by: ColumnType<string | null, string | null | undefined, string | null>;
+  revoked_at: MaybeTime;
+  reviewed_by: ColumnType<string | null, string | null | undefined, string | null>;
+  reviewed_at: MaybeTime;
+  verdict: ColumnType<"justified" | "unjustified" | null, "justified" | "unjustified" | null | undefined, "justified" | "unjustified" | null>;
+  review_comment: ColumnType<string | null, string | null | undefined, string | null>;
+}
+
 export interface Database extends StateTables {
   departments: Departments;
   department_ancestors: DepartmentAncestors;
@@ -446,4 +465,5 @@ export interface Database extends StateTables {
   system_backups: SystemBackups;
   unknown_things: UnknownThings;
   key_escrows: KeyEscrows;
+  role_bindings: RoleBindings;
 }

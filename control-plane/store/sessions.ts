@@ -4,7 +4,8 @@ import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { newId } from "./ids.ts";
-import { hashSecret, isUsable, newSecret, type TokenRow } from "./tokens.ts";
+import { heldBy } from "./role-bindings.ts";
+import { hashSecret, type HoldingToken, isUsable, newSecret } from "./tokens.ts";
 
 const linkSeconds = 15 * 60;
 /** How long a browser stays signed in. */
@@ -53,7 +54,7 @@ export async function openSession(tx: Tx, code: string, now: Date): Promise<{ se
 }
 
 /** The token that a session acts as, and the session's own id and end. */
-export async function findSession(db: Db, secret: string, now: Date): Promise<{ id: string; expiresAt: Date; token: TokenRow } | undefined> {
+export async function findSession(db: Db, secret: string, now: Date): Promise<{ id: string; expiresAt: Date; token: HoldingToken } | undefined> {
   const session = await db
     .selectFrom("sessions")
     .selectAll()
@@ -62,7 +63,7 @@ export async function findSession(db: Db, secret: string, now: Date): Promise<{ 
     .where("link_hash", "is", null)
     .executeTakeFirst();
   if (!session) return undefined;
-  const token = await db.selectFrom("tokens").selectAll().where("id", "=", session.token_id).executeTakeFirst();
+  const token = await db.selectFrom("tokens").selectAll().select(heldBy("tokens.id").as("held")).where("id", "=", session.token_id).executeTakeFirst();
   return token && isUsable(token, now) ? { id: session.id, expiresAt: session.expires_at, token } : undefined;
 }
 

@@ -7,15 +7,13 @@ import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { newId } from "./ids.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
-import type { Role, Tokens } from "./schema.ts";
+import { bind, heldBy } from "./role-bindings.ts";
+import type { Tokens } from "./schema.ts";
 
 export type TokenRow = Selectable<Tokens>;
 
 export interface TokenAsk {
   name: string;
-  role: Role;
-  /** Required for the role department, and for no other. */
-  departmentId: string | null;
   expiresAt: Date | null;
 }
 
@@ -24,14 +22,9 @@ export const hashSecret = (secret: string): string => createHash("sha256").updat
 
 /**
  * @returns the secret, which nobody can read again
- * @throws Refusal when role and department don't fit, or it would expire in the past
+ * @throws Refusal when it would expire in the past
  */
 export async function makeToken(tx: Tx, act: Act, ask: TokenAsk): Promise<{ token: TokenRow; secret: string }> {
-  if ((ask.role === "department") !== (ask.departmentId !== null)) {
-    throw new Refusal("rule-broken", "A token of the role department needs a department; the other roles see all and take none.", {
-      errors: [{ pointer: "/department", detail: "does not fit the role" }],
-    });
-  }
   if (ask.expiresAt && ask.expiresAt <= act.now)
     throw new Refusal("rule-broken", "The token would have expired already.", { errors: [{ pointer: "/expiresAt", detail: "is in the past" }] });
   const secret = newSecret("zy");
@@ -41,8 +34,6 @@ export async function makeToken(tx: Tx, act: Act, ask: TokenAsk): Promise<{ toke
       id: newId("tok", act.now),
       name: ask.name,
       secret_hash: hashSecret(secret),
-      role: ask.role,
-      department_id: ask.departmentId,
       expires_at: ask.expiresAt,
       created_at: act.now,
     })
@@ -52,8 +43,8 @@ export async function makeToken(tx: Tx, act: Act, ask: TokenAsk): Promise<{ toke
     action: "token.create",
     subjectKind: "token",
     subjectId: token.id,
-    departmentId: token.department_id,
-    after: { name: token.name, role: token.role },
+    departmentId: null,
+    after: { name: token.name },
   });
   return { token, secret };
 }
@@ -65,19 +56,23 @@ export async function revokeToken(tx: Tx, act: Act, id: string): Promise<void> {
   if (token.revoked_at) return;
   await tx.updateTable("tokens").set({ revoked_at: act.now }).where("id", "=", id).execute();
   await tx.deleteFrom("sessions").where("token_id", "=", id).execute();
-  await appendAudit(tx, act, { action: "token.revoke", subjectKind: "token", subjectId: id, departmentId: token.department_id });
+  await appendAudit(tx, act, { action: "token.revoke", subjectKind: "token", subjectId: id, departmentId: null });
 }
 
 export async function listTokens(db: Db, ask: PageAsk): Promise<Page<TokenRow>> {
   return page(db.selectFrom("tokens").selectAll(), { ...ask, by: "id" });
 }
 
+/** A token with all that it holds; `heldOf` opens it. */
+export type HoldingToken = TokenRow & { held: string };
+
 /** The tokens of secrets, ended ones too: callers ask isUsable. */
-export async function findTokens(db: Db, secrets: readonly string[]): Promise<(TokenRow | undefined)[]> {
+export async function findTokens(db: Db, secrets: readonly string[]): Promise<(HoldingToken | undefined)[]> {
   const hashes = secrets.map(hashSecret);
   const rows = await db
     .selectFrom("tokens")
     .selectAll()
+    .select(heldBy("tokens.id").as("held"))
     .where("secret_hash", "in", [...new Set(hashes)])
     .execute();
   return hashes.map((hash) => rows.find((row) => row.secret_hash === hash));
@@ -95,6 +90,16 @@ export async function touchToken(db: Db, token: Pick<TokenRow, "id" | "last_used
   await db.updateTable("tokens").set({ last_used_at: now }).where("id", "=", token.id).execute();
 }
 
+/** A token that runs the platform: operations staff and system administrator in one. Roles are granted by others. @returns its secret */
+export async function makeOperator(tx: Tx, act: Act, name: string): Promise<string> {
+  const { token, secret } = await makeToken(tx, act, { name, expiresAt: null });
+  for (const role of ["operations", "system-admin"] as const) {
+    const held = { subject_id: token.id, role, department_id: null, kind: "standing" as const, valid_from: act.now };
+    await bind(tx, act, { ...held, valid_until: null, period_from: null, period_to: null, reason: "the platform's first operator" });
+  }
+  return secret;
+}
+
 /**
  * The first operator's token, made once.
  * @param keep puts the secret where the operator finds it, before it is valid: a kill in between leaves neither
@@ -109,6 +114,6 @@ export async function bootstrapToken(db: Db, now: Date, keep: (secret: string) =
       .returning("key")
       .executeTakeFirst();
     if (!first) return;
-    keep((await makeToken(tx, systemAct(now), { name: "operator", role: "operations", departmentId: null, expiresAt: null })).secret);
+    keep(await makeOperator(tx, systemAct(now), "operator"));
   });
 }

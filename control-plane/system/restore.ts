@@ -10,7 +10,7 @@ import { systemAct } from "../store/act.ts";
 import { type Db, migrate, type OpenDatabase, openDatabase } from "../store/database.ts";
 import { lockDirectory } from "../store/lock.ts";
 import { settleRestored } from "../store/restored.ts";
-import { findTokens, makeToken } from "../store/tokens.ts";
+import { findTokens, makeOperator } from "../store/tokens.ts";
 import { loadArchive } from "./load.ts";
 import type { Manifest } from "./manifest.ts";
 import { type Archive, openArchive } from "./reader.ts";
@@ -174,7 +174,7 @@ async function fill({ db }: OpenDatabase, { data, now }: RestoreOptions, archive
       // Of the database that was replaced, or of a restore that was killed before its end.
       renameSync(tokenFile, `${tokenFile}.replaced-${stamp(now)}`);
     }
-    const { secret } = await makeToken(tx, act, { name: "operator (after a restore)", role: "operations", departmentId: null, expiresAt: null });
+    const secret = await makeOperator(tx, act, "operator (after a restore)");
     writeDurably(tokenFile, `${secret}\n`);
     return tokenFile;
   });

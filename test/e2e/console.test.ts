@@ -66,7 +66,7 @@ describe("the console, in Chromium on a real control plane", () => {
     await plane.fill();
     browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
     applicant = await signIn(plane.applicant, "zh-CN");
-    approver = await signIn(plane.operations, "zh-CN");
+    approver = await signIn(plane.approver, "zh-CN");
   });
   afterAll(async () => {
     await browser?.close();
@@ -150,7 +150,7 @@ describe("the console, in Chromium on a real control plane", () => {
 
   it("does not let its author decide", async () => {
     expect(await applicant.getByRole("button", { name: "批准此方案" }).isDisabled()).toBe(true);
-    await applicant.getByText("只有运维管理人员可以审批。").waitFor();
+    await applicant.getByText("只有审批人可以审批。").waitFor();
   });
 
   it("shows the plan to the approver, who approves it; the applicant sees it become active live", async () => {

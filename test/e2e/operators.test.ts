@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { z } from "zod";
+import { createClient } from "../../control-plane/cli/client.ts";
 import type { AuditEntry } from "../../control-plane/contract/access.ts";
 import { findEngine } from "../../infra/engine/engine.ts";
 import { TestPlane } from "../setup/control-plane.ts";
@@ -108,18 +109,12 @@ describe("an operator's own pulumi, over TLS with a personal token", () => {
   });
 
   it("is for operations staff and auditors, and is audited", async () => {
-    const { secret } = await plane.operations.post<{ secret: string }>("/api/v1/tokens", {
-      name: "d",
-      role: "department",
-      department: "city",
-      expiresAt: null,
-    });
-    expect((await pulumi(["stack", "ls", "--all"], secret)).code).not.toBe(0);
+    expect((await pulumi(["stack", "ls", "--all"], await plane.grant("applicant", "city"))).code).not.toBe(0);
     expect((await pulumi(["stack", "ls", "--all"], "zy_nonsense")).code).not.toBe(0);
-    const auditor = await plane.operations.post<{ secret: string }>("/api/v1/tokens", { name: "a", role: "auditor", department: null, expiresAt: null });
-    expect((await pulumi(["stack", "ls", "--all"], auditor.secret)).code).toBe(0);
+    const auditor = await plane.grant("audit-admin");
+    expect((await pulumi(["stack", "ls", "--all"], auditor)).code).toBe(0);
     const entries: z.infer<typeof AuditEntry>[] = [];
-    for await (const entry of plane.operations.all<z.infer<typeof AuditEntry>>("/api/v1/audit")) entries.push(entry);
+    for await (const entry of createClient({ url: plane.operations.url, token: auditor }).all<z.infer<typeof AuditEntry>>("/api/v1/audit")) entries.push(entry);
     const actions = entries.map((one) => `${one.action} ${one.result}`);
     for (const action of ["state.list done", "state.history done", "state.export done", "state.refused denied"]) expect(actions).toContain(action);
   });

@@ -3,18 +3,43 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import pino from "pino";
 import { createApp } from "../../control-plane/api/app.ts";
+import { type Access, accessTable } from "../../control-plane/api/access.ts";
 import type { AppDeps } from "../../control-plane/api/deps.ts";
+import { Role, roleNames } from "../../control-plane/contract/roles.ts";
 import { schemaText } from "../../infra/provider/schema.ts";
 
 /** The document doesn't depend on what the routes are given: no route is called here. */
 async function openapiText(): Promise<string> {
-  const response = await createApp({ now: () => new Date(0), log: pino({ level: "silent" }), exposeMetrics: { public: true } } as unknown as AppDeps).request(
+  const response = await createApp({ now: () => new Date(0), log: pino({ level: "silent" }), exposeMetrics: { public: false } } as unknown as AppDeps).request(
     "/openapi.json",
   );
   return `${JSON.stringify(await response.json(), null, 2)}\n`;
 }
 
-const files: Record<string, () => string | Promise<string>> = { "infra/provider/schema.json": schemaText, "docs/openapi.json": openapiText };
+/** The table of access for people: a row a route, a column a role. */
+function accessText(): string {
+  const marks = { subtree: "●", all: "■", self: "", public: "" };
+  const row = ([route, { roles, scope }]: [string, Access]) => {
+    const open = { self: "whoever is signed in", public: "everybody" }[scope as string] ?? "";
+    return `| \`${route}\` | ${Role.options.map((role) => (roles.includes(role) ? marks[scope] : "")).join(" | ")} | ${open} |`;
+  };
+  const heads = Role.options.map((role) => `${roleNames[role].zh}<br>${role}`);
+  return `# Who may call what
+
+Made of \`control-plane/api/access.ts\` by \`npm run generate\`; tests try every row with every role.
+■ everywhere · ● for the departments for which the role is held (the rest answers 404)
+
+| | ${heads.join(" | ")} | |
+|---|${heads.map(() => ":-:").join("|")}|---|
+${Object.entries(accessTable).map(row).join("\n")}
+`;
+}
+
+const files: Record<string, () => string | Promise<string>> = {
+  "infra/provider/schema.json": schemaText,
+  "docs/openapi.json": openapiText,
+  "docs/access.md": accessText,
+};
 const stale: string[] = [];
 for (const [file, text] of Object.entries(files)) {
   const path = resolve(import.meta.dirname, "../..", file);

@@ -7,7 +7,8 @@ import { escrow } from "../../control-plane/state/escrow.ts";
 import { keysFrom } from "../../control-plane/state/keys.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
 import type { OpenDatabase } from "../../control-plane/store/database.ts";
-import type { Role } from "../../control-plane/store/schema.ts";
+import type { Role } from "../../control-plane/contract/roles.ts";
+import { bind } from "../../control-plane/store/role-bindings.ts";
 import { makeToken } from "../../control-plane/store/tokens.ts";
 import { type Engine, openEmpty } from "./databases.ts";
 
@@ -70,7 +71,23 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
     database,
     enqueued,
     token: (role, departmentId = null) =>
-      database.db.transaction().execute(async (tx) => (await makeToken(tx, systemAct(new Date()), { name: role, role, departmentId, expiresAt: null })).secret),
+      database.db.transaction().execute(async (tx) => {
+        const act = systemAct(new Date(0));
+        const { token, secret } = await makeToken(tx, act, { name: role, expiresAt: null });
+        const auditor = role === "auditor";
+        await bind(tx, act, {
+          subject_id: token.id,
+          role,
+          department_id: departmentId,
+          kind: "standing",
+          valid_from: act.now,
+          valid_until: auditor ? new Date("2999-01-01") : null,
+          period_from: auditor ? new Date(0) : null,
+          period_to: auditor ? new Date("2999-01-01") : null,
+          reason: "test",
+        });
+        return secret;
+      }),
     call: async (secret, method, path, { body, headers = {} } = {}) => {
       const sent = new Headers({
         ...(method === "POST" ? { "idempotency-key": randomUUID() } : {}),

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import { settled, waitFor } from "../../control-plane/cli/wait.ts";
 import type { City } from "../../control-plane/contract/city.ts";
+import type { Role } from "../../control-plane/contract/roles.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Driver } from "../../infra/drivers/driver.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
@@ -22,7 +23,8 @@ export class TestPlane {
   output = "";
   operations!: Client;
   applicant!: Client;
-  #applicantToken = "";
+  approver!: Client;
+  #secrets: { security: string; applicant: string; approver: string } | undefined;
   readonly #engine: Engine;
   readonly #beside: TestPlane | undefined;
   #database: { url: string; drop: () => Promise<void> } | undefined;
@@ -31,7 +33,7 @@ export class TestPlane {
   constructor(engine: Engine = "pglite", beside?: TestPlane) {
     this.#engine = engine;
     this.#beside = beside;
-    if (beside) this.#applicantToken = beside.#applicantToken;
+    if (beside) this.#secrets = beside.#secrets;
   }
 
   /** The driver that holds the hosts. */
@@ -77,7 +79,7 @@ export class TestPlane {
     );
     if (url === undefined || url === "ended") throw new Error(`the control plane ended:\n${this.output.slice(-3000)}`);
     this.operations = createClient({ url, token: this.token });
-    if (this.#applicantToken) this.applicant = createClient({ url, token: this.#applicantToken });
+    this.#connect();
   }
 
   /** Of its own database, made now if it wasn't; "" for PGlite. */
@@ -86,22 +88,38 @@ export class TestPlane {
     return this.#database?.url ?? "";
   }
 
-  /** Goes on with the applicant of another one, whose copy it has. */
+  /** Goes on with the people of another one, whose copy it has. */
   takeOver(other: TestPlane): void {
-    this.#applicantToken = other.#applicantToken;
+    this.#secrets = other.#secrets;
   }
 
-  /** The small city (or another one with a department "city"), and a token of an applicant. */
+  /** The small city (or another one with a department "city"), a security administrator, an applicant and an approver. */
   async fill(city: City = smallCity()): Promise<void> {
     await this.operations.post("/api/v1/city-imports", city);
-    const { secret } = await this.operations.post<{ secret: string }>("/api/v1/tokens", {
-      name: "applicant",
-      role: "department",
-      department: "city",
-      expiresAt: null,
-    });
-    this.#applicantToken = secret;
-    this.applicant = createClient({ url: this.operations.url, token: secret });
+    const make = (name: string) => this.operations.post<{ id: string; secret: string }>("/api/v1/tokens", { name });
+    const security = await make("security");
+    await this.operations.post("/api/v1/role-bindings", { subject: security.id, role: "security-admin", reason: "the first one" });
+    this.#secrets = { security: security.secret, applicant: "", approver: "" };
+    this.#secrets.applicant = await this.grant("applicant", "city");
+    this.#secrets.approver = await this.grant("approver", "city");
+    this.#connect();
+  }
+
+  /** The secret of a new token that holds a role. */
+  async grant(role: Role, department: string | null = null): Promise<string> {
+    const { url } = this.operations;
+    const { id, secret } = await this.operations.post<{ id: string; secret: string }>("/api/v1/tokens", { name: role });
+    const period = role === "auditor" ? { validUntil: "2999-01-01T00:00:00Z", periodFrom: "2000-01-01T00:00:00Z", periodTo: "2999-01-01T00:00:00Z" } : {};
+    const grant = { subject: id, role, department, reason: "test", ...period };
+    await createClient({ url, token: this.#secrets!.security }).post("/api/v1/role-bindings", grant);
+    return secret;
+  }
+
+  #connect(): void {
+    if (!this.#secrets) return;
+    const { url } = this.operations;
+    this.applicant = createClient({ url, token: this.#secrets.applicant });
+    this.approver = createClient({ url, token: this.#secrets.approver });
   }
 
   ask(items: unknown[], department = "office"): Promise<Request> {
@@ -116,7 +134,7 @@ export class TestPlane {
       { intervalMs: 50, timeoutMs: 60_000 },
     );
     if (planned.state !== "planned") throw new Error(`${planned.state}: ${planned.error?.message}`);
-    await this.operations.post(`/api/v1/requests/${id}/approve`, { planHash: planned.plan!.hash, reason: "" }, { ifMatch: planned.revision });
+    await this.approver.post(`/api/v1/requests/${id}/approve`, { planHash: planned.plan!.hash, reason: "" }, { ifMatch: planned.revision });
   }
   settled = (id: string): Promise<Request> =>
     waitFor(

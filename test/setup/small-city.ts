@@ -42,8 +42,8 @@ export function smallCity(options: { endpoint?: string; hosts?: number } = {}) {
 
 /** Changes as their authors make them, without engine and API: what the stores promise. */
 export function openBooks(db: Db) {
-  const applicant = { tokenId: "tok_applicant", role: "department", departmentId: null };
-  const approver = { tokenId: "tok_approver", role: "operations", departmentId: null };
+  const applicant = { id: "tok_applicant", nodes: null };
+  const approver = { id: "tok_approver", nodes: null };
   const act = (actor = "system"): Act => ({ ...systemAct(new Date()), actor });
   const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
   const ask = (department: string, items: unknown[], seal = plain) =>
@@ -86,7 +86,7 @@ export function openBooks(db: Db) {
     import: (city = smallCity()) =>
       change((tx) =>
         importCity(tx, act("tok_applicant"), city, {
-          principal: { ...applicant, name: "", expiresAt: null } as never,
+          principal: applicant,
           seal: plain,
           defaultEndpoint: "/nowhere",
         }),

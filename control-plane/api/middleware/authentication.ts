@@ -2,9 +2,10 @@
 import type { MiddlewareHandler } from "hono";
 import { getCookie } from "hono/cookie";
 import { Refusal } from "../../domain/refusal.ts";
+import { heldOf } from "../../store/role-bindings.ts";
 import { findSession } from "../../store/sessions.ts";
 import { inBatches } from "../../store/batches.ts";
-import { findTokens, isUsable, touchToken, type TokenRow } from "../../store/tokens.ts";
+import { findTokens, isUsable, touchToken, type HoldingToken } from "../../store/tokens.ts";
 import type { ApiContext, ApiEnv, AppDeps } from "../deps.ts";
 
 export const sessionCookie = "zhengyun_session";
@@ -14,12 +15,13 @@ export function authentication(deps: AppDeps): MiddlewareHandler<ApiEnv> {
   const findToken = inBatches((secrets: readonly string[]) => findTokens(deps.db, secrets));
   return async (c, next) => {
     const now = deps.now();
+    c.set("db", deps.db);
     const found = await identify(c, deps, findToken, now);
     // A token that has ended is nobody's, but whose it was goes into the audit with the denial.
-    if (found) c.set("act", { actor: found.token.id, role: found.token.role, source: clientAddress(c), correlationId: c.get("correlationId"), now });
+    if (found) c.set("act", { actor: found.token.id, role: "", source: clientAddress(c), correlationId: c.get("correlationId"), now });
     if (found && isUsable(found.token, now)) {
       const { token, expiresAt } = found;
-      c.set("principal", { tokenId: token.id, name: token.name, role: token.role, departmentId: token.department_id, expiresAt });
+      c.set("holder", { id: token.id, name: token.name, bindings: heldOf(token.held), expiresAt });
       await touchToken(deps.db, token, now);
     }
     await next();
@@ -29,9 +31,9 @@ export function authentication(deps: AppDeps): MiddlewareHandler<ApiEnv> {
 async function identify(
   c: ApiContext,
   deps: AppDeps,
-  findToken: (secret: string) => Promise<TokenRow | undefined>,
+  findToken: (secret: string) => Promise<HoldingToken | undefined>,
   now: Date,
-): Promise<{ token: TokenRow; expiresAt: Date | null } | undefined> {
+): Promise<{ token: HoldingToken; expiresAt: Date | null } | undefined> {
   const header = c.req.header("authorization");
   if (header !== undefined) {
     const secret = /^Bearer +([A-Za-z0-9._~+/=-]{1,200})$/i.exec(header)?.[1];

@@ -44,7 +44,7 @@ async function keyUse(c: ApiContext, deps: AppDeps): Promise<KeyUse> {
       remedy: "Send a new UUID for each new request and the same one when you repeat it.",
     });
   return {
-    id: hash(`${c.get("principal").tokenId}\n${key}`),
+    id: hash(`${c.get("holder").id}\n${key}`),
     methodPath: `${c.req.method} ${c.req.path}`,
     bodyHash: hash(await c.req.text()),
     now: deps.now(),

@@ -4,7 +4,7 @@ import { HTTPException } from "hono/http-exception";
 import { type Problem, type ProblemCode, problems } from "../../contract/problems.ts";
 import { Refusal } from "../../domain/refusal.ts";
 import { appendAudit } from "../../store/audit.ts";
-import type { ApiContext, ApiEnv, AppDeps, Principal } from "../deps.ts";
+import type { ApiContext, ApiEnv, AppDeps, Holder } from "../deps.ts";
 import { pointers } from "../pointers.ts";
 
 export function problemResponse(c: ApiContext, refusal: Refusal, headers: Record<string, string> = {}): Response {
@@ -38,15 +38,19 @@ export function onError(deps: AppDeps) {
 async function recordDenial(deps: AppDeps, c: ApiContext, refusal: Refusal): Promise<void> {
   const act = c.get("act");
   if (!act) return;
-  const principal = c.get("principal") as Principal | undefined;
+  const holder = c.get("holder") as Holder | undefined;
+  const held = [...new Set(holder?.bindings.map((binding) => binding.role))].join(",");
+  const nodes = [...new Set(holder?.bindings.map((binding) => binding.department))];
   try {
     const subject = {
       action: `${c.req.method} ${c.req.path}`.slice(0, 200),
       subjectKind: "route",
       subjectId: c.req.path.slice(0, 200),
-      departmentId: principal?.departmentId ?? null,
+      departmentId: nodes.length === 1 ? nodes[0]! : null,
     };
-    await deps.db.transaction().execute((tx) => appendAudit(tx, act, { ...subject, result: "denied", after: { code: refusal.code } }));
+    await deps.db
+      .transaction()
+      .execute((tx) => appendAudit(tx, { ...act, role: act.role || held || "none" }, { ...subject, result: "denied", after: { code: refusal.code } }));
   } catch (error) {
     deps.log.error({ err: error, correlationId: act.correlationId }, "a denial could not be recorded");
   }
@@ -55,6 +59,7 @@ async function recordDenial(deps: AppDeps, c: ApiContext, refusal: Refusal): Pro
 /** PostgreSQL's codes of what is no mistake of ours. */
 const databaseCodes: Record<string, [ProblemCode, string]> = {
   "23505": ["conflict", "Something with this code or name exists already."],
+  "23P01": ["conflict", "This excludes something that holds at the same time."],
   "23503": ["conflict", "Something else still needs this, or what it names is gone."],
   "40001": ["unavailable", "Somebody changed the same thing at the same moment."],
   "40P01": ["unavailable", "Somebody changed the same things at the same moment."],

@@ -7,7 +7,7 @@ import { resolveProject } from "../../store/projects.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { byId, defineRoute, jsonAnswer, jsonBody, operationsOnly, subtreeReaders } from "../route.ts";
+import { byId, defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 
 const tags = ["applications"];
 const path = "/api/v1/applications";
@@ -17,7 +17,6 @@ const list = defineRoute({
   path,
   tags,
   summary: "Business systems that you may see",
-  access: subtreeReaders,
   request: { query },
   responses: { 200: jsonAnswer(pageOf(Application)) },
 });
@@ -26,7 +25,6 @@ const create = defineRoute({
   path,
   tags,
   summary: "Add a business system",
-  access: operationsOnly,
   request: { body: jsonBody(NewApplication) },
   responses: { 201: jsonAnswer(Application, "Added") },
 });
@@ -35,7 +33,6 @@ const read = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "A business system",
-  access: subtreeReaders,
   request: byId,
   responses: { 200: jsonAnswer(Application) },
 });
@@ -44,7 +41,6 @@ const change = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "Change a business system",
-  access: operationsOnly,
   request: { ...byId, body: jsonBody(ApplicationChange) },
   responses: { 200: jsonAnswer(Application) },
 });

@@ -1,17 +1,17 @@
 import { AuditEntry, AuditQuery } from "../../contract/access.ts";
 import { pageOf } from "../../contract/common.ts";
 import { type AuditRow, listAudit } from "../../store/audit.ts";
-import { subtreeOf, visibleDepartment } from "../../store/departments.ts";
+import { within } from "../../domain/authority.ts";
 import type { App, AppDeps } from "../deps.ts";
+import { departmentsAsked } from "../scope.ts";
 import type { z } from "zod";
-import { defineRoute, jsonAnswer, overseers } from "../route.ts";
+import { defineRoute, jsonAnswer } from "../route.ts";
 
 const list = defineRoute({
   method: "get",
   path: "/api/v1/audit",
   tags: ["audit"],
   summary: "Audit entries (审计记录), newest first",
-  access: overseers,
   request: { query: AuditQuery },
   responses: { 200: jsonAnswer(pageOf(AuditEntry)) },
 });
@@ -37,14 +37,13 @@ function shown(row: AuditRow): z.infer<typeof AuditEntry> {
 export function registerAudit(app: App, deps: AppDeps): void {
   app.openapi(list, async (c) => {
     const { department, subject, from, to, ...ask } = c.req.valid("query");
-    const departmentIds =
-      department === undefined ? undefined : await subtreeOf(deps.db, (await visibleDepartment(deps.db, c.get("principal"), department)).id);
+    const principal = c.get("principal");
+    const period = within(principal.period, from, to);
     const { items, next } = await listAudit(deps.db, {
       ...ask,
-      departmentIds,
+      departmentIds: await departmentsAsked(deps.db, principal, department, true),
       subjectId: subject,
-      from: from === undefined ? undefined : new Date(from),
-      to: to === undefined ? undefined : new Date(to),
+      ...period,
     });
     return c.json({ items: items.map(shown), next });
   });

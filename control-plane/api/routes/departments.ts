@@ -13,7 +13,7 @@ import {
 import type { App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { byReference, defineRoute, jsonAnswer, jsonBody, operationsOnly, subtreeReaders } from "../route.ts";
+import { byReference, defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 
 const tags = ["departments"];
 const path = "/api/v1/departments";
@@ -28,7 +28,6 @@ const list = defineRoute({
   path,
   tags,
   summary: "Departments that you may see",
-  access: subtreeReaders,
   request: { query },
   responses: { 200: jsonAnswer(pageOf(Department)) },
 });
@@ -37,7 +36,6 @@ const create = defineRoute({
   path,
   tags,
   summary: "Add a department",
-  access: operationsOnly,
   request: { body: jsonBody(NewDepartment) },
   responses: { 201: jsonAnswer(Department, "Added") },
 });
@@ -46,7 +44,6 @@ const read = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "A department, by id or code",
-  access: subtreeReaders,
   request: byReference,
   responses: { 200: jsonAnswer(Department) },
 });
@@ -55,7 +52,6 @@ const change = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "Change a department",
-  access: operationsOnly,
   request: { ...byReference, body: jsonBody(DepartmentChange) },
   responses: { 200: jsonAnswer(Department) },
 });

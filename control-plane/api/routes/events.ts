@@ -4,14 +4,13 @@ import { notFound } from "../../domain/refusal.ts";
 import { requireVisible, subtreeOf, visibleDepartment, visibleDepartments } from "../../store/departments.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { eventStream } from "../event-stream.ts";
-import { defineRoute, subtreeReaders } from "../route.ts";
+import { defineRoute } from "../route.ts";
 
 const stream = defineRoute({
   method: "get",
   path: "/api/v1/events",
   tags: ["events"],
   summary: "What happens, as server-sent events; Last-Event-ID resumes",
-  access: subtreeReaders,
   request: { query: z.object({ department: Reference.optional() }) },
   responses: { 200: { description: "Each event's data is an Event", content: { "text/event-stream": { schema: z.string() } } } },
 });
@@ -21,7 +20,6 @@ const ofRequest = defineRoute({
   path: "/api/v1/requests/{id}/events",
   tags: ["events"],
   summary: "What has happened to a request and what happens, from its first event",
-  access: subtreeReaders,
   request: { params: z.object({ id: Id }) },
   responses: { 200: { description: "Each event's data is an Event", content: { "text/event-stream": { schema: z.string() } } } },
 });

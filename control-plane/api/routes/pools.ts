@@ -4,7 +4,7 @@ import { changePool, createPool, getPool, listPools, type PoolWithAccounts } fro
 import type { App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { byReference, defineRoute, jsonAnswer, jsonBody, operationsOnly, overseers } from "../route.ts";
+import { byReference, defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 
 const tags = ["pools"];
 const path = "/api/v1/pools";
@@ -13,7 +13,6 @@ const list = defineRoute({
   path,
   tags,
   summary: "Pools of capacity",
-  access: overseers,
   request: { query: PageQuery },
   responses: { 200: jsonAnswer(pageOf(Pool)) },
 });
@@ -22,7 +21,6 @@ const create = defineRoute({
   path,
   tags,
   summary: "Add a pool",
-  access: operationsOnly,
   request: { body: jsonBody(NewPool) },
   responses: { 201: jsonAnswer(Pool, "Added") },
 });
@@ -31,7 +29,6 @@ const read = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "A pool, by id or code",
-  access: overseers,
   request: byReference,
   responses: { 200: jsonAnswer(Pool) },
 });
@@ -40,7 +37,6 @@ const change = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "Change a pool",
-  access: operationsOnly,
   request: { ...byReference, body: jsonBody(PoolChange) },
   responses: { 200: jsonAnswer(Pool) },
 });

@@ -6,7 +6,7 @@ import { changeProject, createProject, getProject, listProjects, type ProjectRow
 import type { App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { byId, defineRoute, jsonAnswer, jsonBody, operationsOnly, subtreeReaders } from "../route.ts";
+import { byId, defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 
 const tags = ["projects"];
 const path = "/api/v1/projects";
@@ -16,7 +16,6 @@ const list = defineRoute({
   path,
   tags,
   summary: "Projects that you may see",
-  access: subtreeReaders,
   request: { query },
   responses: { 200: jsonAnswer(pageOf(Project)) },
 });
@@ -25,7 +24,6 @@ const create = defineRoute({
   path,
   tags,
   summary: "Add a project",
-  access: operationsOnly,
   request: { body: jsonBody(NewProject) },
   responses: { 201: jsonAnswer(Project, "Added") },
 });
@@ -34,7 +32,6 @@ const read = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "A project",
-  access: subtreeReaders,
   request: byId,
   responses: { 200: jsonAnswer(Project) },
 });
@@ -43,7 +40,6 @@ const change = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "Change a project",
-  access: operationsOnly,
   request: { ...byId, body: jsonBody(ProjectChange) },
   responses: { 200: jsonAnswer(Project) },
 });

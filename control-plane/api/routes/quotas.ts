@@ -8,17 +8,15 @@ import { pageOfRows } from "../../store/page.ts";
 import { listQuotas, type QuotaRow, setLimit } from "../../store/quotas.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
-import { defineRoute, everyone, jsonAnswer, jsonBody } from "../route.ts";
+import { defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 import { departmentsAsked } from "../scope.ts";
 
-const read = { roles: everyone, scope: "subtree" as const };
 const path = "/api/v1/quotas/{department}/{dimension}";
 const list = defineRoute({
   method: "get",
   path: "/api/v1/quotas",
   tags: ["quotas"],
   summary: "Quota accounts",
-  access: read,
   request: { query: PageQuery.extend({ department: Reference.optional() }) },
   responses: { 200: jsonAnswer(pageOf(Quota)) },
 });
@@ -27,7 +25,6 @@ const get = defineRoute({
   path,
   tags: ["quotas"],
   summary: "One quota account",
-  access: read,
   request: { params: QuotaPath },
   responses: { 200: jsonAnswer(Quota) },
 });
@@ -36,7 +33,6 @@ const put = defineRoute({
   path,
   tags: ["quotas"],
   summary: "Set a limit",
-  access: { roles: ["operations"], scope: "all" },
   request: { params: QuotaPath, body: jsonBody(QuotaChange) },
   responses: { 200: jsonAnswer(Quota) },
 });

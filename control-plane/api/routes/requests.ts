@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { Id, pageOf } from "../../contract/common.ts";
 import { Approval, type ChangePlan, NewRequest, Rejection, Request, RequestQuery } from "../../contract/requests.ts";
+import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
 import { requireVisible } from "../../store/departments.ts";
@@ -10,12 +11,9 @@ import { approve, type ItemRow, itemsOf, reject, type RequestRow, withdraw } fro
 import type { ApiContext, App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent, idempotentInBatches } from "../middleware/idempotency.ts";
-import { defineRoute, everyone, jsonAnswer, jsonBody } from "../route.ts";
+import { defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 import { departmentsAsked } from "../scope.ts";
 
-const read = { roles: everyone, scope: "subtree" as const };
-const ask = { roles: ["department" as const, "operations" as const], scope: "subtree" as const };
-const decide = { roles: ["operations" as const], scope: "all" as const };
 const params = z.object({ id: Id });
 const path = "/api/v1/requests";
 const tags = ["requests"];
@@ -26,7 +24,6 @@ const list = defineRoute({
   path,
   tags,
   summary: "Requests, newest first",
-  access: read,
   request: { query: RequestQuery },
   responses: { 200: jsonAnswer(pageOf(Request)) },
 });
@@ -35,7 +32,6 @@ const get = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "A request with its items and change plan",
-  access: read,
   request: { params },
   responses: { 200: jsonAnswer(Request) },
 });
@@ -44,7 +40,6 @@ const create = defineRoute({
   path,
   tags,
   summary: "Ask for hosts, volumes, backups",
-  access: ask,
   request: { body: jsonBody(NewRequest) },
   responses: { 202: jsonAnswer(Request, "Taken") },
 });
@@ -53,7 +48,6 @@ const submit = defineRoute({
   path: `${path}/{id}/submit`,
   tags,
   summary: "Submit a draft",
-  access: ask,
   conditional: true,
   request: { params, body: jsonBody(Nothing) },
   responses: { 202: jsonAnswer(Request, "Taken") },
@@ -63,7 +57,6 @@ const yes = defineRoute({
   path: `${path}/{id}/approve`,
   tags,
   summary: "Approve exactly this change plan",
-  access: decide,
   conditional: true,
   request: { params, body: jsonBody(Approval) },
   responses: { 202: jsonAnswer(Request, "Taken") },
@@ -73,7 +66,6 @@ const no = defineRoute({
   path: `${path}/{id}/reject`,
   tags,
   summary: "Reject; what was reserved is free again",
-  access: decide,
   conditional: true,
   request: { params, body: jsonBody(Rejection) },
   responses: { 200: jsonAnswer(Request) },
@@ -83,7 +75,6 @@ const back = defineRoute({
   path: `${path}/{id}/withdraw`,
   tags,
   summary: "Withdraw",
-  access: ask,
   conditional: true,
   request: { params, body: jsonBody(Nothing) },
   responses: { 200: jsonAnswer(Request) },
@@ -134,7 +125,7 @@ function shown(row: RequestRow, items: readonly ItemRow[]): Request {
 /** The request, when the principal may see it. @throws Refusal not-found */
 export async function visibleRequest(db: Db, c: ApiContext, id: string): Promise<RequestRow> {
   const row = await db.selectFrom("requests").selectAll().where("id", "=", id).executeTakeFirst();
-  if (!row) throw notFound("request", id);
+  if (!row || !isWithin(c.get("principal").period, row.created_at)) throw notFound("request", id);
   await requireVisible(db, c.get("principal"), row.department_id, "request", id);
   return row;
 }
@@ -159,6 +150,8 @@ export function registerRequests(app: App, deps: AppDeps): void {
     const departments = await departmentsAsked(deps.db, c.get("principal"), department);
     let query = deps.db.selectFrom("requests").selectAll();
     if (departments) query = query.where("department_id", "in", departments);
+    const { period } = c.get("principal");
+    if (period) query = query.where("created_at", ">=", period.from).where("created_at", "<", period.to);
     if (state) query = query.where("state", "=", state);
     if (application)
       query = query.where("application_id", "in", (from) =>

@@ -6,10 +6,9 @@ import { requireVisible } from "../../store/departments.ts";
 import { getResource, listResources, type ResourceView, showHosts, showPolicies, showVolumes } from "../../store/resources.ts";
 import type { ApiContext, App, AppDeps } from "../deps.ts";
 import { etag } from "../middleware/etag.ts";
-import { defineRoute, everyone, jsonAnswer } from "../route.ts";
+import { defineRoute, jsonAnswer } from "../route.ts";
 import { departmentsAsked } from "../scope.ts";
 
-const access = { roles: everyone, scope: "subtree" as const };
 const params = z.object({ id: Id });
 
 /** Hosts, volumes and backup policies: read here, changed by requests. */
@@ -30,7 +29,6 @@ export function registerResources(app: App, deps: AppDeps): void {
       path: `/api/v1/${noun}`,
       tags: [noun],
       summary: `The ${noun} that you may see; those that are gone only when asked for by phase`,
-      access,
       request: { query: ResourceQuery },
       responses: { 200: jsonAnswer(pageOf(body)) },
     });
@@ -39,7 +37,6 @@ export function registerResources(app: App, deps: AppDeps): void {
       path: `/api/v1/${noun}/{id}`,
       tags: [noun],
       summary: `One of the ${noun}`,
-      access,
       request: { params },
       responses: { 200: jsonAnswer(body) },
     });

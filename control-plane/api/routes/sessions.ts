@@ -2,20 +2,19 @@
 import { z } from "@hono/zod-openapi";
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import { Session, SignInLink } from "../../contract/access.ts";
-import { findDepartment } from "../../store/departments.ts";
+import { isInForce } from "../../domain/authority.ts";
+import { departmentNames } from "../../store/departments.ts";
 import { endSession, makeLink, openSession, sessionSeconds } from "../../store/sessions.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { sessionCookie } from "../middleware/authentication.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { defineRoute, everyone, jsonAnswer } from "../route.ts";
+import { defineRoute, jsonAnswer } from "../route.ts";
 
-const anyone = { roles: everyone, scope: "all" as const };
 const current = defineRoute({
   method: "get",
   path: "/api/v1/sessions/current",
   tags: ["sessions"],
   summary: "Who am I",
-  access: anyone,
   responses: { 200: jsonAnswer(Session) },
 });
 const end = defineRoute({
@@ -23,7 +22,6 @@ const end = defineRoute({
   path: "/api/v1/sessions/current",
   tags: ["sessions"],
   summary: "Sign out",
-  access: anyone,
   responses: { 204: { description: "Signed out" } },
 });
 const links = defineRoute({
@@ -31,7 +29,6 @@ const links = defineRoute({
   path: "/api/v1/sessions/links",
   tags: ["sessions"],
   summary: "Make a one-time sign-in link that acts as you do",
-  access: anyone,
   responses: { 201: jsonAnswer(SignInLink, "Made; it can be opened once") },
 });
 const signIn = defineRoute({
@@ -39,7 +36,6 @@ const signIn = defineRoute({
   path: "/sign-in",
   tags: ["sessions"],
   summary: "Open a one-time sign-in link",
-  access: { roles: [], scope: "public" },
   problems: [401],
   request: { query: z.object({ code: z.string().min(1).max(200) }) },
   responses: { 303: { description: "Signed in; goes on to the console" } },
@@ -47,14 +43,22 @@ const signIn = defineRoute({
 
 export function registerSessions(app: App, deps: AppDeps): void {
   app.openapi(current, async (c) => {
-    const principal = c.get("principal");
-    const department = principal.departmentId === null ? undefined : await findDepartment(deps.db, principal.departmentId);
+    const holder = c.get("holder");
+    const held = holder.bindings.filter((binding) => isInForce(binding, deps.now()));
+    const names = await departmentNames(
+      deps.db,
+      held.flatMap((binding) => binding.department ?? []),
+    );
     const body: z.infer<typeof Session> = {
-      role: principal.role,
-      name: principal.name,
-      department: principal.departmentId,
-      departmentName: department?.name_zh ?? null,
-      expiresAt: principal.expiresAt?.toISOString() ?? null,
+      id: holder.id,
+      name: holder.name,
+      roles: held.map(({ role, department, validUntil }) => ({
+        role,
+        department,
+        departmentName: department === null ? null : (names.get(department) ?? null),
+        validUntil: validUntil?.toISOString() ?? null,
+      })),
+      expiresAt: holder.expiresAt?.toISOString() ?? null,
     };
     return c.json(body);
   });
@@ -66,7 +70,7 @@ export function registerSessions(app: App, deps: AppDeps): void {
   });
   app.openapi(links, (c) =>
     idempotent(c, deps, async (tx) => {
-      const { code, expiresAt } = await makeLink(tx, c.get("act"), c.get("principal").tokenId);
+      const { code, expiresAt } = await makeLink(tx, c.get("act"), c.get("holder").id);
       const body: z.infer<typeof SignInLink> = { path: `/sign-in?code=${code}`, expiresAt: expiresAt.toISOString() };
       return { status: 201, body, secret: true };
     }),

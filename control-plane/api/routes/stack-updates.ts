@@ -6,7 +6,7 @@ import { requireVisible, visibleDepartment } from "../../store/departments.ts";
 import { findStackUpdate, listStackUpdates, type StackUpdateRow } from "../../store/stack-updates.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { eventStream } from "../event-stream.ts";
-import { defineRoute, jsonAnswer, subtreeReaders } from "../route.ts";
+import { defineRoute, jsonAnswer } from "../route.ts";
 
 const path = "/api/v1/stack-updates";
 const tags = ["stacks"];
@@ -16,7 +16,6 @@ const list = defineRoute({
   path,
   tags,
   summary: "Each run of the engine that could change a department's stack, newest first",
-  access: subtreeReaders,
   request: { query: StackUpdateQuery },
   responses: { 200: jsonAnswer(pageOf(StackUpdate)) },
 });
@@ -25,7 +24,6 @@ const events = defineRoute({
   path: `${path}/{id}/events`,
   tags,
   summary: "What the engine reported in an update, from its first step; while it runs, as it happens",
-  access: subtreeReaders,
   request: { params: z.object({ id: Id }) },
   responses: { 200: { description: "Each event's data is an Event", content: { "text/event-stream": { schema: z.string() } } } },
 });

@@ -10,7 +10,7 @@ import { appendAudit } from "../../store/audit.ts";
 import { getSystemBackup, listSystemBackups, requestSystemBackup, type SystemBackupRow } from "../../store/system-backups.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { byId, defineRoute, jsonAnswer, operationsOnly } from "../route.ts";
+import { byId, defineRoute, jsonAnswer } from "../route.ts";
 
 const path = "/api/v1/system/backups";
 const tags = ["system"];
@@ -19,7 +19,6 @@ const list = defineRoute({
   path,
   tags,
   summary: "Copies of the whole system, newest first",
-  access: operationsOnly,
   request: { query: PageQuery },
   responses: { 200: jsonAnswer(pageOf(SystemBackup)) },
 });
@@ -28,7 +27,6 @@ const create = defineRoute({
   path,
   tags,
   summary: "Copy the whole system as it is now, while it runs",
-  access: operationsOnly,
   responses: { 202: jsonAnswer(SystemBackup, "Taken") },
 });
 const get = defineRoute({
@@ -36,7 +34,6 @@ const get = defineRoute({
   path: `${path}/{id}`,
   tags,
   summary: "One of them",
-  access: operationsOnly,
   request: byId,
   responses: { 200: jsonAnswer(SystemBackup) },
 });
@@ -45,7 +42,6 @@ const download = defineRoute({
   path: `${path}/{id}/archive`,
   tags,
   summary: "Its file",
-  access: operationsOnly,
   request: byId,
   problems: [409],
   responses: { 200: { description: "A tar file", content: { "application/x-tar": { schema: z.string().meta({ format: "binary" }) } } } },

@@ -5,7 +5,7 @@ import { acknowledgeRestore, restoreMark } from "../../store/restored.ts";
 import { listUnknown } from "../../store/unknown.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { defineRoute, jsonAnswer, operationsOnly, overseers } from "../route.ts";
+import { defineRoute, jsonAnswer } from "../route.ts";
 
 const path = "/api/v1/system/unknown";
 const tags = ["system"];
@@ -14,7 +14,6 @@ const get = defineRoute({
   path,
   tags,
   summary: "What exists at drivers and isn't known",
-  access: overseers,
   responses: { 200: jsonAnswer(Unknown) },
 });
 const acknowledge = defineRoute({
@@ -22,7 +21,6 @@ const acknowledge = defineRoute({
   path: `${path}/acknowledge`,
   tags,
   summary: "The list was seen: only what stands in it is kept from applies from now on",
-  access: operationsOnly,
   responses: { 200: jsonAnswer(Unknown) },
 });
 

@@ -1,8 +1,10 @@
 import { pipeline, Readable } from "node:stream";
 import { z } from "@hono/zod-openapi";
+import { sql } from "kysely";
 import { stringify } from "csv-stringify";
 import { Reference } from "../../contract/common.ts";
 import { Usage, UsageQuery } from "../../contract/usage.ts";
+import { within } from "../../domain/authority.ts";
 import { Refusal } from "../../domain/refusal.ts";
 import { monthStart } from "../../domain/time.ts";
 import type { Db } from "../../store/database.ts";
@@ -10,16 +12,14 @@ import { visibleDepartment } from "../../store/departments.ts";
 import { type RegisterRow, registerRows } from "../../store/register.ts";
 import { usage } from "../../store/usage.ts";
 import type { App, AppDeps, Principal } from "../deps.ts";
-import { defineRoute, everyone, jsonAnswer } from "../route.ts";
+import { defineRoute, jsonAnswer } from "../route.ts";
 import { departmentsAsked } from "../scope.ts";
 
-const read = { roles: everyone, scope: "subtree" as const };
 const get = defineRoute({
   method: "get",
   path: "/api/v1/usage",
   tags: ["usage"],
   summary: "What departments held and used, against their quotas",
-  access: read,
   request: { query: UsageQuery },
   responses: { 200: jsonAnswer(Usage) },
 });
@@ -28,16 +28,21 @@ const register = defineRoute({
   path: "/api/v1/register.csv",
   tags: ["usage"],
   summary: "The resource register (资源台账)",
-  access: read,
   request: { query: z.object({ department: Reference.optional() }) },
   responses: { 200: { description: "CSV, UTF-8 with a byte order mark", content: { "text/csv": { schema: z.string() } } } },
 });
 
 /** Ids in the tree's order (parents first, by code), within what the principal may see, at most `depth` levels below the root. */
 async function tree(db: Db, principal: Principal, root: string | undefined, depth: number | undefined): Promise<string[]> {
-  const top = root === undefined ? principal.departmentId : (await visibleDepartment(db, principal, root)).id;
+  const tops = root === undefined ? principal.nodes : [(await visibleDepartment(db, principal, root)).id];
   let query = db.selectFrom("departments as d").select(["d.id", "d.parent_id", "d.code"]);
-  if (top !== null) query = query.where("d.id", "in", (from) => from.selectFrom("department_ancestors").select("department_id").where("ancestor_id", "=", top));
+  if (tops !== null)
+    query = query.where("d.id", "in", (from) =>
+      from
+        .selectFrom("department_ancestors")
+        .select("department_id")
+        .where(sql<boolean>`ancestor_id = any(${tops}::text[])`),
+    );
   const rows = await query.orderBy("d.code").execute();
   const known = new Set(rows.map((row) => row.id));
   const below = Map.groupBy(rows, (row) => (row.parent_id !== null && known.has(row.parent_id) ? row.parent_id : ""));
@@ -72,9 +77,10 @@ export function registerUsage(app: App, deps: AppDeps): void {
   app.openapi(get, async (c) => {
     const query = c.req.valid("query");
     const now = deps.now();
-    const from = query.from ? new Date(query.from) : monthStart(now);
+    const asked = within(c.get("principal").period, query.from, query.to);
+    const from = asked.from ?? monthStart(now);
     // Time that has not passed yet was used by nobody.
-    const to = query.to && new Date(query.to) < now ? new Date(query.to) : now;
+    const to = asked.to && asked.to < now ? asked.to : now;
     if (to < from) throw new Refusal("invalid-query", "`to` (at the latest now) is before `from`.", { errors: [{ pointer: "/to", detail: "is before from" }] });
     const items = await usage(deps.db, { departmentIds: await tree(deps.db, c.get("principal"), query.department, query.depth), from, to });
     return c.json({ from: from.toISOString(), to: to.toISOString(), items, next: null });

@@ -15,27 +15,21 @@ export const tokens = defineCommand({
       path: "/api/v1/tokens",
       columns: [
         { title: "name", value: (row) => row.name },
-        { title: "role", value: (row) => row.role },
-        { title: "department", value: (row) => row.department },
         { title: "expires", value: (row) => localTime(row.expiresAt) },
         { title: "revoked", value: (row) => localTime(row.revokedAt) },
         { title: "id", value: (row) => row.id },
       ],
     }),
     create: defineCommand({
-      meta: { name: "create", description: "Make a token; its secret is shown once" },
+      meta: { name: "create", description: "Make a token; its secret is shown once. Roles are granted to it by `zhengyun roles grant`" },
       args: {
         name: { type: "string", required: true, description: "What it is for" },
-        role: { type: "enum", options: ["department", "operations", "auditor"] as string[], required: true, description: "Role" },
-        department: { type: "string", description: "For the role department: the node whose subtree it acts for" },
         expires: { type: "string", description: "RFC 3339" },
         json,
       },
       async run({ args }) {
         const made = await clientFromEnvironment().post<z.infer<typeof MadeToken>>("/api/v1/tokens", {
           name: args.name,
-          role: args.role,
-          department: args.department ?? null,
           expiresAt: args.expires ?? null,
         });
         showOne(made, args.json);

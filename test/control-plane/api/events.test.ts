@@ -50,7 +50,7 @@ describe.each(engines)("live events, on %s", (engine) => {
   }
 
   it("tells what happens to those who may know, and resumes after the last one that was seen", async () => {
-    const viewer = await api.token("department", ours);
+    const viewer = await api.token("applicant", ours);
     await happen(ours, "before");
     const live = await listen(viewer);
     await happen(others, "hidden");

@@ -22,7 +22,7 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
     expect(root).toMatchObject({ parent: null, children: 0, revision: 1 });
     expect((await api.call(operations, "GET", "/api/v1/departments/tree")).body).toMatchObject({ id: root.id, children: 2 });
 
-    const viewer = await api.token("department", left.id);
+    const viewer = await api.token("applicant", left.id);
     const seen = await api.call(viewer, "GET", "/api/v1/departments");
     expect(seen.body.items.map((one: { code: string }) => one.code)).toEqual(["tree-left", "tree-left-1"]);
     expect((await api.call(viewer, "GET", `/api/v1/departments/${below.id}`)).status).toBe(200);
@@ -96,12 +96,12 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
 
   it("writes what was done, and what was denied, to the audit", async () => {
     const { id } = (await department("audited")).body;
-    const viewer = await api.token("department", id);
+    const viewer = await api.token("applicant", id);
     expect((await api.call(viewer, "POST", "/api/v1/departments", { body: { code: "no", nameZh: "x", nameEn: "x", level: "x" } })).status).toBe(403);
     const entries = (await api.call(await api.token("auditor"), "GET", "/api/v1/audit?department=audited")).body.items;
     expect(entries.map((entry: { action: string; result: string }) => `${entry.action} ${entry.result}`)).toEqual([
       "POST /api/v1/departments denied",
-      "token.create done",
+      "role.grant done",
       "department.create done",
     ]);
     expect(JSON.stringify(entries)).not.toContain(viewer);

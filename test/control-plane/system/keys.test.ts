@@ -129,7 +129,7 @@ describe("the master key in escrow", () => {
   afterEach(() => api.close());
 
   it("takes two people, a day at most, once; only the private key opens it, and the audit has both", async () => {
-    const [asker, approver] = [await api.token("operations"), await api.token("operations")];
+    const [asker, approver] = [await api.token("system-admin"), await api.token("security-admin")];
     const pair = makeEscrowPair();
     const asked = await api.call(asker, "POST", path, { body: { publicKey: pair.publicKey, reason: "Vault of the city" } });
     expect(asked).toMatchObject({ status: 201, body: { approvedBy: null, fingerprint: testKeys.fingerprint } });
@@ -151,7 +151,7 @@ describe("the master key in escrow", () => {
   });
 
   it("refuses what can't be encrypted to", async () => {
-    const asker = await api.token("operations");
+    const asker = await api.token("system-admin");
     for (const publicKey of ["", "short", Buffer.alloc(32).toString("base64")]) {
       const answer = await api.call(asker, "POST", path, { body: { publicKey, reason: "x" } });
       expect(answer.status).toBe(422);

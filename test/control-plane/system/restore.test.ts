@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { digestOf } from "../../../control-plane/domain/digest.ts";
+import { heldOf } from "../../../control-plane/store/role-bindings.ts";
 import { findTokens } from "../../../control-plane/store/tokens.ts";
 import { migrationNames, type OpenDatabase, openDatabase } from "../../../control-plane/store/database.ts";
 import { restoreMark } from "../../../control-plane/store/restored.ts";
@@ -62,7 +63,8 @@ describe.each(engines)("a restore on %s", (engine) => {
       await openBooks(db).ask("office", [host("web")]);
       expect(await restoreMark(db)).toMatchObject({ archivedAt: "2026-11-23T00:00:00.000Z", acknowledgedAt: null, comparedAt: null });
       const [token] = await findTokens(db, [readFileSync(tokenFile!, "utf8").trim()]);
-      expect(token).toMatchObject({ role: "operations", revoked_at: null });
+      expect(token).toMatchObject({ revoked_at: null });
+      expect(heldOf(token!.held).map(({ role }) => role)).toEqual(["operations", "system-admin"]);
       await refuseHalfRestoredDatabase(db);
     });
     refuseHalfRestored(data());

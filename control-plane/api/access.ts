@@ -1,0 +1,119 @@
+/**
+ * Who may call what: the one table of route × role × scope. Routes enforce it, the OpenAPI document shows it (`x-access`),
+ * docs/access.md is made of it, and tests try every row with every role.
+ */
+import { Role } from "../contract/roles.ts";
+
+/**
+ * - `subtree`: what it shows or changes lies in the departments for which the roles are held; the rest answers 404
+ * - `all`: not by department
+ * - `self`: whoever is signed in, with whatever role or none
+ * - `public`: without credentials
+ */
+export interface Access {
+  roles: readonly Role[];
+  scope: "subtree" | "all" | "self" | "public";
+}
+
+const everyone = Role.options;
+/** Those whom the cloud's own business concerns: who asks, decides, pays, supervises, runs and audits. */
+const business: readonly Role[] = ["applicant", "approver", "authority", "finance", "supervision", "operations", "audit-admin", "auditor"];
+const platform: readonly Role[] = ["operations", "authority", "audit-admin", "auditor"];
+
+const open: Access = { roles: [], scope: "public" };
+const self: Access = { roles: [], scope: "self" };
+const reads: Access = { roles: business, scope: "subtree" };
+const asks: Access = { roles: ["applicant", "operations"], scope: "subtree" };
+const decides: Access = { roles: ["approver", "authority"], scope: "subtree" };
+const all = (...roles: Role[]): Access => ({ roles, scope: "all" });
+const operates = all("operations");
+
+/** By method and path, as the routes have them. */
+export const accessTable: Readonly<Record<string, Access>> = {
+  "get /healthz": open,
+  "get /readyz": open,
+  "get /openapi.json": open,
+  "get /metrics": all("operations", "system-admin", "audit-admin", "auditor"),
+  "get /sign-in": open,
+
+  "get /api/v1/sessions/current": self,
+  "delete /api/v1/sessions/current": self,
+  "post /api/v1/sessions/links": self,
+  "get /api/v1/tokens": all("system-admin", "security-admin", "audit-admin", "auditor"),
+  "post /api/v1/tokens": all("system-admin"),
+  "delete /api/v1/tokens/{id}": all("system-admin", "security-admin"),
+  "get /api/v1/role-bindings": all("system-admin", "security-admin", "audit-admin", "auditor"),
+  // A system administrator makes the first security administrator, and is refused everything else.
+  "post /api/v1/role-bindings": all("security-admin", "system-admin"),
+  "post /api/v1/role-bindings/{id}/revoke": all("security-admin"),
+  "post /api/v1/role-bindings/{id}/elevate": self,
+  "post /api/v1/role-bindings/{id}/review": all("audit-admin"),
+  "get /api/v1/audit": { roles: ["supervision", "audit-admin", "auditor"], scope: "subtree" },
+
+  "get /api/v1/departments": { roles: everyone, scope: "subtree" },
+  "get /api/v1/departments/{id}": { roles: everyone, scope: "subtree" },
+  "post /api/v1/departments": operates,
+  "patch /api/v1/departments/{id}": operates,
+  "get /api/v1/projects": reads,
+  "get /api/v1/projects/{id}": reads,
+  "post /api/v1/projects": operates,
+  "patch /api/v1/projects/{id}": operates,
+  "get /api/v1/applications": reads,
+  "get /api/v1/applications/{id}": reads,
+  "post /api/v1/applications": operates,
+  "patch /api/v1/applications/{id}": operates,
+  "get /api/v1/pools": { roles: platform, scope: "all" },
+  "get /api/v1/pools/{id}": { roles: platform, scope: "all" },
+  "post /api/v1/pools": operates,
+  "patch /api/v1/pools/{id}": operates,
+  "get /api/v1/catalogue": { roles: everyone, scope: "all" },
+  "post /api/v1/city-imports": operates,
+
+  "get /api/v1/quotas": reads,
+  "get /api/v1/quotas/{department}/{dimension}": reads,
+  "put /api/v1/quotas/{department}/{dimension}": operates,
+  "get /api/v1/requests": reads,
+  "get /api/v1/requests/{id}": reads,
+  "post /api/v1/requests": asks,
+  "post /api/v1/requests/{id}/submit": asks,
+  "post /api/v1/requests/{id}/withdraw": asks,
+  "post /api/v1/requests/{id}/approve": decides,
+  "post /api/v1/requests/{id}/reject": decides,
+  "get /api/v1/events": reads,
+  "get /api/v1/requests/{id}/events": reads,
+  "get /api/v1/hosts": reads,
+  "get /api/v1/hosts/{id}": reads,
+  "get /api/v1/volumes": reads,
+  "get /api/v1/volumes/{id}": reads,
+  "get /api/v1/backup-policies": reads,
+  "get /api/v1/backup-policies/{id}": reads,
+  "get /api/v1/backups": reads,
+  "get /api/v1/backups/{id}": reads,
+  "post /api/v1/backups": asks,
+  "get /api/v1/restores": reads,
+  "get /api/v1/restores/{id}": reads,
+  "post /api/v1/restores": asks,
+  "get /api/v1/usage": reads,
+  "get /api/v1/register.csv": reads,
+
+  "post /api/v1/stack-operations": operates,
+  "get /api/v1/stack-operations/{id}": reads,
+  "get /api/v1/stack-updates": reads,
+  "get /api/v1/stack-updates/{id}/events": reads,
+  "get /api/v1/system/backups": all("system-admin"),
+  "post /api/v1/system/backups": all("system-admin"),
+  "get /api/v1/system/backups/{id}": all("system-admin"),
+  "get /api/v1/system/backups/{id}/archive": all("system-admin"),
+  "get /api/v1/system/key-escrows": all("system-admin", "security-admin", "audit-admin", "auditor"),
+  "post /api/v1/system/key-escrows": all("system-admin", "security-admin"),
+  "post /api/v1/system/key-escrows/{id}/approve": all("system-admin", "security-admin"),
+  "get /api/v1/system/unknown": all("operations", "system-admin", "audit-admin", "auditor"),
+  "post /api/v1/system/unknown/acknowledge": operates,
+};
+
+/** @throws when a route has no row: it must not start */
+export function accessOf(method: string, path: string): Access {
+  const access = accessTable[`${method} ${path}`];
+  if (!access) throw new Error(`${method} ${path} has no row in the table of access (api/access.ts).`);
+  return access;
+}

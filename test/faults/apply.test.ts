@@ -122,15 +122,29 @@ describe("kill -9", () => {
   });
 
   it.each(["journal", "worker-at-journal"])(
-    "at each entry of Pulumi's journal (%s): each time the work is done by itself, without orphan or twin",
-    { timeout: 240_000 },
+    "at each entry of Pulumi's journal (%s): updates, deletions and creations are done by themselves, without orphan or twin",
+    { timeout: 600_000 },
     async (point) => {
-      // Six entries: the begin and the end of each of three creates.
-      for (let entry = 1; entry <= 6; entry++) {
+      /** The begin and the end of two updates, a deletion and three creations. */
+      const entries = 12;
+      const rounds = Array.from({ length: entries }, (_, index) => index + 1);
+      // What each round changes is there before: a host to grow, a volume to grow, a host to go.
+      const prepared = await plane.ask(rounds.flatMap((round) => [host(`grow-${round}`, "small"), volume(`data-${round}`, 1), host(`go-${round}`)]));
+      await plane.approve(prepared.id);
+      const made = (await plane.settled(prepared.id)).items;
+      const idOf = (name: string) => made.find((item) => item.name === name)!.resource;
+      for (const round of rounds) {
         await plane.kill("SIGTERM");
-        await plane.start({ ZHENGYUN_FAULT: `${point}:${entry}` });
-        const [web, data] = [`web-${entry}`, `data-${entry}`];
-        const request = await plane.ask([host(web), volume(data), { action: "create", kind: "attachment", spec: { host: web, volume: data } }]);
+        await plane.start({ ZHENGYUN_FAULT: `${point}:${round}` });
+        const [web, logs] = [`new-${round}`, `logs-${round}`];
+        const request = await plane.ask([
+          { action: "resize", kind: "host", id: idOf(`grow-${round}`), spec: { flavour: "standard" } },
+          { action: "resize", kind: "volume", id: idOf(`data-${round}`), spec: { sizeGib: 2 } },
+          { action: "retire", kind: "host", id: idOf(`go-${round}`) },
+          host(web),
+          volume(logs, 1),
+          { action: "create", kind: "attachment", spec: { host: web, volume: logs } },
+        ]);
         await plane.approve(request.id).catch((error: unknown) => expect(String(error)).toMatch(/No control plane answers/));
         if (point === "journal") {
           expect(await plane.exited).toBe("SIGKILL");
@@ -138,14 +152,26 @@ describe("kill -9", () => {
         }
         const began = Date.now();
         const done = await plane.settled(request.id);
-        expect(done.items.map((item) => item.state)).toEqual(["active", "active", "active"]);
         expect(Date.now() - began, "by itself within a minute").toBeLessThan(60_000);
+        expect(done.items.map((item) => `${item.action} ${item.state}`)).toEqual([
+          "resize active",
+          "resize active",
+          "retire active",
+          "create active",
+          "create active",
+          "create active",
+        ]);
         if (point === "worker-at-journal") expect(plane.output).toContain("the engine worker ended (SIGKILL)");
         const listed = await plane.driver.list();
         const count = (kind: string) => listed.filter((one) => one.kind === kind).length;
-        expect([count("host"), count("volume"), count("attachment")]).toEqual([1 + entry, entry, entry]);
+        // old, grow and go of each round, less what went, more what came
+        expect([count("host"), count("volume"), count("attachment")]).toEqual([1 + 2 * entries, entries + round, round]);
+        const { hosts, volumes } = await plane.driver.observe();
+        expect(hosts.every((one) => one.state === "running")).toBe(true);
         const names = listed.filter((one) => one.kind === "host").map((one) => one.name);
         expect(hostProcesses(names)).toEqual(Object.fromEntries(names.map((name) => [name, 1])));
+        expect(volumes.find((one) => one.name === idOf(`data-${round}`))).toMatchObject({ sizeGib: 2 });
+        expect(hosts.filter((one) => before.some((old) => old.id === one.id)).map(({ id, pid, startedAt }) => ({ id, pid, startedAt }))).toEqual(before);
       }
     },
   );

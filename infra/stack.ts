@@ -4,6 +4,7 @@ import { runEngine, type EngineExit } from "./engine-process.ts";
 import type { Operation, Outcome, Progress } from "./operations.ts";
 import { departmentProgram } from "./program.ts";
 import { serveProgram } from "./program-host.ts";
+import { Stalled } from "./watchdog.ts";
 import { scrubber, secretsOf } from "./scrub.ts";
 
 export interface RunOptions {
@@ -15,7 +16,7 @@ export interface RunOptions {
   providerPort: number;
   /** Resource operations at once; default 32, which the state service's journal likes best. */
   parallel?: number;
-  /** Cancels: what is under way is finished or undone, nothing more is begun. */
+  /** Cancels (or, aborted with a Stalled, gives up): what is under way is finished or undone, nothing more is begun. */
   signal?: AbortSignal;
   onProgress?: (progress: Progress) => void;
 }
@@ -43,13 +44,14 @@ export async function runOperation(operation: Operation, options: RunOptions): P
       signal: options.signal,
       onStart: (enginePid) => report({ type: "started", enginePid }),
     });
+    const stalled = options.signal?.reason instanceof Stalled ? options.signal.reason.message : undefined;
     if (exit.code !== 0 && operation.kind === "up") noteSkipped(operation, log);
     return {
       operation: operation.id,
-      result: exit.code === 0 ? "succeeded" : options.signal?.aborted ? "cancelled" : "failed",
+      result: exit.code === 0 ? "succeeded" : options.signal?.aborted && !stalled ? "cancelled" : "failed",
       steps: log.steps,
       failures: log.failures,
-      message: exit.code === 0 ? undefined : explain(exit, log, clean),
+      message: exit.code === 0 ? undefined : (stalled ?? explain(exit, log, clean)),
       durationMs: Math.round(performance.now() - began),
     };
   } finally {

@@ -14,6 +14,8 @@ export interface EngineOptions {
   slots?: number;
   /** Default 1 s; a worker that is silent for 30 times as long is ended and started anew. */
   heartbeatMs?: number;
+  /** Default half an hour: an engine that reports nothing for so long is ended, and its operation failed. */
+  quietMs?: number;
   /** URL of the module that loads drivers; default `drivers/load.ts`. */
   drivers?: string;
   /** What operations staff should know: restarts and why. */
@@ -81,6 +83,7 @@ class WorkerClient implements Engine {
       directory: options.directory,
       slots,
       heartbeatMs: options.heartbeatMs ?? 1_000,
+      quietMs: options.quietMs ?? 1_800_000,
       drivers: options.drivers ?? new URL("drivers/load.ts", import.meta.url).href,
     };
   }

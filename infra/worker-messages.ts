@@ -12,6 +12,8 @@ export const WorkerOptions = z.object({
   slots: z.int().min(1).max(64),
   /** How often the worker says that it is alive. */
   heartbeatMs: z.int().min(10),
+  /** After so long without a step begun or ended an engine is ended: longer than any one step may take. */
+  quietMs: z.int().min(100),
   /** The module whose `loadDriver` finds drivers: `drivers/load.ts`, unless tests bring machines of their own. */
   drivers: z.string(),
 });

@@ -10,6 +10,7 @@ import { serveProvider } from "./provider/server.ts";
 import { scrubber, secretsOf } from "./scrub.ts";
 import { Slots } from "./slots.ts";
 import { runOperation } from "./stack.ts";
+import { watch } from "./watchdog.ts";
 import { ToWorker, WorkerOptions, type FromWorker } from "./worker-messages.ts";
 
 /** How long engines may take to stop when the control plane is gone; then their tethers end them. */
@@ -36,6 +37,7 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
     approved: operation.approved,
     signal: abort.signal,
   });
+  const watchdog = watch(abort, options.quietMs);
   try {
     const slotDir = path.join(options.directory, `slot-${slot}`);
     await mkdir(slotDir, { recursive: true, mode: 0o700 });
@@ -44,9 +46,13 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
       slotDir,
       providerPort: provider.port,
       signal: abort.signal,
-      onProgress: (progress) => say({ type: "progress", progress }),
+      onProgress: (progress) => {
+        watchdog.heard();
+        say({ type: "progress", progress });
+      },
     });
   } finally {
+    watchdog.stop();
     close();
   }
 }

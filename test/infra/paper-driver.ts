@@ -82,6 +82,8 @@ export class Paper {
 }
 
 async function boot(paper: Paper, spec: HostSpec, call: Call) {
+  // Answers nothing, whoever cancels.
+  if (spec.image === "deaf") await new Promise(() => {});
   if (spec.image === "nope") throw new UnknownImage(`image ${spec.image} is not known here`);
   while (spec.image === "endless" || (spec.image === "slow" && !paper.released())) {
     call.signal?.throwIfAborted();

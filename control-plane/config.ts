@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
+import { trustedProxies } from "./domain/client-address.ts";
 
 const Settings = z.object({
   ZHENGYUN_DATA: z.string().min(1).default("data"),
@@ -23,6 +24,10 @@ const Settings = z.object({
   ZHENGYUN_ENGINE_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
   ZHENGYUN_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   ZHENGYUN_METRICS_PUBLIC: z.enum(["true", "false"]).default("false"),
+  ZHENGYUN_TRUSTED_PROXIES: z.string().default(""),
+  ZHENGYUN_AUDIT_HASH: z.enum(["sha256", "sm3"]).default("sha256"),
+  ZHENGYUN_AUDIT_CHECKPOINT_ENTRIES: z.coerce.number().int().min(1).max(1_000_000).default(1000),
+  ZHENGYUN_AUDIT_CHECKPOINT_SECONDS: z.coerce.number().min(1).max(86_400).default(60),
 });
 
 export interface Config {
@@ -38,6 +43,14 @@ export interface Config {
   logLevel: string;
   /** Whether /metrics answers without a token also where not only this machine can ask. */
   metricsPublic: boolean;
+  /** Addresses and networks of reverse proxies whose X-Forwarded-For counts. */
+  trustedProxies: string[];
+  audit: {
+    algorithm: "sha256" | "sm3";
+    /** A checkpoint after so many entries, or so many seconds after the first that none covers. */
+    checkpointEntries: number;
+    checkpointSeconds: number;
+  };
 }
 
 /** A setting that does not fit: says which, and what is expected. */
@@ -67,6 +80,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
   if (values["ZHENGYUN_STATE_LISTEN"] && !(values["ZHENGYUN_STATE_TLS_CERT"] && values["ZHENGYUN_STATE_TLS_KEY"]))
     problems.push("ZHENGYUN_STATE_LISTEN: needs ZHENGYUN_STATE_TLS_CERT_FILE and ZHENGYUN_STATE_TLS_KEY_FILE: personal tokens travel over TLS only");
+  try {
+    trustedProxies(list(parsed.data?.ZHENGYUN_TRUSTED_PROXIES ?? ""));
+  } catch (error) {
+    problems.push(`ZHENGYUN_TRUSTED_PROXIES: ${(error as Error).message}`);
+  }
   if (problems.length > 0 || !parsed.success) throw new BadConfiguration(problems);
   const { data } = parsed;
   return {
@@ -80,8 +98,20 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     engineSlots: data.ZHENGYUN_ENGINE_SLOTS,
     logLevel: data.ZHENGYUN_LOG_LEVEL,
     metricsPublic: data.ZHENGYUN_METRICS_PUBLIC === "true",
+    trustedProxies: list(data.ZHENGYUN_TRUSTED_PROXIES),
+    audit: {
+      algorithm: data.ZHENGYUN_AUDIT_HASH,
+      checkpointEntries: data.ZHENGYUN_AUDIT_CHECKPOINT_ENTRIES,
+      checkpointSeconds: data.ZHENGYUN_AUDIT_CHECKPOINT_SECONDS,
+    },
   };
 }
+
+const list = (text: string) =>
+  text
+    .split(",")
+    .map((one) => one.trim())
+    .filter((one) => one !== "");
 
 function stateListen(data: z.infer<typeof Settings>): Config["stateListen"] {
   const { ZHENGYUN_STATE_LISTEN: listen, ZHENGYUN_STATE_TLS_CERT: certificate, ZHENGYUN_STATE_TLS_KEY: key } = data;

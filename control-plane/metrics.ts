@@ -1,6 +1,7 @@
 /** Every metric, declared once. Figures of departments, hosts and pools are read at the scrape, so that series of deleted things disappear. */
 import { sql } from "kysely";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { chainFigures } from "./store/audit-chain.ts";
 import type { Db } from "./store/database.ts";
 
 /** What the observer saw last. */
@@ -52,6 +53,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   const poolDiskFree = gauge("pool_disk_free_bytes", "Free on the disk under a pool.", ["pool"]);
   const queued = gauge("jobs_queued", "Jobs that wait.", ["queue"]);
   const oldest = gauge("jobs_oldest_age_seconds", "Age of the oldest job that waits, in seconds.", ["queue"]);
+  const auditUnlinked = gauge("audit_unlinked_entries", "Audit entries that wait for their place in the chain.", []);
+  const auditUnlinkedAge = gauge("audit_unlinked_oldest_age_seconds", "Age of the oldest audit entry that is not in the chain yet, in seconds.", []);
+  const auditUnsignedAge = gauge("audit_unsigned_oldest_age_seconds", "Seconds since the oldest entry was linked that no checkpoint covers yet.", []);
+  const auditCheckpointAge = gauge("audit_checkpoint_age_seconds", "Seconds since the newest signed checkpoint of the audit chain.", []);
+  const auditEntries = new Counter({ name: "zhengyun_audit_entries_total", help: "Audit entries in the chain.", registers });
   const jobs = new Histogram({
     name: "zhengyun_job_duration_seconds",
     help: "Duration of jobs, in seconds.",
@@ -69,7 +75,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, live, ups, policies, successes, failed, pools, waiting] = await Promise.all([
+    const [departments, quotas, live, ups, policies, successes, failed, pools, waiting, chain] = await Promise.all([
       db.selectFrom("departments").select(["id", "code"]).execute(),
       db.selectFrom("quota_accounts").select(["department_id", "dimension", "limit_value", "reserved", "used"]).execute(),
       db
@@ -108,6 +114,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       }>`select name, count(*)::float8 as n, max(extract(epoch from ${at} - created_on))::float8 as age from pgboss.job where state in ('created', 'retry') group by 1`.execute(
         db,
       ),
+      chainFigures(db, at),
     ]);
     for (const metric of [
       quotaLimit,
@@ -128,6 +135,8 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       poolDiskFree,
       queued,
       oldest,
+      auditEntries,
+      auditCheckpointAge,
     ])
       metric.reset();
     const code = new Map(departments.map((row) => [row.id, row.code]));
@@ -169,6 +178,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       poolDiskSize.set({ pool: row.code }, disk.totalBytes);
       poolDiskFree.set({ pool: row.code }, disk.freeBytes);
     }
+    auditEntries.inc(chain.linked);
+    auditUnlinked.set(chain.unlinked);
+    auditUnlinkedAge.set(chain.unlinkedAge ?? 0);
+    auditUnsignedAge.set(chain.unsignedAge ?? 0);
+    if (chain.checkpointAge !== null) auditCheckpointAge.set(chain.checkpointAge);
     for (const row of waiting.rows) {
       queued.set({ queue: row.name }, row.n);
       oldest.set({ queue: row.name }, Math.max(0, row.age));

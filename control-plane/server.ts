@@ -9,7 +9,9 @@ import { loadDriver } from "../infra/drivers/load.ts";
 import { findEngine } from "../infra/engine/engine.ts";
 import { startEngine } from "../infra/worker-client.ts";
 import { createApp } from "./api/app.ts";
+import { createDenials, startChainer } from "./audit/index.ts";
 import type { Config } from "./config.ts";
+import { trustedProxies } from "./domain/client-address.ts";
 import type { JobContext } from "./jobs/context.ts";
 import { startJobs } from "./jobs/jobs.ts";
 import { createQueue, openBoss } from "./jobs/queue.ts";
@@ -65,8 +67,13 @@ export async function startControlPlane(config: Config) {
       },
     });
     closers.push(() => state.close());
+    // Not before the state service has seen that this is the right master key; early, and so ended late: what others do at their end is linked too.
+    const chainer = startChainer({ db, sealer: keys, now, by: thisProcess.owner_replica, ...config.audit, log, onStep: fault });
+    closers.push(() => chainer.close());
+    const denials = createDenials({ db, log });
+    closers.push(() => denials.close());
     if (config.stateListen) {
-      const operators = await startOperatorService(config.stateListen, { db, now, log: (message, error) => log.error({ error }, message) });
+      const operators = await startOperatorService(config.stateListen, { db, now, denials, log: (message, error) => log.error({ error }, message) });
       closers.push(() => operators.close());
       log.info(`operators' pulumi may log in at ${operators.url}`);
     }
@@ -136,6 +143,8 @@ export async function startControlPlane(config: Config) {
       now,
       log,
       metrics,
+      denials,
+      trustsProxy: trustedProxies(config.trustedProxies),
       ready,
       seal: keys.seal,
       unseal: keys.unseal,

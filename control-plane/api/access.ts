@@ -49,6 +49,8 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "post /api/v1/role-bindings/{id}/elevate": self,
   "post /api/v1/role-bindings/{id}/review": all("audit-admin"),
   "get /api/v1/audit": { roles: ["supervision", "audit-admin", "auditor"], scope: "subtree" },
+  "get /api/v1/audit/export": all("audit-admin", "auditor"),
+  "get /api/v1/audit/checkpoints": all("audit-admin", "auditor"),
 
   "get /api/v1/departments": { roles: everyone, scope: "subtree" },
   "get /api/v1/departments/{id}": { roles: everyone, scope: "subtree" },

@@ -1,6 +1,7 @@
 /** The whole API as one Hono app. Routes record what is wanted; none calls Pulumi or a driver. */
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { bodyLimit } from "hono/body-limit";
+import { createDenials } from "../audit/denials.ts";
 import { Problem } from "../contract/problems.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { ApiEnv, App, AppDeps } from "./deps.ts";
@@ -48,7 +49,7 @@ export function createApp(deps: AppDeps): App {
   app.openAPIRegistry.registerComponent("securitySchemes", "session", { type: "apiKey", in: "cookie", name: "zhengyun_session" });
   app.openAPIRegistry.register("Problem", Problem);
   for (const [name, answer] of Object.entries(problemAnswers)) app.openAPIRegistry.registerComponent("responses", name, answer);
-  app.onError(onError(deps));
+  app.onError(onError(deps, deps.denials ?? createDenials(deps)));
   app.notFound((c) => {
     const methods = allowedMethods(app, c.req.path);
     if (methods.length === 0)

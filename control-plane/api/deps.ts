@@ -2,7 +2,9 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Logger } from "pino";
+import type { Denials } from "../audit/denials.ts";
 import type { Binding, Capacity } from "../domain/authority.ts";
+import type { TrustsProxy } from "../domain/client-address.ts";
 import type { Act } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
 import type { Queue } from "../store/queue.ts";
@@ -38,6 +40,10 @@ export interface AppDeps {
   };
   /** Where archives of the whole system are kept: `<id>.tar`. */
   archives: string;
+  /** Whose X-Forwarded-For counts; left out: nobody's. */
+  trustsProxy?: TrustsProxy;
+  /** Where denials go; left out: one of the app's own, which nobody closes. */
+  denials?: Denials;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
   defaultEndpoint: string;
 }

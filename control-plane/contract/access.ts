@@ -1,7 +1,7 @@
-/** Tokens, sessions, audit and events. */
+/** Tokens, sessions and events. */
 import { z } from "zod";
 import { Role } from "./roles.ts";
-import { Id, PageQuery, Reference, Time, Title } from "./common.ts";
+import { Id, Time, Title } from "./common.ts";
 
 export const Token = z
   .object({
@@ -34,29 +34,6 @@ export const Session = z
   .meta({ id: "Session" });
 /** POST /sessions/links: a one-time sign-in link for a browser, that acts as the caller's token does. */
 export const SignInLink = z.object({ path: z.string(), expiresAt: Time }).meta({ id: "SignInLink" });
-export const AuditEntry = z
-  .object({
-    id: z.int(),
-    at: Time,
-    actor: z.string(),
-    role: z.string(),
-    source: z.string(),
-    action: z.string(),
-    subjectKind: z.string(),
-    subject: z.string(),
-    department: Id.nullable(),
-    result: z.enum(["done", "denied", "failed"]),
-    before: z.unknown(),
-    after: z.unknown(),
-    correlationId: z.string(),
-  })
-  .meta({ id: "AuditEntry" });
-export const AuditQuery = PageQuery.extend({
-  department: Reference.optional(),
-  subject: z.string().max(64).optional(),
-  from: Time.optional(),
-  to: Time.optional(),
-});
 /** One event of `GET /events` and `GET /requests/{id}/events` (SSE; `id` is what Last-Event-ID resumes from). */
 export const Event = z
   .object({

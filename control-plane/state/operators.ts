@@ -3,6 +3,7 @@
  * Everything else goes through requests and their approval, and is refused here. All of it is audited.
  */
 import { Hono, type Context } from "hono";
+import type { Denials } from "../audit/index.ts";
 import { capacityOf } from "../domain/authority.ts";
 import type { Act } from "../store/act.ts";
 import { appendAudit } from "../store/audit.ts";
@@ -19,6 +20,7 @@ import { stackInfo, summaryOf, updateInfo, withoutSecrets, withOurUrl } from "./
 export interface OperatorAppOptions {
   db: Db;
   now: () => Date;
+  denials: Denials;
   log: (message: string, error?: unknown) => void;
 }
 type Env = { Variables: { token: TokenRow; act: Act; cancels: boolean } };
@@ -29,24 +31,30 @@ const lookers = ["operations", "audit-admin", "auditor"] as const;
 const path = "/api/stacks/:org/:project/:stack";
 const organization = "zhengyun";
 
-export function createOperatorApp({ db, now, log }: OperatorAppOptions): Hono<Env> {
+export function createOperatorApp({ db, now, denials, log }: OperatorAppOptions): Hono<Env> {
   const app = new Hono<Env>();
-  const audit = (act: Act, action: string, subject: string, result: "done" | "denied" = "done") =>
-    db.transaction().execute((tx) => appendAudit(tx, act, { action, subjectKind: "stack", subjectId: subject, departmentId: null, result }));
+  const audit = (act: Act, action: string, subject: string) =>
+    db.transaction().execute((tx) => appendAudit(tx, act, { action, subjectKind: "stack", subjectId: subject, departmentId: null }));
+  const deny = (c: Context, act: Act, code: "unauthenticated" | "forbidden") =>
+    denials.record({ act, action: "state.refused", path: `${c.req.method} ${c.req.path}`, departmentId: null, code, known: code === "forbidden" });
 
   app.get("/api/capabilities", (c) => c.json({ capabilities: [] }));
   app.use(async (c, next) => {
     const [scheme, secret = ""] = (c.req.header("authorization") ?? "").split(" ");
     const [token] = scheme === "token" && secret !== "" ? await findTokens(db, [secret]) : [];
-    if (!token || !isUsable(token, now())) throw new ApiError(401, "This needs a personal API token of the control plane that is still valid.");
     const source = (c.env as { incoming?: { socket?: { remoteAddress?: string } } } | undefined)?.incoming?.socket?.remoteAddress ?? "local";
-    c.set("token", token);
     const at = now();
-    const capacity = capacityOf(heldOf(token.held), lookers, at);
+    const capacity = token && capacityOf(heldOf(token.held), lookers, at);
+    const act = { actor: token?.id ?? "", role: capacity?.role ?? "none", source, correlationId: crypto.randomUUID(), now: at };
+    if (!token || !isUsable(token, at)) {
+      if (token) await deny(c, act, "unauthenticated");
+      throw new ApiError(401, "This needs a personal API token of the control plane that is still valid.");
+    }
+    c.set("token", token);
     c.set("cancels", capacityOf(heldOf(token.held), ["operations"], at) !== undefined);
-    c.set("act", { actor: token.id, role: capacity?.role ?? "none", source, correlationId: crypto.randomUUID(), now: at });
+    c.set("act", act);
     if (!capacity || capacity.nodes !== null) {
-      await audit(c.get("act"), "state.refused", c.req.path.slice(0, 200), "denied");
+      await deny(c, act, "forbidden");
       throw new ApiError(403, "Operations staff and auditors may look at Pulumi's state; departments see their resources in the console.");
     }
     await next();
@@ -99,7 +107,7 @@ export function createOperatorApp({ db, now, log }: OperatorAppOptions): Hono<En
   });
 
   async function refuse(c: Context<Env>): Promise<never> {
-    await audit(c.get("act"), "state.refused", `${c.req.method} ${c.req.path}`.slice(0, 200), "denied");
+    await deny(c, c.get("act"), "forbidden");
     throw new ApiError(403, "A personal token looks, exports without secrets and cancels. Changes are made by approved requests: `zhengyun requests create`.");
   }
   app.all("*", (c) => refuse(c));

@@ -57,15 +57,18 @@ export function secretsOf(db: Db, keys: Keys): (stackId: string) => StackSecrets
 /** What a wrapped data key is bound to. */
 export const dataKeyContext = (stackId: string, version: number): string => `stack ${stackId} data key ${version}`;
 
-/** Whether a wrapped data key belongs to this master key. */
-export function opensDataKey(keys: Keys, key: { stack_id: string; version: number; wrapped: string }): boolean {
+/** Whether what was sealed in a context belongs to this master key. */
+export function opens(keys: Keys, context: string, sealed: string): boolean {
   try {
-    keys.unseal(dataKeyContext(key.stack_id, key.version), key.wrapped);
+    keys.unseal(context, sealed);
     return true;
   } catch {
     return false;
   }
 }
+
+export const opensDataKey = (keys: Keys, key: { stack_id: string; version: number; wrapped: string }): boolean =>
+  opens(keys, dataKeyContext(key.stack_id, key.version), key.wrapped);
 
 async function loadDataKeys(db: Db, keys: Keys, stackId: string): Promise<DataKeys> {
   const context = (version: number) => dataKeyContext(stackId, version);

@@ -58,6 +58,10 @@ export interface AuditFilter extends PageAsk {
   /** Entries about these departments only. */
   departmentIds?: string[] | undefined;
   subjectId?: string | undefined;
+  actor?: string | undefined;
+  action?: string | undefined;
+  result?: AuditRow["result"] | undefined;
+  correlationId?: string | undefined;
   from?: Date | undefined;
   to?: Date | undefined;
 }
@@ -67,6 +71,12 @@ export async function listAudit(db: Db, filter: AuditFilter): Promise<Page<Audit
   let query = db.selectFrom("audit_entries").selectAll();
   if (filter.departmentIds) query = query.where("department_id", "in", filter.departmentIds);
   if (filter.subjectId) query = query.where("subject_id", "=", filter.subjectId);
+  if (filter.actor) query = query.where("actor", "=", filter.actor);
+  if (filter.action) query = query.where("action", "=", filter.action);
+  // Said twice: what isn't done is seldom, and has an index of its own.
+  if (filter.result) query = query.where("result", "=", filter.result);
+  if (filter.result && filter.result !== "done") query = query.where("result", "<>", "done");
+  if (filter.correlationId) query = query.where("correlation_id", "=", filter.correlationId);
   if (filter.from) query = query.where("at", ">=", filter.from);
   if (filter.to) query = query.where("at", "<", filter.to);
   return page(query, { limit: filter.limit, cursor: filter.cursor, by: "id", descending: true, numeric: true });

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import type { City, CityImport } from "../contract/city.ts";
 import type { Dimension } from "../contract/common.ts";
 import type { Act } from "./act.ts";
+import { appendAudit } from "./audit.ts";
 import { putCatalogue, readCatalogue } from "./catalogue.ts";
 import { type Directory, importDepartments } from "./city-departments.ts";
 import { CityImporter, repeated } from "./city-import.ts";
@@ -37,7 +38,10 @@ export async function importCity(tx: Tx, act: Act, city: CityData, context: City
   importer.settle();
   const requests = await importRequests(importer, city.requests, context);
   importer.settle();
-  return { created: importer.created, changed: importer.changed, unchanged: importer.unchanged, requests };
+  const { created, changed, unchanged } = importer;
+  // Also of an import that found everything as it should be: somebody has asked for it.
+  await appendAudit(tx, act, { action: "city.import", subjectKind: "city", subjectId: "city", departmentId: null, after: { created, changed, unchanged } });
+  return { created, changed, unchanged, requests };
 }
 
 async function importCatalogue(importer: CityImporter, city: CityData): Promise<void> {

@@ -296,6 +296,13 @@ export interface AuditEntries {
   before: Json<unknown> | null;
   after: Json<unknown> | null;
   correlation_id: string;
+  /** Its place in the chain; these four are null until it is linked. */
+  sequence: Generated<number | null>;
+  /** Hash algorithm of this link, as OpenSSL names it: sha256, sm3. */
+  algorithm: Generated<HashAlgorithm | null>;
+  /** Hash of the entry before it. */
+  previous: Generated<string | null>;
+  hash: Generated<string | null>;
 }
 
 export interface Tokens {
@@ -435,6 +442,47 @@ export interface RoleBindings {
   review_comment: ColumnType<string | null, string | null | undefined, string | null>;
 }
 
+export type HashAlgorithm = "sha256" | "sm3";
+
+/** Where the audit's hash chain ends: one row, locked by whoever links. */
+export interface AuditChain {
+  id: number;
+  sequence: number;
+  hash: string;
+  linked_at: MaybeTime;
+  /** The control plane that linked last. */
+  linked_by: string | null;
+  /** The newest checkpoint's. */
+  signed_sequence: Generated<number>;
+  /** When the oldest entry that no checkpoint covers was linked; null: all are covered. */
+  unsigned_since: MaybeTime;
+}
+
+/** A signature over the chain up to an entry, and thereby over every entry before it. */
+export interface AuditCheckpoints {
+  number: number;
+  sequence: number;
+  hash: string;
+  at: Time;
+  algorithm: HashAlgorithm;
+  /** Digest of the checkpoint before. */
+  previous: string;
+  key_id: string;
+  /** Base64. */
+  signature: string;
+}
+
+/** What checkpoints are signed with. */
+export interface AuditKeys {
+  id: string;
+  algorithm: "Ed25519";
+  /** SPKI, base64. */
+  public_key: string;
+  /** PKCS #8, sealed under the master key. */
+  wrapped: string;
+  created_at: Time;
+}
+
 export interface Database extends StateTables {
   departments: Departments;
   department_ancestors: DepartmentAncestors;
@@ -466,4 +514,7 @@ export interface Database extends StateTables {
   unknown_things: UnknownThings;
   key_escrows: KeyEscrows;
   role_bindings: RoleBindings;
+  audit_chain: AuditChain;
+  audit_checkpoints: AuditCheckpoints;
+  audit_keys: AuditKeys;
 }

@@ -38,7 +38,8 @@ export async function makeLink(tx: Tx, act: Act, tokenId: string): Promise<{ cod
  * Uses a link up.
  * @throws Refusal("unauthenticated") when it was used, is too old, or never was
  */
-export async function openSession(tx: Tx, code: string, now: Date): Promise<{ secret: string; expiresAt: Date }> {
+export async function openSession(tx: Tx, code: string, from: Pick<Act, "source" | "correlationId" | "now">): Promise<{ secret: string; expiresAt: Date }> {
+  const { now } = from;
   const secret = newSecret("zys");
   const expiresAt = after(now, sessionSeconds);
   const opened = await tx
@@ -46,10 +47,12 @@ export async function openSession(tx: Tx, code: string, now: Date): Promise<{ se
     .set({ secret_hash: hashSecret(secret), link_hash: null, link_expires_at: null, expires_at: expiresAt })
     .where("link_hash", "=", hashSecret(code))
     .where("link_expires_at", ">", now)
-    .returning("id")
+    .returning(["id", "token_id"])
     .executeTakeFirst();
   if (!opened)
     throw new Refusal("unauthenticated", "This sign-in link was used already, or is too old.", { remedy: "Ask for a new one: zhengyun session link" });
+  const act = { actor: opened.token_id, role: "self", ...from };
+  await appendAudit(tx, act, { action: "session.open", subjectKind: "session", subjectId: opened.id, departmentId: null });
   return { secret, expiresAt };
 }
 
@@ -67,8 +70,9 @@ export async function findSession(db: Db, secret: string, now: Date): Promise<{ 
   return token && isUsable(token, now) ? { id: session.id, expiresAt: session.expires_at, token } : undefined;
 }
 
-export async function endSession(tx: Tx, secret: string): Promise<void> {
-  await tx.deleteFrom("sessions").where("secret_hash", "=", hashSecret(secret)).execute();
+export async function endSession(tx: Tx, act: Act, secret: string): Promise<void> {
+  const ended = await tx.deleteFrom("sessions").where("secret_hash", "=", hashSecret(secret)).returning("id").executeTakeFirst();
+  if (ended) await appendAudit(tx, act, { action: "session.end", subjectKind: "session", subjectId: ended.id, departmentId: null });
 }
 
 /** Housekeeping: removes what can be used no more. */

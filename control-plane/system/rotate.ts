@@ -12,6 +12,7 @@ import { keysFrom, makeMasterKey, masterKeyPath } from "../state/keys.ts";
 import { dataKeyContext } from "../state/secrets.ts";
 import { systemAct } from "../store/act.ts";
 import { appendAudit } from "../store/audit.ts";
+import { auditKeyContext } from "../store/audit-chain.ts";
 import { type OpenDatabase, openDatabase, type Tx } from "../store/database.ts";
 import type { Database } from "../store/schema.ts";
 import { RestoreRefused } from "./restore.ts";
@@ -94,6 +95,12 @@ async function reseal(tx: Tx, old: Keys, fresh: Keys, now: Date): Promise<number
       .values({ stack_id, version: version + 1, wrapped, created_at: now })
       .execute();
   }
+  for (const { id, wrapped } of await tx.selectFrom("audit_keys").select(["id", "wrapped"]).execute())
+    await tx
+      .updateTable("audit_keys")
+      .set({ wrapped: again(auditKeyContext(id), wrapped) })
+      .where("id", "=", id)
+      .execute();
   for (const row of await tx.selectFrom("resources").select(["id", "wanted", "applied"]).where("kind", "=", "host").execute()) {
     const [wanted, applied] = [withSecret(row.wanted, row.id, again), withSecret(row.applied, row.id, again)];
     if (wanted ?? applied)

@@ -1,6 +1,7 @@
 /** Whether an archive is whole and can be restored, without a database and without a control plane. */
 import { type Deployment, integrityFault, type Keys } from "../state/index.ts";
-import { opensDataKey } from "../state/secrets.ts";
+import { opens, opensDataKey } from "../state/secrets.ts";
+import { auditKeyContext } from "../store/audit-chain.ts";
 import { migrationNames } from "../store/database.ts";
 import type { Manifest } from "./manifest.ts";
 import { type Archive, type ArchivedTable, openArchive } from "./reader.ts";
@@ -48,6 +49,10 @@ export async function verifyArchive(path: string, find: (fingerprint: string) =>
       versions.set(stack, (versions.get(stack) ?? new Set()).add(Number(row["version"])));
       const unsound = soundness(String(row["deployment"]));
       return unsound && `the state of stack ${stack}, version ${Number(row["version"])}: ${unsound}`;
+    },
+    audit_keys: (row) => {
+      const id = String(row["id"]);
+      return !keys || opens(keys, auditKeyContext(id), String(row["wrapped"])) ? undefined : `audit key ${id} does not open under the master key`;
     },
     state_data_keys: (row) => {
       if (!keys) return undefined;

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { z } from "zod";
 import { createClient } from "../../control-plane/cli/client.ts";
-import type { AuditEntry } from "../../control-plane/contract/access.ts";
+import type { AuditEntry } from "../../control-plane/contract/audit.ts";
 import { findEngine } from "../../infra/engine/engine.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host } from "../setup/small-city.ts";

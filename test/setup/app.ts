@@ -6,7 +6,7 @@ import type { App, AppDeps } from "../../control-plane/api/deps.ts";
 import { escrow } from "../../control-plane/state/escrow.ts";
 import { keysFrom } from "../../control-plane/state/keys.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
-import type { OpenDatabase } from "../../control-plane/store/database.ts";
+import type { Db, OpenDatabase } from "../../control-plane/store/database.ts";
 import type { Role } from "../../control-plane/contract/roles.ts";
 import { bind } from "../../control-plane/store/role-bindings.ts";
 import { makeToken } from "../../control-plane/store/tokens.ts";
@@ -26,6 +26,8 @@ export interface Called {
 export interface CallOptions {
   body?: unknown;
   headers?: Record<string, string>;
+  /** It succeeds without having to do anything, such as revoking what is revoked: no audit entry is asked for. */
+  changesNothing?: boolean;
 }
 
 /** The master key of the API in tests. */
@@ -88,7 +90,7 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
         });
         return secret;
       }),
-    call: async (secret, method, path, { body, headers = {} } = {}) => {
+    call: async (secret, method, path, { body, headers = {}, changesNothing = false } = {}) => {
       const sent = new Headers({
         ...(method === "POST" ? { "idempotency-key": randomUUID() } : {}),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
@@ -103,10 +105,24 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
       });
       const text = await response.text();
       requireDocumented(app, method, path, response.status);
-      return { status: response.status, headers: response.headers, body: /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : text };
+      if (!changesNothing) await requireAudited(database.db, method, path, response);
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: /[/+]json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : text,
+      };
     },
     close: () => database.close(),
   };
+}
+
+/** Whatever any test changes by a route leaves an audit entry under the call's correlation id, by somebody, from somewhere. */
+async function requireAudited(db: Db, method: string, path: string, { ok, headers }: Response): Promise<void> {
+  if (!ok || method === "GET" || method === "HEAD" || headers.has("idempotency-replayed")) return;
+  const correlationId = headers.get("x-correlation-id") ?? "";
+  const entries = await db.selectFrom("audit_entries").select(["actor", "role", "source"]).where("correlation_id", "=", correlationId).execute();
+  if (!entries.some((entry) => entry.actor !== "" && entry.role !== "" && entry.source !== ""))
+    throw new Error(`${method} ${path} left no audit entry; if it had nothing to do, call it with changesNothing`);
 }
 
 /** Every answer to every test is one of those that the OpenAPI document names. 405 and 404 of unknown addresses belong to no route. */

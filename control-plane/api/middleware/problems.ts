@@ -1,10 +1,10 @@
 /** Every answer that is not a success is a problem document (RFC 9457) with a stable code. */
 import type { Hook } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
+import type { Denials } from "../../audit/denials.ts";
 import { type Problem, type ProblemCode, problems } from "../../contract/problems.ts";
 import { Refusal } from "../../domain/refusal.ts";
-import { appendAudit } from "../../store/audit.ts";
-import type { ApiContext, ApiEnv, AppDeps, Holder } from "../deps.ts";
+import type { ApiContext, ApiEnv, AppDeps, Holder, Principal } from "../deps.ts";
 import { pointers } from "../pointers.ts";
 
 export function problemResponse(c: ApiContext, refusal: Refusal, headers: Record<string, string> = {}): Response {
@@ -25,35 +25,35 @@ export function problemResponse(c: ApiContext, refusal: Refusal, headers: Record
   return c.body(JSON.stringify(problem), status, { ...headers, "content-type": "application/problem+json" });
 }
 
-export function onError(deps: AppDeps) {
+export function onError(deps: AppDeps, denials: Denials) {
   return async (error: Error, c: ApiContext): Promise<Response> => {
     const refusal = refusalOf(error);
     const correlationId = c.get("correlationId");
     if (refusal.code === "internal") deps.log.error({ err: error, correlationId, method: c.req.method, path: c.req.path }, "request failed");
-    if ([401, 403].includes(problems[refusal.code].status)) await recordDenial(deps, c, refusal);
+    await recordDenial(denials, c, refusal);
     return problemResponse(c, refusal);
   };
 }
 
-async function recordDenial(deps: AppDeps, c: ApiContext, refusal: Refusal): Promise<void> {
+/** Of whom it is known who they are: what they may not do, and, of those who don't see all, what they may not see or what isn't there. */
+async function recordDenial(denials: Denials, c: ApiContext, { code }: Refusal): Promise<void> {
   const act = c.get("act");
-  if (!act) return;
   const holder = c.get("holder") as Holder | undefined;
+  const principal = c.get("principal") as Principal | undefined;
+  const { status } = problems[code];
+  const denied = status === 401 || status === 403 || (status === 404 && principal !== undefined && principal.nodes !== null);
+  if (!act || !denied) return;
   const held = [...new Set(holder?.bindings.map((binding) => binding.role))].join(",");
   const nodes = [...new Set(holder?.bindings.map((binding) => binding.department))];
-  try {
-    const subject = {
-      action: `${c.req.method} ${c.req.path}`.slice(0, 200),
-      subjectKind: "route",
-      subjectId: c.req.path.slice(0, 200),
-      departmentId: nodes.length === 1 ? nodes[0]! : null,
-    };
-    await deps.db
-      .transaction()
-      .execute((tx) => appendAudit(tx, { ...act, role: act.role || held || "none" }, { ...subject, result: "denied", after: { code: refusal.code } }));
-  } catch (error) {
-    deps.log.error({ err: error, correlationId: act.correlationId }, "a denial could not be recorded");
-  }
+  const { method, path } = c.req;
+  await denials.record({
+    act: { ...act, role: act.role || held || "none" },
+    action: `${method} ${path}`,
+    path,
+    departmentId: nodes.length === 1 ? nodes[0]! : null,
+    code,
+    known: holder !== undefined,
+  });
 }
 
 /** PostgreSQL's codes of what is no mistake of ours. */

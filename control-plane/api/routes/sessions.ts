@@ -9,6 +9,7 @@ import type { App, AppDeps } from "../deps.ts";
 import { sessionCookie } from "../middleware/authentication.ts";
 import { idempotent } from "../middleware/idempotency.ts";
 import { defineRoute, jsonAnswer } from "../route.ts";
+import { sourceOf } from "../source.ts";
 
 const current = defineRoute({
   method: "get",
@@ -64,7 +65,7 @@ export function registerSessions(app: App, deps: AppDeps): void {
   });
   app.openapi(end, async (c) => {
     const cookie = getCookie(c, sessionCookie);
-    if (cookie) await deps.db.transaction().execute((tx) => endSession(tx, cookie));
+    if (cookie) await deps.db.transaction().execute((tx) => endSession(tx, c.get("act"), cookie));
     deleteCookie(c, sessionCookie, { path: "/" });
     return c.body(null, 204);
   });
@@ -76,7 +77,8 @@ export function registerSessions(app: App, deps: AppDeps): void {
     }),
   );
   app.openapi(signIn, async (c) => {
-    const { secret } = await deps.db.transaction().execute((tx) => openSession(tx, c.req.valid("query").code, deps.now()));
+    const from = { source: sourceOf(c, deps), correlationId: c.get("correlationId"), now: deps.now() };
+    const { secret } = await deps.db.transaction().execute((tx) => openSession(tx, c.req.valid("query").code, from));
     const secure = c.req.url.startsWith("https:") || c.req.header("x-forwarded-proto") === "https";
     setCookie(c, sessionCookie, secret, { httpOnly: true, sameSite: "Strict", path: "/", maxAge: sessionSeconds, secure });
     return c.redirect("/", 303);

@@ -1,7 +1,7 @@
-/** Tokens, sign-in links and the audit. */
+/** Tokens and sign-in links. */
 import { defineCommand } from "citty";
 import type { z } from "zod";
-import type { AuditEntry, MadeToken, SignInLink, Token } from "../../contract/access.ts";
+import type { MadeToken, SignInLink, Token } from "../../contract/access.ts";
 import { json } from "../arguments.ts";
 import { clientFromEnvironment } from "../client.ts";
 import { localTime, showOne } from "../output.ts";
@@ -60,25 +60,6 @@ export const session = defineCommand({
       meta: { name: "current", description: "Who am I" },
       args: { json },
       run: async ({ args }) => showOne(await clientFromEnvironment().get<Record<string, unknown>>("/api/v1/sessions/current"), args.json),
-    }),
-  },
-});
-
-export const audit = defineCommand({
-  meta: { name: "audit", description: "Audit entries (审计记录)" },
-  subCommands: {
-    list: listCommand<z.infer<typeof AuditEntry>>({
-      noun: "audit entries",
-      path: "/api/v1/audit",
-      filters: { department: "Id or code of a department", subject: "Id of a thing", from: "RFC 3339", to: "RFC 3339" },
-      columns: [
-        { title: "at", value: (row) => localTime(row.at) },
-        { title: "actor", value: (row) => row.actor },
-        { title: "role", value: (row) => row.role },
-        { title: "action", value: (row) => row.action },
-        { title: "subject", value: (row) => row.subject },
-        { title: "result", value: (row) => row.result },
-      ],
     }),
   },
 });

@@ -137,7 +137,7 @@ describe.each(engines)("a city's import, on %s", (engine) => {
       const second = (await send(city())).body;
       expect(second).toMatchObject({ created: {}, changed: {}, unchanged: { departments: 3, requests: 1 }, requests: first.requests });
       const after = await counts();
-      expect(after).toEqual(before);
+      expect(tables.filter((_, index) => after[index] !== before[index])).toEqual(["audit_entries"]);
     });
 
     it("changes what differs and deletes nothing", async () => {

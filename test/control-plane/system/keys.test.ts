@@ -13,6 +13,7 @@ import { rotateMasterKey } from "../../../control-plane/system/rotate.ts";
 import { openApp, type TestApp, testKeys } from "../../setup/app.ts";
 import { engines, makeDatabase } from "../../setup/databases.ts";
 import { host, openBooks } from "../../setup/small-city.ts";
+import { chainerOf, verified } from "../audit/support.ts";
 
 const main = resolve(import.meta.dirname, "../../../control-plane/cli/main.ts");
 
@@ -50,6 +51,11 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
       });
       expect(opened.length).toBe(2);
       for (const texts of opened) for (const text of texts) expect(text ?? "resource secret").toBe("resource secret");
+      // The audit goes on under the signing key that it has.
+      await chainerOf(db, { sealer: keys }).close();
+      const chain = await verified(db);
+      expect(chain).toMatchObject({ fault: undefined, signedUpTo: chain.last });
+      expect(chain.keys).toHaveLength(1);
     });
 
   beforeEach(async () => {
@@ -63,6 +69,7 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
       const request = await books.decide(await books.ask("office", [secret("web")], keys.seal));
       department = request.department_id;
       await books.ask("office", [secret("later")], keys.seal);
+      await chainerOf(db, { sealer: keys }).close();
       await db.insertInto("state_stacks").values({ id: "stack", organization: "o", project: "p", name: "n", tags: "{}", created_at: new Date() }).execute();
       [ciphertext] = (await secretsOf(db, keys)("stack").encrypt([Buffer.from("stack secret")])) as [Buffer];
     });

@@ -1,0 +1,139 @@
+/** For every route that changes something: how it succeeds. What it leaves in the audit then is asked by audited.test.ts. */
+import { sql } from "kysely";
+import { Role } from "../../control-plane/contract/roles.ts";
+import { makeEscrowPair } from "../../control-plane/state/escrow.ts";
+import { systemAct } from "../../control-plane/store/act.ts";
+import { recordPlan } from "../../control-plane/store/requests.ts";
+import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
+import type { Called, TestApp } from "../setup/app.ts";
+import { smallCity, volume } from "../setup/small-city.ts";
+import { buildWorld, type World } from "./world.ts";
+
+/** What the acts share. */
+export interface Stage {
+  api: TestApp;
+  ids: World["ids"];
+  /** For each role the secret of somebody who holds it everywhere. */
+  people: Record<Role, string>;
+  /** @returns the answer to a POST */
+  post(by: Role, path: string, body?: unknown): Promise<Called>;
+}
+
+export async function openStage(api: TestApp): Promise<Stage> {
+  const { db } = api.database;
+  const { ids } = await buildWorld(db);
+  // The world's own request has taken the first number.
+  await sql`select setval('request_numbers', 1000)`.execute(db);
+  const made: [Role, string][] = [];
+  for (const role of Role.options) made.push([role, await api.token(role)]);
+  const people = Object.fromEntries(made) as Record<Role, string>;
+  const post: Stage["post"] = (by, path, body) => api.call(people[by], "POST", path, { body });
+  await post("operations", "/api/v1/city-imports", smallCity());
+  return { api, ids, people, post };
+}
+
+/** A request as far as it must be for an act. */
+async function request(stage: Stage, upTo: "draft" | "submitted" | "planned"): Promise<{ path: string; hash: string }> {
+  const asked = { project: "p", application: "office-app", title: "T", draft: upTo === "draft", items: [volume(crypto.randomUUID().slice(0, 8))] };
+  const { id } = (await stage.post("applicant", "/api/v1/requests", asked)).body as { id: string };
+  const planned =
+    upTo === "planned" ? await stage.api.database.db.transaction().execute((tx) => recordPlan(tx, systemAct(new Date()), id, { steps: [] })) : undefined;
+  return { path: `/api/v1/requests/${id}`, hash: planned?.plan_hash ?? "" };
+}
+
+const madeToken = async (stage: Stage) => (await stage.post("system-admin", "/api/v1/tokens", { name: "T" })).body as { id: string; secret: string };
+const binding = (subject: string, kind: "standing" | "eligible" = "standing") => ({ subject, role: "approver", department: "office", kind, reason: "test" });
+/** Somebody who may take a role for a while. */
+async function eligible(stage: Stage): Promise<{ secret: string; path: string }> {
+  const { id, secret } = await madeToken(stage);
+  const made = (await stage.post("security-admin", "/api/v1/role-bindings", binding(id, "eligible"))).body as { id: string };
+  return { secret, path: `/api/v1/role-bindings/${made.id}/elevate` };
+}
+const elevation = { reason: "the approver cannot be reached", minutes: 30 };
+
+/** A browser that is signed in. */
+async function browser(stage: Stage): Promise<{ signIn: string; cookie: () => Promise<string> }> {
+  const { path } = (await stage.post("operations", "/api/v1/sessions/links", {})).body as { path: string };
+  return { signIn: path, cookie: async () => (await stage.api.app.request(path)).headers.get("set-cookie")!.split(";")[0]! };
+}
+
+/** What is sent; If-Match fits whatever is there. */
+export interface Ask {
+  /** By whom; left out: by the first of the roles that may. "": by nobody. */
+  secret?: string;
+  path: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+let count = 0;
+const code = () => `audited-${++count}`;
+const department = () => ({ code: code(), nameZh: "局", nameEn: "Bureau", level: "city" });
+const pool = () => ({ code: code(), name: "P", kind: "storage", site: "S", capacity: { "storage_gib:standard": 9 } });
+
+/** `method /path` → how to succeed. A new route that changes something needs a line. */
+export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
+  "get /sign-in": async (stage) => ({ path: (await browser(stage)).signIn }),
+  "post /api/v1/tokens": () => ({ path: "/api/v1/tokens", body: { name: "T" } }),
+  "delete /api/v1/tokens/{id}": async (stage) => ({ path: `/api/v1/tokens/${(await madeToken(stage)).id}` }),
+  "post /api/v1/role-bindings": async (stage) => ({ path: "/api/v1/role-bindings", body: binding((await madeToken(stage)).id) }),
+  "post /api/v1/role-bindings/{id}/revoke": async (stage) => {
+    const { id } = (await stage.post("security-admin", "/api/v1/role-bindings", binding((await madeToken(stage)).id))).body as { id: string };
+    return { path: `/api/v1/role-bindings/${id}/revoke`, body: { reason: "moved" } };
+  },
+  "post /api/v1/role-bindings/{id}/elevate": async (stage) => ({ ...(await eligible(stage)), body: elevation }),
+  "post /api/v1/role-bindings/{id}/review": async (stage) => {
+    const { secret, path } = await eligible(stage);
+    const { id } = (await stage.api.call(secret, "POST", path, { body: elevation })).body as { id: string };
+    return { path: `/api/v1/role-bindings/${id}/review`, body: { verdict: "justified", comment: "ok" } };
+  },
+  "delete /api/v1/sessions/current": async (stage) => ({
+    secret: "",
+    path: "/api/v1/sessions/current",
+    headers: { cookie: await (await browser(stage)).cookie(), "sec-fetch-site": "same-origin" },
+  }),
+  "post /api/v1/sessions/links": () => ({ path: "/api/v1/sessions/links", body: {} }),
+  "post /api/v1/departments": () => ({ path: "/api/v1/departments", body: department() }),
+  "patch /api/v1/departments/{id}": ({ ids }) => ({ path: `/api/v1/departments/${ids.department}`, body: { nameEn: code() } }),
+  "post /api/v1/projects": () => ({
+    path: "/api/v1/projects",
+    body: { department: "office", code: code(), name: "P", fiscalYear: 2026, budgetFen: 1, stage: "approved" },
+  }),
+  "patch /api/v1/projects/{id}": ({ ids }) => ({ path: `/api/v1/projects/${ids.project}`, body: { name: code() } }),
+  "post /api/v1/applications": () => ({
+    path: "/api/v1/applications",
+    body: { department: "office", project: "p", code: code(), name: "A", contact: "somebody" },
+  }),
+  "patch /api/v1/applications/{id}": ({ ids }) => ({ path: `/api/v1/applications/${ids.application}`, body: { name: code() } }),
+  "post /api/v1/pools": () => ({ path: "/api/v1/pools", body: pool() }),
+  "patch /api/v1/pools/{id}": ({ ids }) => ({ path: `/api/v1/pools/${ids.pool}`, body: { name: code() } }),
+  "put /api/v1/quotas/{department}/{dimension}": () => ({ path: "/api/v1/quotas/office/hosts", body: { limit: 7 } }),
+  "post /api/v1/requests": () => ({
+    path: "/api/v1/requests",
+    body: { project: "p", application: "office-app", title: "T", items: [volume(code())] },
+  }),
+  "post /api/v1/requests/{id}/submit": async (stage) => ({ path: `${(await request(stage, "draft")).path}/submit`, body: {} }),
+  "post /api/v1/requests/{id}/withdraw": async (stage) => ({ path: `${(await request(stage, "submitted")).path}/withdraw`, body: {} }),
+  "post /api/v1/requests/{id}/approve": async (stage) => {
+    const { path, hash } = await request(stage, "planned");
+    return { path: `${path}/approve`, body: { planHash: hash, reason: "" } };
+  },
+  "post /api/v1/requests/{id}/reject": async (stage) => ({ path: `${(await request(stage, "planned")).path}/reject`, body: { reason: "no" } }),
+  "post /api/v1/backups": ({ ids }) => ({ path: "/api/v1/backups", body: { volume: ids.volume } }),
+  "post /api/v1/restores": ({ ids }) => ({ path: "/api/v1/restores", body: { backup: ids.backup } }),
+  "post /api/v1/stack-operations": () => ({ path: "/api/v1/stack-operations", body: { department: "office", kind: "preview" } }),
+  "post /api/v1/city-imports": () => ({ path: "/api/v1/city-imports", body: smallCity() }),
+  "post /api/v1/system/backups": () => ({ path: "/api/v1/system/backups" }),
+  "post /api/v1/system/key-escrows": () => ({ path: "/api/v1/system/key-escrows", body: { publicKey: makeEscrowPair().publicKey, reason: "Vault" } }),
+  "post /api/v1/system/key-escrows/{id}/approve": async (stage) => {
+    const asked = await stage.post("security-admin", "/api/v1/system/key-escrows", { publicKey: makeEscrowPair().publicKey, reason: "Vault" });
+    return { path: `/api/v1/system/key-escrows/${asked.body.id}/approve` };
+  },
+  "post /api/v1/system/unknown/acknowledge": async ({ api }) => {
+    await api.database.db.transaction().execute(async (tx) => {
+      await settleRestored(tx, systemAct(new Date()), { createdAt: new Date().toISOString(), digest: "0" });
+      await noteCompared(tx, new Date());
+    });
+    return { path: "/api/v1/system/unknown/acknowledge" };
+  },
+};

@@ -6,6 +6,8 @@ export interface Trial {
   stranger?: (ids: World["ids"]) => { path: string; body?: unknown };
   /** For routes that list: a stranger's list has none of the owner's. */
   list?: string;
+  /** The field that says whose an item is, where items may well speak of others: a denial names what was asked for. */
+  by?: string;
 }
 
 const lists = (list: string): Trial => ({ list });
@@ -19,7 +21,7 @@ export const trials: Record<string, Trial> = {
   "get /api/v1/projects/{id}": reads("projects", "project"),
   "get /api/v1/applications": lists("/api/v1/applications"),
   "get /api/v1/applications/{id}": reads("applications", "application"),
-  "get /api/v1/audit": lists("/api/v1/audit?limit=500"),
+  "get /api/v1/audit": { list: "/api/v1/audit?limit=500", by: "department" },
   "get /api/v1/events": names((ids) => ({ path: `/api/v1/events?department=${ids.department}` })),
   "get /api/v1/requests/{id}/events": names((ids) => ({ path: `/api/v1/requests/${ids.request}/events` })),
   "get /api/v1/quotas": lists("/api/v1/quotas"),

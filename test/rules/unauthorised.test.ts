@@ -126,13 +126,13 @@ it.each(tried.flatMap(([key, role, { stranger }]) => (stranger ? [[key, role, st
   },
 );
 
-it.each(tried.flatMap(([key, role, { list }]) => (list ? [[key, role, list] as const] : [])))(
+it.each(tried.flatMap(([key, role, { list, by }]) => (list ? [[key, role, list, by] as const] : [])))(
   "%s lists for the %s nothing of another department",
-  async (_key, role, list) => {
+  async (_key, role, list, by) => {
     const mine = await api.call(people[role].owner, "GET", list);
     const theirs = await api.call(people[role].stranger, "GET", list);
     expect([mine.status, theirs.status]).toEqual([200, 200]);
-    const owners = new RegExp(`${world.owner}|owner-bureau`);
+    const owners = new RegExp(by === undefined ? `${world.owner}|owner-bureau` : `"${by}":"${world.owner}"`);
     expect(text(mine.body)).toMatch(owners);
     expect(text(theirs.body)).not.toMatch(owners);
   },

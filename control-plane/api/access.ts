@@ -24,6 +24,7 @@ const open: Access = { roles: [], scope: "public" };
 const self: Access = { roles: [], scope: "self" };
 const reads: Access = { roles: business, scope: "subtree" };
 const asks: Access = { roles: ["applicant", "operations"], scope: "subtree" };
+const files: Access = { roles: ["applicant", "authority"], scope: "subtree" };
 const decides: Access = { roles: ["approver", "authority"], scope: "subtree" };
 const all = (...roles: Role[]): Access => ({ roles, scope: "all" });
 const operates = all("operations");
@@ -58,8 +59,17 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "patch /api/v1/departments/{id}": operates,
   "get /api/v1/projects": reads,
   "get /api/v1/projects/{id}": reads,
-  "post /api/v1/projects": operates,
-  "patch /api/v1/projects/{id}": operates,
+  // Which role may take which step stands in domain/project-stages.ts.
+  "post /api/v1/projects": files,
+  "patch /api/v1/projects/{id}": files,
+  "post /api/v1/projects/{id}/advance": { roles: ["applicant", "authority", "finance"], scope: "subtree" },
+  "get /api/v1/projects/{id}/steps": reads,
+  "put /api/v1/projects/{id}/funds/{kind}/{year}": { roles: ["finance"], scope: "subtree" },
+  "post /api/v1/project-imports": files,
+  "get /api/v1/plan-policy": { roles: business, scope: "all" },
+  "put /api/v1/plan-policy": all("authority"),
+  "get /api/v1/price-books": { roles: business, scope: "all" },
+  "post /api/v1/price-books": all("finance"),
   "get /api/v1/applications": reads,
   "get /api/v1/applications/{id}": reads,
   "post /api/v1/applications": operates,

@@ -16,6 +16,7 @@ import { registerCatalogue } from "./routes/catalogue.ts";
 import { registerDepartments } from "./routes/departments.ts";
 import { registerEvents } from "./routes/events.ts";
 import { registerPools } from "./routes/pools.ts";
+import { registerPriceBooks } from "./routes/price-books.ts";
 import { registerProjects } from "./routes/projects.ts";
 import { registerBackups } from "./routes/backups.ts";
 import { registerCityImports } from "./routes/city-imports.ts";
@@ -67,6 +68,7 @@ export function createApp(deps: AppDeps): App {
   registerSessions(app, deps);
   registerDepartments(app, deps);
   registerProjects(app, deps);
+  registerPriceBooks(app, deps);
   registerApplications(app, deps);
   registerPools(app, deps);
   registerCatalogue(app, deps);

@@ -9,7 +9,7 @@ import { isNode, LineCounter, parseDocument, type Document } from "yaml";
 import { z } from "zod";
 import { City } from "../contract/city.ts";
 import { NewDepartment } from "../contract/departments.ts";
-import { NewProject } from "../contract/projects.ts";
+import { CityProject } from "../contract/projects.ts";
 import { NewApplication } from "../contract/applications.ts";
 import { Count, Dimension, Reference } from "../contract/common.ts";
 import { expandEstates } from "./estates.ts";
@@ -36,7 +36,7 @@ export class CityFileInvalid extends Error {
 const CountedItem = z.looseObject({ count: z.int().min(1).max(200).optional() });
 /** A typical estate: what each department that is listed with it gets, in its own name. */
 export const Profile = z.strictObject({
-  project: NewProject.omit({ department: true }),
+  project: CityProject.omit({ department: true }),
   application: NewApplication.omit({ department: true, project: true }),
   quota: z.partialRecord(Dimension, Count),
   request: z.strictObject({ title: z.string().min(1).max(200), reason: z.string().max(2000).default(""), items: z.array(CountedItem).min(1).max(200) }),

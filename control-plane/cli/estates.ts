@@ -21,6 +21,7 @@ export function expandEstates(file: CityFile, departments: Department[]): Expand
   const written = new Map<number, number[]>();
   const city = {
     name: file.name,
+    ...(file.prices ? { prices: file.prices } : {}),
     flavours: file.flavours,
     images: file.images,
     pools: file.pools,

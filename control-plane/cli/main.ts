@@ -4,7 +4,8 @@ import { ApiProblem } from "./client.ts";
 import { CityFileInvalid } from "./city-file.ts";
 import { backups, restores } from "./commands/backups.ts";
 import { city } from "./commands/city.ts";
-import { applications, pools, projects } from "./commands/registry.ts";
+import { plans, prices } from "./commands/plans.ts";
+import { applications, pools } from "./commands/registry.ts";
 import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
 import { departments } from "./commands/departments.ts";
@@ -22,7 +23,8 @@ const main = defineCommand({
     city,
     departments,
     quotas,
-    projects,
+    plans,
+    prices,
     applications,
     pools,
     requests,
@@ -52,6 +54,10 @@ function refuse(error: unknown): never {
       console.error(
         `  ${one.departmentName} ${one.dimension}: asked ${one.asked}, left ${one.left} of ${one.limit} (reserved ${one.reserved}, used ${one.used}); raised by ${one.raisedBy}`,
       );
+    }
+    for (const one of problem.funds ?? []) {
+      const [left, amount, asked] = [one.leftFen, one.amountFen, one.askedFen].map((fen) => (fen / 100).toFixed(2));
+      console.error(`  ${one.projectCode} ${one.kind} fund ${one.fiscalYear}: asked ${asked} yuan, left ${left} of ${amount}; raised by ${one.raisedBy}`);
     }
     if (problem.remedy) console.error(problem.remedy);
     if (problem.correlationId) console.error(`correlation id ${problem.correlationId}`);

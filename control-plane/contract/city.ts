@@ -8,12 +8,15 @@ import { NewApplication } from "./applications.ts";
 import { FlavourEntry, ImageEntry } from "./catalogue.ts";
 import { NewDepartment } from "./departments.ts";
 import { NewPool } from "./pools.ts";
-import { NewProject } from "./projects.ts";
+import { Prices } from "./price-books.ts";
+import { CityProject } from "./projects.ts";
 import { NewRequest } from "./requests.ts";
 
 export const City = z
   .strictObject({
     name: Title,
+    /** Published as a new version of the price book when they differ from those in force. */
+    prices: Prices.optional(),
     flavours: z.array(FlavourEntry).max(100).default([]),
     images: z.array(ImageEntry).max(100).default([]),
     pools: z.array(NewPool).max(500).default([]),
@@ -23,7 +26,7 @@ export const City = z
       .array(z.strictObject({ department: Reference, limits: z.partialRecord(Dimension, Count) }))
       .max(20_000)
       .default([]),
-    projects: z.array(NewProject).max(50_000).default([]),
+    projects: z.array(CityProject).max(50_000).default([]),
     applications: z.array(NewApplication).max(50_000).default([]),
     /** Requests to be kept as drafts; `ref` makes a repeated import find them again. */
     requests: z

@@ -21,6 +21,8 @@ export const problems = {
   "precondition-missing": { status: 428, en: "If-Match is missing", zh: "缺少 If-Match 请求头" },
   "precondition-failed": { status: 412, en: "It has been changed meanwhile", zh: "内容已被他人修改" },
   "quota-exceeded": { status: 422, en: "The quota does not allow this", zh: "超出配额" },
+  "budget-exceeded": { status: 422, en: "The project's fund does not allow this", zh: "超出项目资金" },
+  "no-price-book": { status: 422, en: "No price book is in force", zh: "没有生效的价格目录" },
   "project-not-approved": { status: 422, en: "The project is not approved or operating", zh: "项目未处于立项或运维阶段" },
   "plan-changed": { status: 409, en: "The change plan is no longer the one you saw", zh: "变更方案已变化" },
   "self-approval": { status: 403, en: "Nobody decides on their own request", zh: "不得审批本人提交的申请" },
@@ -59,6 +61,24 @@ export const Problem = z
           used: z.int(),
           left: z.int(),
           asked: z.int(),
+          raisedBy: z.string(),
+        }),
+      )
+      .optional(),
+    /** A refusal by budget: which fund, how much is left, who can raise it. Money in fen. */
+    funds: z
+      .array(
+        z.object({
+          project: z.string(),
+          projectCode: z.string(),
+          kind: z.string(),
+          fiscalYear: z.int(),
+          amountFen: z.int(),
+          reservedFen: z.int(),
+          committedFen: z.int(),
+          spentFen: z.int(),
+          leftFen: z.int(),
+          askedFen: z.int(),
           raisedBy: z.string(),
         }),
       )

@@ -1,6 +1,7 @@
 /** Requests (申请): how hosts, volumes, attachments and backup policies change. */
 import { z } from "zod";
-import { Code, Count, Dimension, Id, PageQuery, Reference, Revision, Tier, Time, Title } from "./common.ts";
+import { FundKind } from "./projects.ts";
+import { Code, Count, Dimension, Fen, Id, PageQuery, Reference, Revision, Tier, Time, Title } from "./common.ts";
 
 const hostname = z
   .string()
@@ -107,6 +108,19 @@ export const PlanStep = z
     changes: z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() })),
   })
   .meta({ id: "PlanStep" });
+/** What a request costs from its submission to the end of the fiscal year, by the price book in force then: reserved in its project's fund. */
+export const RequestCost = z
+  .object({
+    amountFen: Fen,
+    from: Time,
+    to: Time,
+    fund: z.object({ kind: FundKind, fiscalYear: z.int() }),
+    priceBook: z.int().meta({ description: "Version of the price book" }),
+    items: z.array(z.object({ resource: Id, amountFen: Fen })),
+  })
+  .meta({ id: "RequestCost" });
+export type RequestCost = z.infer<typeof RequestCost>;
+
 /** The change plan (变更方案): what the request would do to its own resources, by a real Pulumi preview. An approval is bound to its hash. */
 export const ChangePlan = z
   .object({
@@ -114,6 +128,7 @@ export const ChangePlan = z
     computedAt: Time,
     steps: z.array(PlanStep),
     charge: z.array(z.object({ dimension: Dimension, quantity: z.int() })).meta({ description: "Quota charge, negative where given back" }),
+    cost: RequestCost.nullable().default(null).meta({ description: "null: it costs nothing more" }),
     specifications: z
       .array(z.object({ resource: Id, digest: z.string() }))
       .default([])
@@ -152,6 +167,7 @@ export const Request = z
     decisionReason: z.string().nullable(),
     items: z.array(RequestItem),
     plan: ChangePlan.nullable(),
+    cost: RequestCost.nullable(),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     revision: Revision,
     createdAt: Time,

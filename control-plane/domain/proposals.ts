@@ -16,6 +16,8 @@ export interface Held {
   wanted: AnySpec;
   /** Number of another open request that changes or retires it; null: none. */
   changedBy: string | null;
+  /** The project that pays for it, where that matters. */
+  projectId?: string;
 }
 
 export interface Context {
@@ -41,6 +43,9 @@ export interface Proposal {
   charge: Quantity[];
   expiresAt: string | null;
 }
+
+/** Whether it makes something new or takes more: what a project's stage, year and budget may block. */
+export const grows = (one: Pick<Proposal, "action" | "charge">): boolean => one.action === "create" || one.charge.some((charge) => charge.quantity > 0);
 
 export interface Proposals {
   items: Proposal[];

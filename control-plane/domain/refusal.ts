@@ -8,6 +8,8 @@ export interface RefusalExtras {
   errors?: Problem["errors"];
   /** The quota limits in the way. */
   limits?: Problem["limits"];
+  /** The project's funds that have too little left. */
+  funds?: Problem["funds"];
 }
 
 export class Refusal extends Error {
@@ -16,6 +18,7 @@ export class Refusal extends Error {
   readonly remedy: string | undefined;
   readonly errors: Problem["errors"];
   readonly limits: Problem["limits"];
+  readonly funds: Problem["funds"];
 
   constructor(code: ProblemCode, detail: string, extras: RefusalExtras = {}) {
     super(detail);
@@ -25,6 +28,7 @@ export class Refusal extends Error {
     this.remedy = extras.remedy;
     this.errors = extras.errors;
     this.limits = extras.limits;
+    this.funds = extras.funds;
   }
 }
 

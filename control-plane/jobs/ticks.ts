@@ -4,6 +4,8 @@ import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { forgetVersions } from "../state/index.ts";
 import { requestBackup } from "../store/backups.ts";
 import { appendEvent } from "../store/events.ts";
+import { commitUncharged, lockPayers, projectsToRoll } from "../store/fund-charges.ts";
+import { pricesAt } from "../store/prices.ts";
 import { retryWaiting } from "../store/acceptance.ts";
 import { failOverdue } from "../store/overdue.ts";
 import { expireReservations } from "../store/requests.ts";
@@ -84,6 +86,15 @@ async function quotaCheck(context: JobContext): Promise<void> {
   });
 }
 
+/** What goes on into a new fiscal year is paid from its fund, and what came to live without a price is paid from now on. */
+async function fiscalYear(context: JobContext): Promise<void> {
+  for (const project of await projectsToRoll(context.db, context.now())) await change(context, (tx, act) => lockPayers(tx, act, [project]));
+  await change(context, async (tx, act) => {
+    const book = await pricesAt(tx, act.now);
+    if (book) await commitUncharged(tx, act, book);
+  });
+}
+
 const keepEventsDays = 90;
 /** An update's steps are kept longer: with them its result can be explained. */
 const keepStepsDays = 400;
@@ -112,5 +123,6 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   overdue,
   unfinished: resume,
   unknown,
+  "fiscal-year": fiscalYear,
   housekeeping,
 };

@@ -3,16 +3,22 @@
  * What they need is read once under its locks, each is decided in memory after those before it, and all is written at the end.
  */
 import { sql } from "kysely";
-import type { Item, NewRequest } from "../contract/requests.ts";
+import type { Item, NewRequest, RequestCost } from "../contract/requests.ts";
 import { nextState, whyNot } from "../domain/lifecycle.ts";
 import { type Context, type Held, type Proposal, propose } from "../domain/proposals.ts";
+import { grows } from "../domain/proposals.ts";
+import { costFen, linesOf } from "../domain/prices.ts";
 import { Refusal } from "../domain/refusal.ts";
+import { fiscalYearOf, yearEnd } from "../domain/time.ts";
 import type { SpecKind } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import { appendAuditsOf, type AuditSubject } from "./audit.ts";
 import type { Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
+import { type FundCharge, lockPayers, reservationOf, writeFundReservations } from "./fund-charges.ts";
+import { readFundLedger } from "./funds.ts";
 import { newId } from "./ids.ts";
+import { pricesAt } from "./prices.ts";
 import { lockPools, moveCapacity, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
 import { type Charge, lockLedger, writeReservations } from "./quotas.ts";
 import { insertRows } from "./rows.ts";
@@ -58,12 +64,13 @@ interface Decision {
   names: readonly string[];
   resources: Selectable<Resources>[];
   charges: Charge[];
+  costs: FundCharge[];
   takes: Take[];
   audits: AuditSubject[];
 }
 type Books = Awaited<ReturnType<typeof readBooks>>;
 
-/** One request. @throws Refusal not-found, invalid-body, conflict, project-not-approved, quota-exceeded */
+/** One request. @throws Refusal not-found, invalid-body, conflict, project-not-approved, no-price-book, budget-exceeded, quota-exceeded */
 export async function createRequest(tx: Tx, act: Act, principal: Principal, body: NewRequest, seal: Seal): Promise<RequestRow> {
   const [taken] = await createRequests(tx, [{ act, principal, body }], seal);
   if (taken instanceof Refusal) throw taken;
@@ -175,6 +182,7 @@ function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal:
     decision_reason: null,
     plan: null,
     plan_hash: null,
+    cost: null,
     error: null,
     revision: 1,
     created_at: act.now,
@@ -231,13 +239,25 @@ async function take(
   return decisions.map((one) => (one instanceof Refusal ? one : { row: one.row, items: one.stored.map((item, index) => shownItem(item, one.names[index])) }));
 }
 
-/** Everything that decisions depend on, locked in one order: applications (already), quota accounts, pool accounts. */
+/** Everything that decisions depend on, locked in one order: applications (already), quota accounts, projects with their funds, pool accounts. */
 async function readBooks(tx: Tx, candidates: readonly Candidate[]) {
   const departments = [...new Set(candidates.map((one) => one.row.department_id))];
   const applications = [...new Set(candidates.map((one) => one.application.id))];
-  if (candidates.length === 0) return { ledger: undefined!, pools: [], flavours: new Map(), images: new Set<string>(), held: new Map() };
+  if (candidates.length === 0)
+    return { ledger: undefined!, funds: undefined!, prices: undefined, pools: [], flavours: new Map(), images: new Set<string>(), held: new Map() };
+  const { act } = candidates[0]!;
+  const ledger = await lockLedger(tx, departments);
+  // Only what may grow is priced: nothing else waits for a project.
+  const growing = candidates.filter((one) => one.items.some((item) => item.action === "create" || item.action === "resize"));
+  const payers = await lockPayers(
+    tx,
+    act,
+    growing.map((one) => one.row.project_id),
+  );
   return {
-    ledger: await lockLedger(tx, departments),
+    ledger,
+    funds: await readFundLedger(tx, payers),
+    prices: growing.length > 0 ? await pricesAt(tx, act.now) : undefined,
     pools: await lockPools(tx),
     ...(await readCatalogue(tx)),
     held: await readHeld(
@@ -262,7 +282,17 @@ const created: (candidate: Candidate) => AuditSubject[] = ({ row, stored, fresh 
     : [];
 
 function asDraft(candidate: Candidate): Decision {
-  return { act: candidate.act, row: candidate.row, stored: candidate.stored, names: [], resources: [], charges: [], takes: [], audits: created(candidate) };
+  return {
+    act: candidate.act,
+    row: candidate.row,
+    stored: candidate.stored,
+    names: [],
+    resources: [],
+    charges: [],
+    costs: [],
+    takes: [],
+    audits: created(candidate),
+  };
 }
 
 /**
@@ -270,10 +300,11 @@ function asDraft(candidate: Candidate): Decision {
  * @throws Refusal
  */
 function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
-  const { act, row, application, project, items, stored } = candidate;
-  requireApproved(project);
+  const { act, row, application, items, stored } = candidate;
   const held = books.held.get(application.id)!;
   const proposals = propose(items, { ...books, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
+  if (proposals.items.some(grows)) requireApproved(books.funds.payer(row.project_id));
+  requireOwnProject(proposals.items, held, candidate.project);
   const short = proposals.shortages.length > 0;
   const event = short ? "shortage" : row.state === "waiting" ? "capacity" : "submit";
   const why = whyNot(row.state, event);
@@ -297,7 +328,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     after: { state, ...(error ? { error } : {}) },
   };
   const audits = [...created(candidate), audit];
-  if (short) return { act, row: after, stored, names: [], resources: [], charges: [], takes: [], audits };
+  if (short) return { act, row: after, stored, names: [], resources: [], charges: [], costs: [], takes: [], audits };
 
   const asked = (one: Proposal) => one.charge.filter((charge) => charge.quantity > 0);
   const itemAt = new Map(stored.map((item) => [item.position, item]));
@@ -310,7 +341,9 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
       itemId: itemAt.get(one.position)!.id,
     })),
   );
+  const priced = pricedBy(candidate, proposals.items, books, (position) => itemAt.get(position)!.id);
   books.ledger.reserve(row.department_id, charges);
+  if (priced) books.funds.take(priced.fund, priced.amountFen);
   const takes = proposals.items.flatMap((one) => asked(one).map((charge): Take => ({ ...charge, poolId: one.poolId })));
   for (const { poolId, dimension, quantity } of takes) {
     const pool = books.pools.find((one) => one.id === poolId);
@@ -324,7 +357,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
   }
   return {
     act,
-    row: after,
+    row: { ...after, cost: priced ? priced.shown : null },
     stored: proposals.items.map((one) => {
       const before = itemAt.get(one.position)!;
       const kept: Kept = {
@@ -339,9 +372,55 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     names: proposals.items.map((one) => one.name),
     resources: proposals.items.filter((one) => one.action === "create").map((one) => resourceOf(one, after, seal)),
     charges,
+    costs: priced?.costs ?? [],
     takes,
     audits,
   };
+}
+
+/**
+ * What a request costs its project's fund to the year's end; undefined when it costs nothing more.
+ * @throws Refusal no-price-book, budget-exceeded
+ */
+function pricedBy({ act, row }: Candidate, proposals: readonly Proposal[], { funds, prices }: Books, itemOf: (position: number) => string) {
+  const growing = proposals.map((one) => ({ one, more: one.charge.filter((charge) => charge.quantity > 0) })).filter(({ more }) => more.length > 0);
+  if (growing.length === 0) return undefined;
+  if (!prices) throw new Refusal("no-price-book", "Nothing can be priced before a price book is in force.", { remedy: "Ask finance to publish one." });
+  const to = yearEnd(act.now);
+  const lines = growing.map(({ more }) => linesOf(more, prices.prices));
+  const amountFen = lines.reduce((sum, of) => sum + costFen(of, act.now, to, "up"), 0);
+  const fund = funds.require(row.project_id, fiscalYearOf(act.now), amountFen);
+  const costs = growing.map(({ one }, index) =>
+    reservationOf(act, prices, {
+      project_id: row.project_id,
+      fund_id: fund.id,
+      resource_id: one.resourceId,
+      request_id: row.id,
+      item_id: itemOf(one.position),
+      lines: lines[index]!,
+    }),
+  );
+  const shown: RequestCost = {
+    amountFen,
+    from: act.now.toISOString(),
+    to: to.toISOString(),
+    fund: { kind: fund.kind, fiscalYear: fund.fiscal_year },
+    priceBook: prices.version,
+    items: costs.map((cost) => ({ resource: cost.resource_id, amountFen: cost.amount_fen })),
+  };
+  return { fund, amountFen, costs, shown };
+}
+
+/** What a resource costs is paid by its own project alone. @throws Refusal invalid-body */
+function requireOwnProject(proposals: readonly Proposal[], held: readonly Held[], project: Subject["project"]): void {
+  const other = proposals.find((one) => {
+    const before = held.find((resource) => resource.id === one.resourceId);
+    return before?.projectId !== undefined && before.projectId !== project.id && one.action !== "create" && grows(one);
+  });
+  if (other)
+    throw new Refusal("invalid-body", `${other.name} belongs to another project than ${project.code}: ask for its growth under that one.`, {
+      errors: [{ pointer: "/project", detail: `is not the project of ${other.name}` }],
+    });
 }
 
 function resourceOf(one: Proposal, request: RequestRow, seal: Seal): Selectable<Resources> {
@@ -376,7 +455,7 @@ async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
     tx,
     "requests",
     decisions.map((one) => one.row),
-    ["state", "error", "submitted_by", "revision", "updated_at"],
+    ["state", "error", "submitted_by", "cost", "revision", "updated_at"],
   );
   await insertRows(
     tx,
@@ -394,6 +473,10 @@ async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
     first.act,
     decisions.flatMap((one) => one.charges),
     new Date(first.act.now.getTime() + reservationDays * 86_400_000),
+  );
+  await writeFundReservations(
+    tx,
+    decisions.flatMap((one) => one.costs),
   );
   await moveCapacity(
     tx,

@@ -3,7 +3,7 @@ import { Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
 import type { Tx } from "./database.ts";
 
-export type Noun = "flavours" | "images" | "pools" | "departments" | "quotas" | "projects" | "applications" | "requests";
+export type Noun = "prices" | "flavours" | "images" | "pools" | "departments" | "quotas" | "projects" | "applications" | "requests";
 
 export class CityImporter {
   readonly tx: Tx;

@@ -6,7 +6,12 @@ import { appendAudits } from "./audit.ts";
 import type { Directory } from "./city-departments.ts";
 import { type CityImporter, repeated, slices } from "./city-import.ts";
 import { newId } from "./ids.ts";
-import { changeProject, type ProjectRow } from "./projects.ts";
+import { planPolicy } from "./plan-policy.ts";
+import { insertRows } from "./rows.ts";
+import { digestOf } from "../domain/digest.ts";
+import { isFunded, supervisorMissing } from "../domain/project-stages.ts";
+import { type FundRow, fundsOf } from "./funds.ts";
+import { changeFunds, changeProject, fundsOr, type ProjectRow } from "./projects.ts";
 
 type CityData = z.infer<typeof City>;
 /** Finds a project by its department's id and its own id or code. */
@@ -23,7 +28,16 @@ export async function importProjects(importer: CityImporter, projects: CityData[
   const known = new Map<string, ProjectRow>();
   const keep = (row: ProjectRow) => known.set(`${row.department_id} ${row.code}`, row).set(`${row.department_id} ${row.id}`, row);
   for (const row of await tx.selectFrom("projects").selectAll().execute()) keep(row);
+  const funds = Map.groupBy(
+    await fundsOf(
+      tx,
+      [...known.values()].map((row) => row.id),
+    ),
+    (fund) => fund.project_id,
+  );
+  const { supervisorThresholdFen } = await planPolicy(tx);
   const fresh: ProjectRow[] = [];
+  const freshFunds: FundRow[] = [];
   for (const [index, one] of projects.entries()) {
     const department = departments(one.department);
     if (!department) {
@@ -31,29 +45,63 @@ export async function importProjects(importer: CityImporter, projects: CityData[
       continue;
     }
     const there = known.get(`${department.id} ${one.code}`);
-    const wanted = { name: one.name, budget_fen: one.budgetFen, stage: one.stage };
+    const asked = { name: one.name, budget_fen: one.budgetFen, supervisor: one.supervisor };
     if (!there) {
+      // What a city brings along was decided elsewhere: it comes at its stage.
+      const given = isFunded(one.stage) ? fundsOr(one.stage, one.fiscalYear, one.budgetFen, one.funds) : [];
+      const budget = isFunded(one.stage) ? given.reduce((sum, fund) => sum + fund.amountFen, 0) : one.budgetFen;
+      for (const detail of isFunded(one.stage) ? supervisorMissing(one.supervisor, budget, supervisorThresholdFen) : [])
+        importer.error(`/projects/${index}/supervisor`, detail);
       const row: ProjectRow = {
         id: newId("prj", act.now),
         department_id: department.id,
         code: one.code,
         fiscal_year: one.fiscalYear,
-        ...wanted,
+        stage: one.stage,
+        ...asked,
+        budget_fen: budget,
+        filed_by: act.actor,
         revision: 1,
         created_at: act.now,
         updated_at: act.now,
       };
       keep(row);
       fresh.push(row);
-    } else if (there.fiscal_year !== one.fiscalYear) importer.error(`/projects/${index}/fiscalYear`, `is ${there.fiscal_year} and cannot be changed`);
-    else if (there.name === wanted.name && there.budget_fen === wanted.budget_fen && there.stage === wanted.stage) importer.count("unchanged", "projects");
+      for (const { kind, fiscalYear, amountFen } of given)
+        freshFunds.push({
+          id: newId("fnd", act.now),
+          project_id: row.id,
+          kind,
+          fiscal_year: fiscalYear,
+          amount_fen: amountFen,
+          reserved_fen: 0,
+          committed_fen: 0,
+          spent_fen: 0,
+        });
+      continue;
+    }
+    if (there.fiscal_year !== one.fiscalYear) importer.error(`/projects/${index}/fiscalYear`, `is ${there.fiscal_year} and cannot be changed`);
+    else if (there.stage !== one.stage)
+      importer.error(`/projects/${index}/stage`, `is ${there.stage} here: a project changes its stage by what is decided about it, not by an import`);
     else {
-      keep(await changeProject(tx, act, there.id, wanted, () => {}));
-      importer.count("changed", "projects");
+      const meant = isFunded(one.stage) ? fundsOr(one.stage, one.fiscalYear, one.budgetFen, one.funds) : [];
+      const had = funds.get(there.id) ?? [];
+      const differing = meant.filter(
+        (fund) => had.find((other) => other.kind === fund.kind && other.fiscal_year === fund.fiscalYear)?.amount_fen !== fund.amountFen,
+      );
+      // Once there are funds they are the budget.
+      const own = isFunded(one.stage) ? { name: asked.name, supervisor: asked.supervisor } : asked;
+      const same = (Object.keys(own) as (keyof typeof own)[]).every((key) => digestOf(there[key]) === digestOf(own[key]));
+      await importer.at(`/projects/${index}`, async () => {
+        if (!same) keep(await changeProject(tx, act, there.id, own, () => {}));
+        if (differing.length > 0) keep(await changeFunds(tx, act, there.id, differing, "city import", () => {}));
+      });
+      importer.count(same && differing.length === 0 ? "unchanged" : "changed", "projects");
     }
   }
   importer.settle();
-  for (const rows of slices(fresh)) await tx.insertInto("projects").values(rows).execute();
+  for (const rows of slices(fresh)) await insertRows(tx, "projects", rows);
+  for (const rows of slices(freshFunds)) await insertRows(tx, "project_funds", rows);
   await appendAudits(
     tx,
     act,
@@ -62,7 +110,7 @@ export async function importProjects(importer: CityImporter, projects: CityData[
       subjectKind: "project",
       subjectId: row.id,
       departmentId: row.department_id,
-      after: { code: row.code, name: row.name, stage: row.stage },
+      after: { code: row.code, name: row.name, stage: row.stage, budgetFen: row.budget_fen },
     })),
   );
   importer.count("created", "projects", fresh.length);

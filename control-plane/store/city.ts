@@ -11,6 +11,9 @@ import { CityImporter, repeated } from "./city-import.ts";
 import { importApplications, importProjects } from "./city-plans.ts";
 import type { Tx } from "./database.ts";
 import { type Amounts, changePool, createPool, listPools, type PoolWithAccounts } from "./pools.ts";
+import { digestOf } from "../domain/digest.ts";
+import { publishPrices } from "./price-books.ts";
+import { pricesAt } from "./prices.ts";
 import { setLimit } from "./quotas.ts";
 import { createRequest } from "./acceptance.ts";
 import type { Principal, Seal } from "./requests.ts";
@@ -29,6 +32,7 @@ export async function importCity(tx: Tx, act: Act, city: CityData, context: City
   // Imports take turns: each sees all of the one before.
   await sql`select pg_advisory_xact_lock(7302062)`.execute(tx);
   const importer = new CityImporter(tx, act);
+  await importPrices(importer, city);
   await importCatalogue(importer, city);
   await importPools(importer, city.pools, context.defaultEndpoint);
   const departments = await importDepartments(importer, city.departments);
@@ -42,6 +46,16 @@ export async function importCity(tx: Tx, act: Act, city: CityData, context: City
   // Also of an import that found everything as it should be: somebody has asked for it.
   await appendAudit(tx, act, { action: "city.import", subjectKind: "city", subjectId: "city", departmentId: null, after: { created, changed, unchanged } });
   return { created, changed, unchanged, requests };
+}
+
+async function importPrices(importer: CityImporter, { prices }: CityData): Promise<void> {
+  const { tx, act } = importer;
+  if (!prices) return;
+  const inForce = await pricesAt(tx, act.now);
+  const ordered = (list: typeof prices) => list.toSorted((a, b) => (a.meter < b.meter ? -1 : 1));
+  const same = inForce !== undefined && digestOf(ordered(inForce.prices)) === digestOf(ordered(prices));
+  if (!same) await publishPrices(tx, act, { note: "city import", prices });
+  importer.count(same ? "unchanged" : "created", "prices");
 }
 
 async function importCatalogue(importer: CityImporter, city: CityData): Promise<void> {

@@ -1,6 +1,7 @@
 /** A department's estate: what is wanted, what an apply begins with, and what its outcome settles. */
 import { sql, type Selectable } from "kysely";
 import { digestOf } from "../domain/digest.ts";
+import { Refusal } from "../domain/refusal.ts";
 import { type AnySpec, estateOf, type Quantity } from "../domain/resources.ts";
 import type { Approval } from "../../infra/approval.ts";
 import type { Outcome } from "../../infra/operations.ts";
@@ -14,7 +15,8 @@ import { appendEvents } from "./events.ts";
 import { type Take, moveCapacity } from "./proposing.ts";
 import { giveBackDifference, lockAccounts, releaseResources, settleCharges, usedBy } from "./quotas.ts";
 import { sendBack } from "./refused.ts";
-import { move, type Seal } from "./requests.ts";
+import { requireFunds } from "./fund-charges.ts";
+import { growing, move, type Seal, type StoredItem } from "./requests.ts";
 import type { Dimension, Resources } from "./schema.ts";
 import { closeUptime, turnUptime, uptimeOf } from "./uptime.ts";
 
@@ -100,6 +102,12 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
       )
       .where("state", "=", "pending")
       .execute();
+  await failUnfunded(
+    tx,
+    act,
+    departmentId,
+    requests.filter((one) => one.state === "approved"),
+  );
   const spec = await wantedSpec(tx, departmentId, unseal);
   const hash = digestOf(spec);
   const ids = requests.map((one) => one.id);
@@ -114,6 +122,96 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
     .returning("fence")
     .executeTakeFirstOrThrow();
   return { unchanged: false, spec, approved: await approvedEstate(tx, departmentId), hash, fence, requests: ids };
+}
+
+/** What would grow and no longer fits the project's stage or fund is not begun: it fails here, and the rest of its request goes on. */
+async function failUnfunded(tx: Tx, act: Act, departmentId: string, requests: readonly { id: string; project_id: string }[]): Promise<void> {
+  if (requests.length === 0) return;
+  // The accounts before the projects, as everywhere.
+  await lockAccounts(tx, departmentId);
+  const given: Take[] = [];
+  for (const request of requests) {
+    const items = (await tx.selectFrom("request_items").selectAll().where("request_id", "=", request.id).orderBy("position").execute()).filter(growing);
+    if (items.length === 0) continue;
+    const refusal = await requireFunds(tx, act, request.id, request.project_id).catch((error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    });
+    if (!refusal) continue;
+    const error = { code: refusal.code, message: refusal.detail };
+    const resources = await tx
+      .selectFrom("resources")
+      .selectAll()
+      .where(
+        "id",
+        "in",
+        items.map((item) => item.resource_id),
+      )
+      .execute();
+    const of = items.map((item) => ({ item, resource: resources.find((one) => one.id === item.resource_id)! }));
+    for (const one of of) given.push(...(await failItem(tx, act, one, error)));
+    await tellFailed(tx, act, departmentId, of, () => error);
+  }
+  await moveCapacity(tx, given);
+}
+
+/** An item that could not be done leaves the wanted state. @returns the pool capacity to give back now; what was to be made gives its own back when it is gone */
+async function failItem(
+  tx: Tx,
+  act: Act,
+  { item, resource }: { item: StoredItem; resource: Resource },
+  error: { code: string; message: string },
+): Promise<Take[]> {
+  await tx
+    .updateTable("request_items")
+    .set({ state: "failed", error: JSON.stringify(error) })
+    .where("id", "=", item.id)
+    .execute();
+  if (item.action === "create") await tx.updateTable("resources").set({ phase: "failed", updated_at: act.now }).where("id", "=", resource.id).execute();
+  else if (item.action === "retire") await tx.updateTable("resources").set({ phase: "live", updated_at: act.now }).where("id", "=", resource.id).execute();
+  else {
+    await tx
+      .updateTable("resources")
+      .set({ wanted: JSON.stringify(resource.applied), updated_at: act.now })
+      .where("id", "=", resource.id)
+      .execute();
+    await settleCharges(tx, act, [item.id], "released");
+    const charge = (item.spec as { charge: Quantity[] }).charge.filter((one) => one.quantity > 0);
+    return charge.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity }));
+  }
+  return [];
+}
+
+async function tellFailed(
+  tx: Tx,
+  act: Act,
+  departmentId: string,
+  failed: readonly { item: StoredItem; resource: Resource }[],
+  errorOf: (id: string) => { code: string; message: string } | null,
+): Promise<void> {
+  await appendAudits(
+    tx,
+    act,
+    failed.map(({ item, resource }) => ({
+      action: `${resource.kind}.${item.action}`,
+      subjectKind: resource.kind,
+      subjectId: resource.id,
+      departmentId,
+      result: "failed" as const,
+      after: errorOf(resource.id),
+    })),
+  );
+  await appendEvents(
+    tx,
+    failed.map(({ item, resource }) => ({
+      at: act.now,
+      departmentId,
+      requestId: item.request_id,
+      type: "item.failed",
+      subjectId: resource.id,
+      data: { kind: resource.kind, name: resource.name, action: item.action, error: errorOf(resource.id) },
+    })),
+  );
 }
 
 /** A new fencing token without an apply: for backups and restores. */
@@ -270,26 +368,9 @@ async function settle(
     done.filter(({ item }) => item.action === "retire").map(({ item }) => item.id),
   );
   // What could not be made or changed.
-  for (const { item, resource } of failed) {
-    const error = failures.get(resource.id)!;
-    await tx
-      .updateTable("request_items")
-      .set({ state: "failed", error: JSON.stringify(error) })
-      .where("id", "=", item.id)
-      .execute();
+  for (const one of failed) {
     again = true;
-    if (item.action === "create") await tx.updateTable("resources").set({ phase: "failed", updated_at: act.now }).where("id", "=", resource.id).execute();
-    else if (item.action === "retire") await tx.updateTable("resources").set({ phase: "live", updated_at: act.now }).where("id", "=", resource.id).execute();
-    else {
-      await tx
-        .updateTable("resources")
-        .set({ wanted: JSON.stringify(resource.applied), updated_at: act.now })
-        .where("id", "=", resource.id)
-        .execute();
-      await settleCharges(tx, act, [item.id], "released");
-      const charge = (item.spec as { charge: Quantity[] }).charge.filter((one) => one.quantity > 0);
-      given.push(...charge.map((one) => ({ poolId: resource.pool_id, dimension: one.dimension, quantity: -one.quantity })));
-    }
+    given.push(...(await failItem(tx, act, one, failures.get(one.resource.id)!)));
   }
   // What failed in an earlier `up` and has left the wanted state is removed by now: its charge is given back.
   const swept =
@@ -306,8 +387,10 @@ async function settle(
       : [];
   given.push(...(await remove(tx, act, swept, "failed")));
   await moveCapacity(tx, given);
-  await appendAudits(tx, act, [
-    ...news.map(({ item, resource }) => ({
+  await appendAudits(
+    tx,
+    act,
+    news.map(({ item, resource }) => ({
       action: `${resource.kind}.${item.action}`,
       subjectKind: resource.kind,
       subjectId: resource.id,
@@ -315,24 +398,19 @@ async function settle(
       before: resource.applied,
       after: item.action === "retire" ? null : withoutSecret(resource.wanted),
     })),
-    ...failed.map(({ item, resource }) => ({
-      action: `${resource.kind}.${item.action}`,
-      subjectKind: resource.kind,
-      subjectId: resource.id,
+  );
+  await appendEvents(
+    tx,
+    news.map(({ item, resource }) => ({
+      at: act.now,
       departmentId,
-      result: "failed" as const,
-      after: failures.get(resource.id),
+      requestId: item.request_id,
+      type: "item.applied",
+      subjectId: resource.id,
+      data: { kind: resource.kind, name: resource.name, action: item.action, error: null },
     })),
-  ]);
-  const told = ({ item, resource }: (typeof touched)[number], error: { code: string; message: string } | null) => ({
-    at: act.now,
-    departmentId,
-    requestId: item.request_id,
-    type: error ? "item.failed" : "item.applied",
-    subjectId: resource.id,
-    data: { kind: resource.kind, name: resource.name, action: item.action, error },
-  });
-  await appendEvents(tx, [...news.map((one) => told(one, null)), ...failed.map((one) => told(one, failures.get(one.resource.id) ?? null))]);
+  );
+  await tellFailed(tx, act, departmentId, failed, (id) => failures.get(id) ?? null);
   await sendBack(
     tx,
     act,

@@ -23,7 +23,11 @@ export type IdPrefix =
   | "upd"
   | "rbd"
   | "arc"
-  | "esc";
+  | "esc"
+  | "fnd"
+  | "fch"
+  | "stp"
+  | "pbk";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -60,7 +60,7 @@ export async function readHeld(db: Db, applicationIds: readonly string[], items:
   const uses = sql<boolean>`(${named} or r.kind in ('attachment', 'backup-policy'))`;
   const rows = await db
     .selectFrom("resources as r")
-    .select(["r.id", "r.application_id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted"])
+    .select(["r.id", "r.application_id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted", "r.project_id"])
     .select((where) =>
       where
         .selectFrom("request_items as i")
@@ -88,6 +88,7 @@ export async function readHeld(db: Db, applicationIds: readonly string[], items:
       poolId: row.pool_id,
       wanted: row.wanted as AnySpec,
       changedBy: row.changed_by,
+      projectId: row.project_id,
     });
   return held;
 }

@@ -7,6 +7,7 @@ import { Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
+import { endCosts, settleCosts, shrinkCosts } from "./fund-charges.ts";
 import { newId } from "./ids.ts";
 import { insertRows } from "./rows.ts";
 import type { QuotaAccounts } from "./schema.ts";
@@ -102,16 +103,18 @@ export async function writeReservations(tx: Tx, act: Act, charges: readonly Char
   );
 }
 
-/** Reserved charges of these items become used. Done already: nothing happens. */
+/** Reserved charges of these items become used, or are released; what they cost their funds goes along. Done already: nothing happens. */
 export async function settleCharges(tx: Tx, act: Act, itemIds: readonly string[], to: "used" | "released"): Promise<void> {
   if (itemIds.length === 0) return;
   await moveCharges(tx, act, sql`item_id = any(${sql.val(itemIds)}::text[]) and state = 'reserved'`, to);
+  await settleCosts(tx, act, itemIds, to);
 }
 
 /** Everything that a resource still holds is given back. */
 export async function releaseResources(tx: Tx, act: Act, resourceIds: readonly string[]): Promise<void> {
   if (resourceIds.length === 0) return;
   await moveCharges(tx, act, sql`resource_id = any(${sql.val(resourceIds)}::text[]) and state <> 'released'`, "released");
+  await endCosts(tx, act, resourceIds);
 }
 
 async function moveCharges(tx: Tx, act: Act, which: ReturnType<typeof sql>, to: "used" | "released"): Promise<void> {
@@ -171,6 +174,7 @@ export async function giveBackDifference(
     update quota_accounts q set used = q.used - w.quantity
     from unnest(${sql.val(ask.less.map((one) => one.dimension))}::text[], ${sql.val(ask.less.map((one) => one.quantity))}::bigint[]) as w(dimension, quantity), department_ancestors a
     where a.department_id = ${ask.departmentId} and q.department_id = a.ancestor_id and q.dimension = w.dimension`.execute(tx);
+  await shrinkCosts(tx, act, ask.resourceId, ask.less);
   return [...ask.less];
 }
 

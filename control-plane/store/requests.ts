@@ -3,6 +3,7 @@ import { sql, type Selectable } from "kysely";
 import type { ChangePlan, Item } from "../contract/requests.ts";
 import { digestOf } from "../domain/digest.ts";
 import { nextState, type RequestEvent, whyNot } from "../domain/lifecycle.ts";
+import { grows, type Proposal } from "../domain/proposals.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { sumByDimension } from "../domain/resources.ts";
 import type { Act } from "./act.ts";
@@ -10,7 +11,8 @@ import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { bindApproval, specificationsOf } from "./approvals.ts";
 import { appendEvent } from "./events.ts";
-import { moveCapacity, requireApproved } from "./proposing.ts";
+import { requireFunds } from "./fund-charges.ts";
+import { moveCapacity } from "./proposing.ts";
 import { settleCharges } from "./quotas.ts";
 import type { RequestItems, Requests, Resources } from "./schema.ts";
 
@@ -55,6 +57,7 @@ export async function recordPlan(
   const content = {
     steps: plan.steps,
     specifications: specificationsOf(items),
+    cost: row.cost as ChangePlan["cost"],
     charge: sumByDimension(items.flatMap((item) => (item.spec as Kept).charge as ChangePlan["charge"])),
     placement: placed.flatMap((one) => {
       const pool = one.pool_id === null ? undefined : pools.get(one.pool_id);
@@ -66,7 +69,7 @@ export async function recordPlan(
   return move(tx, act, row, "plan", { plan: JSON.stringify({ ...content, hash, computedAt: act.now.toISOString() }), plan_hash: hash });
 }
 
-/** @throws Refusal self-approval, plan-changed, precondition-failed, conflict, project-not-approved */
+/** @throws Refusal self-approval, plan-changed, precondition-failed, conflict, project-not-approved, budget-exceeded */
 export async function approve(
   tx: Tx,
   act: Act,
@@ -84,7 +87,6 @@ export async function approve(
   const specifications = specificationsOf(all);
   if (digestOf(specifications) !== digestOf((row.plan as ChangePlan).specifications ?? []))
     throw new Refusal("plan-changed", "What the request asks for is not what was planned.", { remedy: "Reject it, and look into the audit." });
-  requireApproved(await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow());
   await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
   const items = await tx
     .selectFrom("request_items")
@@ -112,9 +114,15 @@ export async function approve(
       .where("id", "=", item.resource_id)
       .execute();
   }
+  if (all.some(growing)) await requireFunds(tx, act, id, row.project_id);
   await bindApproval(tx, id, specifications);
   return move(tx, act, row, "approve", { decided_by: principal.id, decided_at: act.now, decision_reason: body.reason });
 }
+
+/** Whether an open item makes something new or takes more: what a project's stage, year and budget may block. */
+export const growing = (item: Pick<StoredItem, "spec" | "state">): boolean =>
+  (item.state === "pending" || item.state === "applying") &&
+  grows({ action: (item.spec as Kept).item.action, charge: (item.spec as Kept).charge as Proposal["charge"] });
 
 /** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */
 async function requireUnused(tx: Tx, applicationId: string, retiring: readonly string[]): Promise<void> {

@@ -43,6 +43,10 @@ export interface Projects {
   fiscal_year: number;
   budget_fen: number;
   stage: "filed" | "reviewed" | "approved" | "accepted" | "operating" | "evaluated" | "closed";
+  /** The third-party supervisor (监理), contract/projects.ts; null: none named. */
+  supervisor: ColumnType<unknown, string | null | undefined, string | null>;
+  /** Token of who filed it: others decide on it. */
+  filed_by: Generated<string>;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -140,6 +144,8 @@ export interface Requests {
   /** The change plan (变更方案), see contract/requests.ts; null until it has been computed. */
   plan: Json<unknown> | null;
   plan_hash: string | null;
+  /** What it costs to the year's end (contract/requests.ts), null before it is submitted and for what costs nothing more. */
+  cost: ColumnType<unknown, string | null | undefined, string | null>;
   error: Json<unknown> | null;
   revision: Generated<number>;
   created_at: Time;
@@ -483,6 +489,66 @@ export interface AuditKeys {
   created_at: Time;
 }
 
+/** A step of a project of the annual plan, with what was decided on. */
+export interface ProjectSteps {
+  id: string;
+  project_id: string;
+  event: "review" | "return" | "approve" | "accept" | "operate" | "evaluate" | "close";
+  from_stage: Projects["stage"];
+  to_stage: Projects["stage"];
+  reason: string;
+  evidence: Json<unknown>;
+  opinions: Json<unknown>;
+  funds: Json<unknown>;
+  actor: string;
+  role: string;
+  at: Time;
+}
+
+/** Money of a project for one purpose and fiscal year. Its project's row is the lock of it and of its charges. */
+export interface ProjectFunds {
+  id: string;
+  project_id: string;
+  kind: "construction" | "operating";
+  fiscal_year: number;
+  amount_fen: number;
+  reserved_fen: Generated<number>;
+  committed_fen: Generated<number>;
+  spent_fen: Generated<number>;
+}
+
+/** A published version never changes: the database refuses it. */
+export interface PriceBooks {
+  id: string;
+  version: number;
+  valid_from: Time;
+  note: string;
+  /** contract/price-books.ts, Price[] */
+  prices: Json<unknown>;
+  published_by: string;
+  created_at: Time;
+}
+
+/** What a resource costs a fund in [from, to): reserved at the submission, committed at the apply, cut short (spent) or released once. */
+export interface FundCharges {
+  id: string;
+  project_id: string;
+  fund_id: string;
+  resource_id: string;
+  /** Null for what no request asked for: a new year, an acceptance. */
+  request_id: string | null;
+  item_id: string | null;
+  price_book_id: string;
+  /** domain/prices.ts, CostLine[]: quantities with the prices that they were taken at. */
+  lines: Json<unknown>;
+  from_at: Time;
+  to_at: Time;
+  amount_fen: number;
+  state: "reserved" | "committed" | "spent" | "released";
+  created_at: Time;
+  settled_at: MaybeTime;
+}
+
 export interface Database extends StateTables {
   departments: Departments;
   department_ancestors: DepartmentAncestors;
@@ -517,4 +583,8 @@ export interface Database extends StateTables {
   audit_chain: AuditChain;
   audit_checkpoints: AuditCheckpoints;
   audit_keys: AuditKeys;
+  project_steps: ProjectSteps;
+  project_funds: ProjectFunds;
+  price_books: PriceBooks;
+  fund_charges: FundCharges;
 }

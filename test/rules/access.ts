@@ -19,6 +19,21 @@ export const trials: Record<string, Trial> = {
   "get /api/v1/departments/{id}": reads("departments", "department"),
   "get /api/v1/projects": lists("/api/v1/projects"),
   "get /api/v1/projects/{id}": reads("projects", "project"),
+  "post /api/v1/projects": names((ids) => ({
+    path: "/api/v1/projects",
+    body: { department: ids.department, code: "q", name: "Q", fiscalYear: 2026, budgetFen: 1 },
+  })),
+  "patch /api/v1/projects/{id}": names((ids) => ({ path: `/api/v1/projects/${ids.filedProject}`, body: { name: "Other" } })),
+  "post /api/v1/projects/{id}/advance": names((ids) => ({ path: `/api/v1/projects/${ids.project}/advance`, body: { event: "operate", reason: "r" } })),
+  "get /api/v1/projects/{id}/steps": names((ids) => ({ path: `/api/v1/projects/${ids.project}/steps` })),
+  "put /api/v1/projects/{id}/funds/{kind}/{year}": names((ids) => ({
+    path: `/api/v1/projects/${ids.project}/funds/construction/2026`,
+    body: { amountFen: 2, reason: "r" },
+  })),
+  "post /api/v1/project-imports": names((ids) => ({
+    path: "/api/v1/project-imports",
+    body: { dryRun: true, projects: [{ department: ids.department, code: "q", name: "Q", fiscalYear: 2026, budgetFen: 1 }] },
+  })),
   "get /api/v1/applications": lists("/api/v1/applications"),
   "get /api/v1/applications/{id}": reads("applications", "application"),
   "get /api/v1/audit": { list: "/api/v1/audit?limit=500", by: "department" },

@@ -14,6 +14,7 @@ export interface World {
   ids: Record<
     | "department"
     | "project"
+    | "filedProject"
     | "application"
     | "request"
     | "host"
@@ -37,6 +38,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
     const owner = (await department("owner-bureau")).id;
     const stranger = (await department("stranger-bureau")).id;
     const project = await createProject(tx, act, { department_id: owner, code: "p", name: "P", fiscal_year: 2026, budget_fen: 1, stage: "approved" });
+    const filed = await createProject(tx, act, { department_id: owner, code: "filed", name: "F", fiscal_year: 2026, budget_fen: 1 });
     const application = await createApplication(tx, act, {
       department_id: owner,
       project_id: project.id,
@@ -170,6 +172,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
       ids: {
         department: owner,
         project: project.id,
+        filedProject: filed.id,
         application: application.id,
         request,
         host,

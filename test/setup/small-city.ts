@@ -1,6 +1,7 @@
 /** A small city for tests: a city, a bureau below it and an office below that, each with an application, and pools with room. */
 import { City } from "../../control-plane/contract/city.ts";
 import { NewRequest } from "../../control-plane/contract/requests.ts";
+import { fiscalYearOf } from "../../control-plane/domain/time.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { systemAct, type Act } from "../../control-plane/store/act.ts";
 import { importCity } from "../../control-plane/store/city.ts";
@@ -13,11 +14,27 @@ import { approve, recordPlan, type RequestRow } from "../../control-plane/store/
 export const plain = (_context: string, text: string) => text;
 const departments = ["city", "bureau", "office"];
 
-export function smallCity(options: { endpoint?: string; hosts?: number } = {}) {
+/** Prices with meters that cost by the hour, by the month, and nothing. */
+export const prices = [
+  { meter: "hosts", period: "month", fen: 1000 },
+  { meter: "vcpu", period: "hour", fen: 3 },
+  { meter: "memory_mib", per: 1024, period: "month", fen: 1500 },
+  { meter: "storage_gib:performance", period: "month", fen: 120 },
+  { meter: "storage_gib:standard", period: "month", fen: 40 },
+  { meter: "storage_gib:capacity", period: "month", fen: 15 },
+  { meter: "backup_gib", period: "month", fen: 0 },
+] as const;
+
+/** @param options.fundFen what each department's project has for construction this year */
+export function smallCity(options: { endpoint?: string; hosts?: number; fundFen?: number } = {}) {
   const endpoint = options.endpoint ?? "";
   const hosts = options.hosts ?? 40;
+  const fiscalYear = fiscalYearOf(new Date());
+  // Three years, so that tests may go on over new year's eve.
+  const funds = [0, 1, 2].map((more) => ({ kind: "construction", fiscalYear: fiscalYear + more, amountFen: options.fundFen ?? 1_000_000_000 }));
   return City.parse({
     name: "Small city",
+    prices,
     pools: [
       {
         code: "compute",
@@ -35,7 +52,16 @@ export function smallCity(options: { endpoint?: string; hosts?: number } = {}) {
       department,
       limits: { hosts: hosts - index, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000, backup_gib: 10_000 },
     })),
-    projects: departments.map((department) => ({ department, code: "p", name: "Project", fiscalYear: 2026, budgetFen: 100, stage: "approved" })),
+    projects: departments.map((department) => ({
+      department,
+      code: "p",
+      name: "Project",
+      fiscalYear,
+      budgetFen: 0,
+      stage: "approved",
+      supervisor: { name: "监理公司" },
+      funds,
+    })),
     applications: departments.map((department) => ({ department, project: "p", code: `${department}-app`, name: "Application", contact: "somebody" })),
   });
 }

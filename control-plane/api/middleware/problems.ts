@@ -20,6 +20,7 @@ export function problemResponse(c: ApiContext, refusal: Refusal, headers: Record
     ...(refusal.remedy ? { remedy: refusal.remedy } : {}),
     ...(refusal.errors ? { errors: refusal.errors } : {}),
     ...(refusal.limits ? { limits: refusal.limits } : {}),
+    ...(refusal.funds ? { funds: refusal.funds } : {}),
   };
   if (refusal.code === "unauthenticated") headers["www-authenticate"] = 'Bearer realm="zhengyun"';
   return c.body(JSON.stringify(problem), status, { ...headers, "content-type": "application/problem+json" });

@@ -115,6 +115,7 @@ function shown(row: RequestRow, items: readonly ItemRow[]): Request {
       error: item.error,
     })),
     plan: row.plan as ChangePlan | null,
+    cost: row.cost as Request["cost"],
     error: row.error as Request["error"],
     revision: row.revision,
     createdAt: row.created_at.toISOString(),

@@ -1,30 +1,9 @@
-/** Projects, applications and pools: read by everybody who may, kept by the city file and the API. */
+/** Applications and pools: read by everybody who may, kept by the city file and the API. */
 import { defineCommand } from "citty";
 import type { Application } from "../../contract/applications.ts";
 import type { Pool } from "../../contract/pools.ts";
-import type { Project } from "../../contract/projects.ts";
 import { listCommand } from "./list.ts";
 import { showCommand } from "./show.ts";
-
-export const projects = defineCommand({
-  meta: { name: "projects", description: "Projects of the annual plan (项目)" },
-  subCommands: {
-    list: listCommand<Project>({
-      noun: "projects",
-      path: "/api/v1/projects",
-      filters: { department: "Id or code of a department" },
-      columns: [
-        { title: "code", value: (row) => row.code },
-        { title: "name", value: (row) => row.name },
-        { title: "year", value: (row) => row.fiscalYear },
-        { title: "budget, yuan", value: (row) => (row.budgetFen / 100).toFixed(2) },
-        { title: "stage", value: (row) => row.stage },
-        { title: "id", value: (row) => row.id },
-      ],
-    }),
-    show: showCommand("projects", "/api/v1/projects"),
-  },
-});
 
 export const applications = defineCommand({
   meta: { name: "applications", description: "Business systems (业务系统)" },

@@ -17,8 +17,9 @@ const read = (client: Client, request: string) => client.get<Request>(`${path}/$
 
 function print(request: Request, asJson: boolean): void {
   if (asJson) return showOne(request, true);
-  const { items, plan, ...rest } = request;
-  showOne(rest, false);
+  const { items, plan, cost, ...rest } = request;
+  const costs = cost ? `${(cost.amountFen / 100).toFixed(2)} yuan to ${localTime(cost.to)}, ${cost.fund.kind} fund ${cost.fund.fiscalYear}` : "nothing more";
+  showOne({ ...rest, cost: costs }, false);
   console.log();
   show(
     items,

@@ -76,7 +76,7 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
       });
     await department("refused");
     await api.call(operations, "POST", "/api/v1/projects", {
-      body: { department: "refused", code: "p", name: "P", fiscalYear: 2026, budgetFen: 1, stage: "approved" },
+      body: { department: "refused", code: "p", name: "P", fiscalYear: 2026, budgetFen: 1 },
     });
     expect((await send("none")).status).toBe(404);
     expect((await send("p")).status).toBe(201);

@@ -23,7 +23,12 @@ export type IdPrefix =
   | "upd"
   | "rbd"
   | "arc"
-  | "esc";
+  | "esc"
+  | "apl"
+  | "stp"
+  | "cmt"
+  | "evd"
+  | "dlg";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -43,7 +43,12 @@ function anyAddress(path: string): string {
   const missing = "00000000000000000000000000";
   const prefixes: Record<string, string> = { tokens: "tok", projects: "prj", applications: "app", requests: "req", system: "arc", "role-bindings": "rbd" };
   const prefix = prefixes[path.split("/")[3] ?? ""] ?? "hst";
-  return path.replace("{id}", `${prefix}_${missing}`).replace("{department}", "owner-bureau").replace("{dimension}", "hosts");
+  return path
+    .replace("{id}", `${prefix}_${missing}`)
+    .replace("{evidence}", `evd_${missing}`)
+    .replace("{department}", "owner-bureau")
+    .replace("{dimension}", "hosts")
+    .replace("{year}", "2026");
 }
 
 describe("the table of access", () => {

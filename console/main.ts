@@ -11,6 +11,7 @@ import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
 import { shared } from "./styles.ts";
 import "./pages/department.ts";
+import "./pages/inbox.ts";
 import "./pages/new-request.ts";
 import "./pages/request.ts";
 import "./pages/requests.ts";
@@ -76,6 +77,7 @@ class App extends LitElement {
       render: () => html`<zy-usage-page .open=${this.#query("open")} .month=${this.#query("month")}></zy-usage-page>`,
     },
     { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
+    { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
     { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
     {
       pattern: new URLPattern({ pathname: "/requests/new" }),
@@ -86,10 +88,13 @@ class App extends LitElement {
       render: ({ id }) =>
         html`<zy-request-page
           .request=${id}
-          .decides=${this.#me?.roles.some(({ role }) => role === "approver" || role === "authority") ?? false}
+          .decides=${this.#holds("approver", "authority")}
+          .asks=${this.#holds("applicant", "operations")}
+          .speaks=${this.#holds("applicant", "approver", "authority", "finance", "supervision", "operations")}
         ></zy-request-page>`,
     },
   ];
+  #holds = (...roles: Me["roles"][number]["role"][]) => this.#me?.roles.some(({ role }) => roles.includes(role)) ?? false;
   #query = (name: string) => new URL(location.href).searchParams.get(name) ?? "";
 
   constructor() {
@@ -141,7 +146,9 @@ class App extends LitElement {
       <header>
         <strong>政云 Zhengyun</strong>
         <nav aria-label=${msg("主导航", { id: "main-nav" })}>
-          <a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a
+          <a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a
+          >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
+            >${msg("申请", { id: "requests" })}</a
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a>
         </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span>${this.#me.name} · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}

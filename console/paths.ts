@@ -7,6 +7,7 @@ const query = (values: Record<string, string | undefined>) => {
 export const pages = {
   usage: (state: { open?: string; month?: string } = {}) => `/${query(state)}`,
   department: (id: string) => `/departments/${id}`,
+  inbox: (state?: string) => `/inbox${query({ state })}`,
   requests: (state?: string) => `/requests${query({ state })}`,
   request: (id: string) => `/requests/${id}`,
   newRequest: (department?: string) => `/requests/new${query({ department })}`,
@@ -30,5 +31,10 @@ export const api = {
   restores: `${v1}/restores`,
   requests: (ask: { state?: string; department?: string; cursor?: string } = {}) => `${v1}/requests${query(ask)}`,
   request: (id: string) => `${v1}/requests/${id}`,
-  decide: (id: string, how: "submit" | "approve" | "reject" | "withdraw") => `${v1}/requests/${id}/${how}`,
+  decide: (id: string, how: "submit" | "approve" | "reject" | "return" | "answer" | "withdraw") => `${v1}/requests/${id}/${how}`,
+  decision: (id: string) => `${v1}/requests/${id}/decision`,
+  inbox: (ask: { state: "todo" | "done"; cursor?: string }) => `${v1}/inbox${query(ask)}`,
+  comments: (id: string, whole = true) => `${v1}/requests/${id}/comments${query(whole ? { limit: "500" } : {})}`,
+  evidence: (id: string, whole = true) => `${v1}/requests/${id}/evidence${query(whole ? { limit: "500" } : {})}`,
+  evidenceFile: (id: string, evidence: string) => `${v1}/requests/${id}/evidence/${evidence}`,
 };

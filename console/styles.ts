@@ -16,6 +16,11 @@ export const shared = css`
   a {
     color: var(--accent);
   }
+  a[aria-current="page"] {
+    color: var(--text);
+    font-weight: 600;
+    text-decoration: none;
+  }
   .card {
     background: var(--surface);
     border: 1px solid var(--line);

@@ -18,7 +18,7 @@ import { type Client, createClient } from "./cli/client.ts";
 import { importCity } from "./cli/commands/city.ts";
 import { readUsage, usageColumns } from "./cli/commands/usage.ts";
 import { bytes, table } from "./cli/output.ts";
-import { settled, waitFor } from "./cli/wait.ts";
+import { settled, undecided, waitFor } from "./cli/wait.ts";
 import { readConfig } from "./config.ts";
 import { startControlPlane } from "./server.ts";
 import { lockDirectory } from "./store/lock.ts";
@@ -104,9 +104,10 @@ async function run(url: string): Promise<void> {
     return createClient({ url, token: made.secret });
   };
   const applicant = await as("申请人 / applicant (demo)", "applicant", "110000");
-  const approver = await as("审批人 / approver (demo)", "approver", "110000");
+  const approver = await as("部门审批人 / department approver (demo)", "approver", "110000");
+  const authority = await as("主管部门审批人 / authority (demo)", "authority", null);
   const drafts = imported.requests.filter((request) => options.full || shown.includes(codeOf(request.ref)));
-  await Promise.all(drafts.map((draft) => provision(applicant, approver, draft.id)));
+  await Promise.all(drafts.map((draft) => provision(applicant, [approver, authority], draft.id)));
   const live = await collect(operations.all<Host>("/api/v1/hosts", { phase: "live" }));
   say(`${live.filter((host) => host.observedState === "running").length} hosts are running in ${drafts.length} departments`);
 
@@ -135,20 +136,26 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** One request from draft to running hosts: submitted by the department, planned by the engine, approved by operations. */
-async function provision(applicant: Client, approver: Client, id: string): Promise<void> {
+/** One request from draft to running hosts: submitted by the department, planned by the engine, approved by one person after the other. */
+async function provision(applicant: Client, approvers: readonly Client[], id: string): Promise<void> {
   const path = `/api/v1/requests/${id}`;
   const draft = await applicant.get<Request>(path);
   await applicant.post(`${path}/submit`, {}, { ifMatch: draft.revision });
-  const read = () => approver.get<Request>(path);
-  const planned = await waitFor(read, (request) => request.state === "planned" || settled(request.state), { intervalMs: 100 });
-  if (planned.state !== "planned" || !planned.plan) throw new Error(`${planned.number} is ${planned.state}: ${planned.error?.message ?? "no plan"}`);
-  await approver.post(`${path}/approve`, { planHash: planned.plan.hash, reason: "示例审批 / demo" }, { ifMatch: planned.revision });
+  const read = () => applicant.get<Request>(path);
+  const planned = await waitFor(read, (request) => undecided(request.state) || settled(request.state), { intervalMs: 100 });
+  const { plan } = planned;
+  if (!undecided(planned.state) || !plan) throw new Error(`${planned.number} is ${planned.state}: ${planned.error?.message ?? "no plan"}`);
+  let row = planned;
+  for (const approver of approvers)
+    if (undecided(row.state))
+      row = await approver.post<Request>(`${path}/approve`, { planHash: plan.hash, reason: "示例审批 / demo" }, { ifMatch: row.revision });
   const done = await waitFor(read, (request) => settled(request.state), { intervalMs: 100 });
   const failed = done.items.filter((item) => item.state === "failed");
   if (done.state !== "active" || failed.length > 0)
     throw new Error(`${done.number} is ${done.state}: ${failed.map((item) => `${item.name}: ${item.error?.message}`).join("; ")}`);
-  say(`${done.number} ${done.title}: ${planned.plan.steps.length} steps planned, approved, ${done.items.length} items active`);
+  say(
+    `${done.number} ${done.title}: ${plan.steps.length} steps planned, approved by ${row.approvals.filter((step) => step.state === "approved").length}, ${done.items.length} items active`,
+  );
 }
 
 /** Real data in a volume is backed up, destroyed, and brought back byte for byte. */

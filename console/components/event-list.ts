@@ -10,6 +10,8 @@ interface Told {
   name?: string;
   action?: string;
   number?: string;
+  stage?: string;
+  text?: string;
   error?: { message: string } | string | null;
 }
 const messageOf = (error: Told["error"]) => (error && typeof error === "object" ? error.message : "");
@@ -36,6 +38,7 @@ export class EventList extends LitElement {
         return html`<li>
           <time datetime=${event.at}>${time(event.at)}</time> ${eventName(event.type)}
           ${told.name ? html`<span>${kindName(told.kind ?? "")} <strong>${told.name}</strong> ${kindName(told.action ?? "")}</span>` : nothing}
+          ${told.stage ? html`<strong>${told.stage}</strong>` : nothing} ${told.text ? html`<span>${told.text}</span>` : nothing}
           ${messageOf(told.error) ? html`<span class="refused">${messageOf(told.error)}</span>` : nothing}
         </li>`;
       })}

@@ -1,4 +1,5 @@
 import { css, html, LitElement } from "lit";
+import { updateWhenLocaleChanges } from "@lit/localize";
 import { stateName } from "../locales/states.ts";
 
 const signs: Record<string, string> = {
@@ -17,6 +18,12 @@ const signs: Record<string, string> = {
   waiting: "…",
   submitted: "…",
   planned: "◔",
+  "department-approval": "◔",
+  "authority-approval": "◔",
+  "needs-information": "?",
+  deciding: "◔",
+  asked: "?",
+  skipped: "–",
   approved: "◑",
   applying: "◕",
   pending: "…",
@@ -34,6 +41,11 @@ const kinds: Record<string, string> = {
   waiting: "warn",
   unknown: "warn",
   planned: "warn",
+  "department-approval": "warn",
+  "authority-approval": "warn",
+  "needs-information": "warn",
+  deciding: "warn",
+  asked: "warn",
 };
 
 /**
@@ -57,6 +69,10 @@ export class StateBadge extends LitElement {
       color: var(--bad);
     }
   `;
+  constructor() {
+    super();
+    updateWhenLocaleChanges(this);
+  }
   override render() {
     return html`<span class=${kinds[this.state] ?? ""}><span aria-hidden="true">${signs[this.state] ?? "○"}</span> ${stateName(this.state)}</span>`;
   }

@@ -16,7 +16,13 @@ const names: Record<string, () => string> = {
   failed: () => msg("失败", { id: "s-failed" }),
   draft: () => msg("草稿", { id: "s-draft" }),
   submitted: () => msg("已提交，编制方案中", { id: "s-submitted" }),
-  planned: () => msg("待审批", { id: "s-planned" }),
+  planned: () => msg("方案已编制", { id: "s-planned" }),
+  "department-approval": () => msg("待部门审批", { id: "s-department" }),
+  "authority-approval": () => msg("待主管部门审批", { id: "s-authority" }),
+  "needs-information": () => msg("待补充说明", { id: "s-information" }),
+  deciding: () => msg("待审批", { id: "s-deciding" }),
+  asked: () => msg("已退回补充", { id: "s-asked" }),
+  skipped: () => msg("无需审批", { id: "s-skipped" }),
   waiting: () => msg("等待资源", { id: "s-waiting" }),
   approved: () => msg("已批准", { id: "s-approved" }),
   applying: () => msg("实施中", { id: "s-applying" }),
@@ -50,6 +56,19 @@ export const kindName = (kind: string): string => kinds[kind]?.() ?? kind;
 const events: Record<string, () => string> = {
   "request.submitted": () => msg("已提交，开始编制变更方案", { id: "e-submitted" }),
   "request.planned": () => msg("变更方案已编制", { id: "e-planned" }),
+  "request.department-approval": () => msg("待部门审批", { id: "s-department" }),
+  "request.authority-approval": () => msg("待主管部门审批", { id: "s-authority" }),
+  "request.needs-information": () => msg("待补充说明", { id: "s-information" }),
+  "request.comment": () => msg("意见", { id: "c-comment" }),
+  "request.question": () => msg("询问", { id: "c-question" }),
+  "request.answer": () => msg("答复", { id: "c-answer" }),
+  "request.amendment": () => msg("变更说明", { id: "c-amendment" }),
+  "request.attached": () => msg("添加附件", { id: "attach" }),
+  "approval.opened": () => msg("提交审批", { id: "e-opened" }),
+  "approval.approved": () => msg("环节通过", { id: "e-step-approved" }),
+  "approval.rejected": () => msg("环节驳回", { id: "e-step-rejected" }),
+  "approval.returned": () => msg("退回补充", { id: "return" }),
+  "approval.invalidated": () => msg("方案已变动，此前审批失效", { id: "e-invalidated" }),
   "request.waiting": () => msg("等待资源", { id: "s-waiting" }),
   "request.approved": () => msg("已批准", { id: "s-approved" }),
   "request.applying": () => msg("开始实施", { id: "e-applying" }),
@@ -75,3 +94,19 @@ const dimensions: Record<string, () => string> = {
   backup_gib: () => msg("备份 GiB", { id: "d-backup" }),
 };
 export const dimensionName = (dimension: string): string => dimensions[dimension]?.() ?? dimension;
+
+const commentKinds: Record<string, () => string> = {
+  comment: () => msg("意见", { id: "c-comment" }),
+  question: () => msg("询问", { id: "c-question" }),
+  answer: () => msg("答复", { id: "c-answer" }),
+  amendment: () => msg("变更说明", { id: "c-amendment" }),
+};
+export const commentKind = (kind: string): string => commentKinds[kind]?.() ?? kind;
+
+/** How much time a decision has, in words. */
+export function timeLeft({ overdue, workingDaysLeft }: { overdue: boolean; workingDaysLeft: number | null }): string {
+  if (overdue) return `✕ ${msg("已逾期", { id: "overdue" })}`;
+  if (workingDaysLeft === null) return "–";
+  if (workingDaysLeft === 0) return `▲ ${msg("今日截止", { id: "due-today" })}`;
+  return `${workingDaysLeft} ${msg("个工作日", { id: "working-days" })}`;
+}

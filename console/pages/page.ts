@@ -13,6 +13,8 @@ export abstract class Page extends LitElement {
   problem: Problem | undefined;
   loaded = false;
   readAt: string | null = null;
+  /** Whether it says when it was read. */
+  stamped = true;
   readonly #happened = (event: globalThis.Event) => {
     if ((event as CustomEvent<Happened[]>).detail.some((one) => this.concerns(one))) void this.refresh();
   };
@@ -66,6 +68,6 @@ export abstract class Page extends LitElement {
   override render() {
     return html`<zy-problem .problem=${this.problem}></zy-problem>
       ${this.loaded ? this.show() : html`<p class="muted" aria-live="polite">${msg("正在读取…", { id: "loading" })}</p>`}
-      ${this.readAt ? html`<p class="muted">${msg("读取时间", { id: "read-at" })} ${time(this.readAt)}</p>` : nothing}`;
+      ${this.readAt && this.stamped ? html`<p class="muted">${msg("读取时间", { id: "read-at" })} ${time(this.readAt)}</p>` : nothing}`;
   }
 }

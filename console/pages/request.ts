@@ -1,13 +1,17 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
+import type { DecisionOffer } from "../../control-plane/contract/approvals.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import { get, post } from "../client/index.ts";
 import { live } from "../client/live.ts";
 import { time } from "../format.ts";
-import { dimensionName, kindName } from "../locales/states.ts";
+import { dimensionName, kindName, timeLeft } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
+import { isDeciding } from "../../control-plane/domain/lifecycle.ts";
 import { Page } from "./page.ts";
+import "./request-records.ts";
+import "../components/approval-steps.ts";
 import "../components/command-line.ts";
 import "../components/event-list.ts";
 import "../components/state-badge.ts";
@@ -16,11 +20,15 @@ const text = (value: unknown) => (value === undefined ? "–" : typeof value ===
 
 /** One request: its items, its change plan, and the decision on exactly that plan. */
 export class RequestPage extends Page {
-  static override properties = { request: {}, decides: { type: Boolean } };
+  static override properties = { request: {}, decides: { type: Boolean }, asks: { type: Boolean }, speaks: { type: Boolean } };
   declare request: string;
   /** Whether who looks may approve or reject. */
+  /** Whether one's roles decide, ask, or may say something at all; which of it here and now, the API says. */
   declare decides: boolean;
+  declare asks: boolean;
+  declare speaks: boolean;
   #row: Request | undefined;
+  #offer: DecisionOffer | undefined;
   #reason = "";
   #busy = false;
   #events: readonly Happened[] = [];
@@ -39,34 +47,51 @@ export class RequestPage extends Page {
     this.#unlisten();
   }
   override async load(): Promise<void> {
-    this.#row = await get<Request>(api.request(this.request));
+    [this.#row, this.#offer] = await Promise.all([get<Request>(api.request(this.request)), get<DecisionOffer>(api.decision(this.request))]);
   }
   override concerns(event: Happened): boolean {
     return event.request === this.request || this.#row?.items.some((item) => item.resource === event.subject) === true;
   }
-  async #act(how: "submit" | "approve" | "reject" | "withdraw"): Promise<void> {
+  async #act(how: "submit" | "approve" | "reject" | "return" | "answer" | "withdraw"): Promise<void> {
     const row = this.#row;
     if (!row || this.#busy) return;
     this.#busy = true;
-    const body = how === "approve" ? { planHash: row.plan?.hash ?? "", reason: this.#reason } : how === "reject" ? { reason: this.#reason } : {};
-    const done = await this.attempt(async () => (this.#row = await post<Request>(api.decide(row.id, how), body, row.revision)));
+    const said = this.#reason.trim();
+    // Bound to the plan that stands here, whatever it is by now.
+    const bound = {
+      ...(row.plan ? { planHash: row.plan.hash } : {}),
+      ...(this.#offer?.onBehalfOf ? { onBehalfOf: this.#offer.onBehalfOf.id } : {}),
+    };
+    const bodies = {
+      submit: {},
+      withdraw: {},
+      approve: { ...bound, reason: said },
+      reject: { ...bound, reason: said },
+      return: { ...bound, question: said },
+      answer: { text: said },
+    };
+    const done = await this.attempt(() => post<Request>(api.decide(row.id, how), bodies[how], row.revision));
     const { problem } = this;
-    if (!done) await this.refresh();
+    await this.refresh();
     // What was refused stays to be read, beside what the request is now.
-    this.problem = problem;
+    if (!done) this.problem = problem;
+    else this.#reason = "";
     this.#busy = false;
     this.requestUpdate();
+  }
+  /** Why the one who looks cannot decide; "": they can. */
+  #whyNot(row: Request): string {
+    if (!this.decides) return msg("只有审批人可以审批。", { id: "only-approvers" });
+    const code = this.#offer?.code;
+    if (code === "self-approval") return msg("这是您本人的申请，须由他人审批。", { id: "own-request" });
+    if (code === "second-decision") return msg("您已审批过此申请的其他环节。", { id: "decided-already" });
+    if (code === "forbidden") return msg("此环节由他人审批。", { id: "not-asked" });
+    return isDeciding(row.state) ? "" : msg("只有待审批的申请可以审批。", { id: "only-planned" });
   }
 
   override show(): TemplateResult {
     const row = this.#row;
     if (!row) return html``;
-    const why = !this.decides
-      ? msg("只有审批人可以审批。", { id: "only-approvers" })
-      : row.state !== "planned"
-        ? msg("只有待审批的申请可以审批。", { id: "only-planned" })
-        : "";
-    const whyNot = why || (this.#reason.trim() === "" ? msg("驳回须填写理由。", { id: "reason-needed" }) : "");
     return html`<nav><a href=${pages.requests()}>${msg("申请", { id: "requests" })}</a> › ${row.number}</nav>
       <h1>${row.number} ${row.title}</h1>
       <p>
@@ -76,31 +101,12 @@ export class RequestPage extends Page {
       ${row.reason ? html`<p>${msg("理由", { id: "reason" })}: ${row.reason}</p>` : nothing}
       ${row.error ? html`<div class="error">${row.error.message}</div>` : nothing}
       ${row.state === "draft" ? html`<div class="bar"><button class="primary" @click=${() => this.#act("submit")}>${msg("提交", { id: "submit" })}</button></div>` : nothing}
-      ${row.plan ? this.#plan(row) : nothing}
+      ${row.plan ? this.#plan(row) : nothing} ${this.#decision(row)}
       ${
-        row.state === "planned" || row.state === "submitted" || row.state === "waiting"
-          ? html`<div class="card">
-              <h2>${msg("审批", { id: "decision" })}</h2>
-              <label
-                >${msg("理由", { id: "reason" })}<textarea
-                  rows="2"
-                  maxlength="2000"
-                  @input=${(event: InputEvent) => {
-                    this.#reason = (event.target as HTMLTextAreaElement).value;
-                    this.requestUpdate();
-                  }}
-                ></textarea>
-              </label>
-              <div class="bar">
-                <button class="primary" ?disabled=${why !== ""} title=${why} @click=${() => this.#act("approve")}>
-                  ${msg("批准此方案", { id: "approve" })}
-                </button>
-                <button ?disabled=${whyNot !== ""} title=${whyNot} @click=${() => this.#act("reject")}>${msg("驳回", { id: "reject" })}</button>
-                <button @click=${() => this.#act("withdraw")}>${msg("撤回", { id: "withdraw" })}</button>
-                <span class="muted">${why || whyNot}</span>
-              </div>
-            </div>`
-          : nothing
+        row.approvals.length === 0
+          ? nothing
+          : html`<h2>${msg("审批环节", { id: "approvals" })}</h2>
+              <div class="card" tabindex="0"><zy-approval-steps .steps=${row.approvals}></zy-approval-steps></div>`
       }
       <h2>${msg("申请事项", { id: "request-items" })}</h2>
       <div class="card" tabindex="0">
@@ -126,15 +132,79 @@ export class RequestPage extends Page {
           </tbody>
         </table>
       </div>
+      <zy-request-records .request=${row.id} .speaks=${this.speaks}></zy-request-records>
       <h2>${msg("进展", { id: "timeline" })}</h2>
       <div class="card"><zy-events .events=${this.#events}></zy-events></div>
       <zy-command .command=${`zhengyun requests show ${row.id}`}></zy-command>`;
+  }
+
+  #words(label: string) {
+    return html`<label
+      >${label}<textarea
+        rows="2"
+        maxlength="2000"
+        .value=${this.#reason}
+        @input=${(event: InputEvent) => {
+          this.#reason = (event.target as HTMLTextAreaElement).value;
+          this.requestUpdate();
+        }}
+      ></textarea>
+    </label>`;
+  }
+
+  #decision(row: Request) {
+    const withdraw = this.asks ? html`<button @click=${() => this.#act("withdraw")}>${msg("撤回", { id: "withdraw" })}</button>` : nothing;
+    if (row.state === "needs-information" && this.asks) {
+      const asked = row.approvals.find((step) => step.state === "asked" && step.invalidatedAt === null);
+      return html`<div class="card">
+        <h2>${msg("答复", { id: "answer" })}</h2>
+        ${asked ? html`<p>${asked.decidedByName ?? asked.decidedBy}: <strong>${asked.reason}</strong></p>` : nothing}
+        ${this.#words(msg("您的答复", { id: "answer-text" }))}
+        <div class="bar">
+          <button class="primary" ?disabled=${this.#reason.trim() === ""} @click=${() => this.#act("answer")}>${msg("答复", { id: "answer" })}</button>
+          ${withdraw}
+        </div>
+      </div>`;
+    }
+    if (!isDeciding(row.state) && row.state !== "submitted" && row.state !== "waiting") return nothing;
+    const why = this.#whyNot(row);
+    const whyNot = why || (this.#reason.trim() === "" ? msg("驳回或退回须填写理由。", { id: "reason-needed" }) : "");
+    const step = row.approvals.find((one) => one.id === this.#offer?.step);
+    return html`<div class="card">
+      <h2>${msg("审批", { id: "decision" })}${step ? html` · ${step.name}` : nothing}</h2>
+      ${
+        step && this.#offer
+          ? html`<p class=${this.#offer.overdue ? "bad" : this.#offer.workingDaysLeft === 0 ? "warn" : ""}>
+              ${msg("截止", { id: "due" })} ${time(step.dueAt)} · ${timeLeft(this.#offer)}
+            </p>`
+          : nothing
+      }
+      ${this.#offer?.onBehalfOf ? html`<p>${msg("您代理审批：", { id: "deciding-for" })} <strong>${this.#offer.onBehalfOf.name}</strong></p>` : nothing}
+      ${this.#words(msg("理由，或向申请人的询问", { id: "reason-or-question" }))}
+      <div class="bar">
+        <button class="primary" ?disabled=${why !== ""} title=${why} @click=${() => this.#act("approve")}>${msg("批准此方案", { id: "approve" })}</button>
+        <button ?disabled=${whyNot !== ""} title=${whyNot} @click=${() => this.#act("return")}>${msg("退回补充", { id: "return" })}</button>
+        <button ?disabled=${whyNot !== ""} title=${whyNot} @click=${() => this.#act("reject")}>${msg("驳回", { id: "reject" })}</button>
+        ${withdraw}
+        <span class="muted">${why || whyNot}</span>
+      </div>
+    </div>`;
   }
 
   #plan({ plan }: Request) {
     if (!plan) return nothing;
     return html`<h2>${msg("变更方案", { id: "change-plan" })}</h2>
       <div class="card" tabindex="0">
+        ${
+          plan.differences.length === 0
+            ? nothing
+            : html`<div class="error">
+                <strong>${msg("此前审批之后，方案有变动：", { id: "moved" })}</strong>
+                <ul>
+                  ${plan.differences.map((line) => html`<li>${line}</li>`)}
+                </ul>
+              </div>`
+        }
         <p class="muted">${msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} · <code>${plan.hash.slice(0, 16)}</code></p>
         <p>
           ${msg("配额占用", { id: "charge" })}:

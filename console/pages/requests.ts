@@ -10,15 +10,15 @@ import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/state-badge.ts";
 
-const tabs = ["planned", "submitted", "waiting", "applying", "active", "failed", "rejected", "draft"];
+const tabs = ["department-approval", "authority-approval", "needs-information", "submitted", "waiting", "applying", "active", "failed", "rejected", "draft"];
 
-/** The approver's list (待办/已办): requests by state, the state in the address. */
+/** Requests by state, the state in the address. What one is asked to decide is in the inbox. */
 export class RequestsPage extends Page {
   static override properties = { state: {} };
   declare state: string;
   #rows: Request[] = [];
   override async load(): Promise<void> {
-    this.#rows = await list<Request>(api.requests({ state: this.state || "planned" }));
+    this.#rows = await list<Request>(api.requests({ state: this.state || tabs[0] }));
   }
   override concerns(event: Happened): boolean {
     return event.type.startsWith("request.");
@@ -27,7 +27,7 @@ export class RequestsPage extends Page {
     if (changed.has("state") && changed.get("state") !== undefined) void this.refresh();
   }
   override show(): TemplateResult {
-    const now = this.state || "planned";
+    const now = this.state || tabs[0]!;
     return html`<h1>${msg("申请", { id: "requests" })}</h1>
       <nav class="bar" aria-label=${msg("状态", { id: "state" })}>
         ${tabs.map((tab) => html`<a href=${pages.requests(tab)} aria-current=${tab === now ? "page" : "false"}>${stateName(tab)}</a>`)}<a

@@ -18,6 +18,8 @@ export interface Access {
 const everyone = Role.options;
 /** Those whom the cloud's own business concerns: who asks, decides, pays, supervises, runs and audits. */
 const business: readonly Role[] = ["applicant", "approver", "authority", "finance", "supervision", "operations", "audit-admin", "auditor"];
+/** Those who may say something about a request: auditors only look. */
+const speaks: Access = { roles: business.filter((role) => role !== "auditor" && role !== "audit-admin"), scope: "subtree" };
 const platform: readonly Role[] = ["operations", "authority", "audit-admin", "auditor"];
 
 const open: Access = { roles: [], scope: "public" };
@@ -91,6 +93,28 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "post /api/v1/requests/{id}/withdraw": asks,
   "post /api/v1/requests/{id}/approve": decides,
   "post /api/v1/requests/{id}/reject": decides,
+  "post /api/v1/requests/{id}/return": decides,
+  "post /api/v1/requests/{id}/check-plan": decides,
+  "post /api/v1/requests/{id}/answer": asks,
+  "post /api/v1/requests/{id}/amend": asks,
+  "get /api/v1/requests/{id}/decision": reads,
+  "get /api/v1/requests/{id}/comments": reads,
+  "post /api/v1/requests/{id}/comments": speaks,
+  "get /api/v1/requests/{id}/evidence": reads,
+  "post /api/v1/requests/{id}/evidence": speaks,
+  "get /api/v1/requests/{id}/evidence/{evidence}": reads,
+  // What the caller may decide is for domain/deciding.ts to say, step by step.
+  "get /api/v1/inbox": all("approver", "authority"),
+  "get /api/v1/delegations": all("approver", "authority", "supervision", "audit-admin", "auditor"),
+  "post /api/v1/delegations": all("approver", "authority"),
+  "delete /api/v1/delegations/{id}": all("approver", "authority"),
+  "get /api/v1/approval-policies": reads,
+  "get /api/v1/approval-policies/{department}": reads,
+  "put /api/v1/approval-policies/{department}": all("security-admin"),
+  "get /api/v1/calendars": { roles: everyone, scope: "all" },
+  "get /api/v1/calendars/{year}": { roles: everyone, scope: "all" },
+  "post /api/v1/calendars": all("system-admin"),
+  "put /api/v1/calendars/{year}": all("system-admin"),
   "get /api/v1/events": reads,
   "get /api/v1/requests/{id}/events": reads,
   "get /api/v1/hosts": reads,

@@ -8,6 +8,7 @@ import { plans, prices } from "./commands/plans.ts";
 import { applications, pools } from "./commands/registry.ts";
 import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
+import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
@@ -28,6 +29,10 @@ const main = defineCommand({
     applications,
     pools,
     requests,
+    inbox,
+    delegations,
+    "approval-policies": approvalPolicies,
+    calendars,
     hosts,
     volumes,
     "backup-policies": policies,

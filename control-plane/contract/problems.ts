@@ -26,6 +26,7 @@ export const problems = {
   "project-not-approved": { status: 422, en: "The project is not approved or operating", zh: "项目未处于立项或运维阶段" },
   "plan-changed": { status: 409, en: "The change plan is no longer the one you saw", zh: "变更方案已变化" },
   "self-approval": { status: 403, en: "Nobody decides on their own request", zh: "不得审批本人提交的申请" },
+  "second-decision": { status: 403, en: "Nobody decides two steps of one request", zh: "同一申请的不同审批环节不得由同一人审批" },
   "rule-broken": { status: 422, en: "A rule forbids this", zh: "违反业务规则" },
   "city-invalid": { status: 422, en: "The city file has errors", zh: "城市文件有误" },
   "payload-too-large": { status: 413, en: "The body is too large", zh: "请求内容过大" },

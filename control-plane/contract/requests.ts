@@ -1,5 +1,6 @@
 /** Requests (申请): how hosts, volumes, attachments and backup policies change. */
 import { z } from "zod";
+import { ApprovalStep } from "./approvals.ts";
 import { FundKind } from "./projects.ts";
 import { Code, Count, Dimension, Fen, Id, PageQuery, Reference, Revision, Tier, Time, Title } from "./common.ts";
 
@@ -96,8 +97,25 @@ export const NewRequest = z
 export type NewRequest = z.infer<typeof NewRequest>;
 
 export const RequestState = z
-  .enum(["draft", "submitted", "planned", "waiting", "approved", "applying", "active", "failed", "rejected", "withdrawn"])
-  .meta({ description: "submitted: the change plan is being made · planned: awaits a decision · waiting: for capacity · failed: no item could be made" });
+  .enum([
+    "draft",
+    "submitted",
+    "needs-information",
+    "planned",
+    "department-approval",
+    "authority-approval",
+    "waiting",
+    "approved",
+    "applying",
+    "active",
+    "failed",
+    "rejected",
+    "withdrawn",
+  ])
+  .meta({
+    description:
+      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: for capacity · failed: no item could be made",
+  });
 
 export const PlanStep = z
   .object({
@@ -134,6 +152,7 @@ export const ChangePlan = z
       .default([])
       .meta({ description: "SHA-256 of exactly what is approved; the provider refuses anything else" }),
     placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
+    differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),
   })
   .meta({ id: "ChangePlan" });
 export type ChangePlan = z.infer<typeof ChangePlan>;
@@ -168,6 +187,7 @@ export const Request = z
     items: z.array(RequestItem),
     plan: ChangePlan.nullable(),
     cost: RequestCost.nullable(),
+    approvals: z.array(ApprovalStep).meta({ description: "Whose decisions it needs and has, in their order; rounds that count no more included" }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     revision: Revision,
     createdAt: Time,
@@ -176,8 +196,15 @@ export const Request = z
   .meta({ id: "Request" });
 export type Request = z.infer<typeof Request>;
 
-/** POST /requests/{id}/approve and /reject, with If-Match. `planHash` is the plan that was looked at. */
-export const Approval = z.strictObject({ planHash: z.string().min(1).max(128), reason: z.string().trim().max(2000).default("") }).meta({ id: "Approval" });
-export const Rejection = z.strictObject({ reason: z.string().trim().min(1).max(2000) }).meta({ id: "Rejection" });
+/** POST /requests/{id}/amend: what an approver asked about is changed; the request is submitted anew. Every item is given again. */
+export const Amendment = z
+  .strictObject({
+    title: Title.optional(),
+    reason: z.string().trim().max(2000).optional(),
+    items: z.array(Item).min(1).max(200),
+    text: z.string().trim().min(1).max(4000).meta({ description: "What was changed, for the approvers" }),
+  })
+  .meta({ id: "Amendment" });
+export type Amendment = z.infer<typeof Amendment>;
 export const RequestQuery = PageQuery.extend({ department: Reference.optional(), state: RequestState.optional(), application: Reference.optional() });
 export const Charge = z.object({ dimension: Dimension, quantity: Count });

@@ -1,16 +1,51 @@
-/** The lifecycle of a request: one table, for the API, the console and the tests. */
+/**
+ * The lifecycle of a request: one table, for the API, the console and the tests.
+ * A plan is made, then the stages of the approval policy decide (domain/approval-policy.ts): `ask-…` takes a request to the next stage's kind.
+ */
 import type { RequestState } from "../contract/requests.ts";
 import type { z } from "zod";
 
 type State = z.infer<typeof RequestState>;
-export type RequestEvent = "submit" | "plan" | "shortage" | "capacity" | "approve" | "reject" | "withdraw" | "apply" | "finish" | "fail" | "replan";
+export type RequestEvent =
+  | "submit"
+  | "plan"
+  | "shortage"
+  | "capacity"
+  | "ask-department"
+  | "ask-authority"
+  | "return"
+  | "approve"
+  | "reject"
+  | "withdraw"
+  | "apply"
+  | "finish"
+  | "fail"
+  | "replan";
 
 /** State → event → next state. What is not here is not allowed. */
 export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
   draft: { submit: "submitted", shortage: "waiting", withdraw: "withdrawn" },
   submitted: { plan: "planned", fail: "failed", withdraw: "withdrawn", reject: "rejected" },
   waiting: { capacity: "submitted", shortage: "waiting", withdraw: "withdrawn", reject: "rejected" },
-  planned: { approve: "approved", reject: "rejected", withdraw: "withdrawn", replan: "submitted" },
+  // Passed through: the first stage is asked in the transaction that records the plan.
+  planned: { "ask-department": "department-approval", "ask-authority": "authority-approval" },
+  "department-approval": {
+    "ask-authority": "authority-approval",
+    approve: "approved",
+    return: "needs-information",
+    reject: "rejected",
+    withdraw: "withdrawn",
+    replan: "submitted",
+  },
+  "authority-approval": { approve: "approved", return: "needs-information", reject: "rejected", withdraw: "withdrawn", replan: "submitted" },
+  // The applicant answers: back to who asked. Or changes the request: it is submitted anew.
+  "needs-information": {
+    "ask-department": "department-approval",
+    "ask-authority": "authority-approval",
+    submit: "submitted",
+    shortage: "waiting",
+    withdraw: "withdrawn",
+  },
   approved: { apply: "applying", finish: "active", fail: "failed" },
   applying: { finish: "active", fail: "failed", apply: "applying", replan: "submitted" },
   active: {},
@@ -28,3 +63,8 @@ export function whyNot(state: State, event: RequestEvent): string | undefined {
   const able = (Object.keys(lifecycle) as State[]).filter((one) => lifecycle[one][event]);
   return `A request that is ${state} cannot ${event}: only one that is ${able.join(" or ")}.`;
 }
+
+/** Where somebody is asked to decide. */
+export const isDeciding = (state: State): boolean => lifecycle[state].return !== undefined;
+/** States with a reservation that nobody has approved. */
+export const undecidedStates: readonly State[] = ["submitted", "planned", "department-approval", "authority-approval", "needs-information"];

@@ -3,7 +3,8 @@
  * What they need is read once under its locks, each is decided in memory after those before it, and all is written at the end.
  */
 import { sql } from "kysely";
-import type { Item, NewRequest, RequestCost } from "../contract/requests.ts";
+import type { Amendment, Item, NewRequest, RequestCost } from "../contract/requests.ts";
+import { differingPaths } from "../domain/difference.ts";
 import { nextState, whyNot } from "../domain/lifecycle.ts";
 import { type Context, type Held, type Proposal, propose } from "../domain/proposals.ts";
 import { grows } from "../domain/proposals.ts";
@@ -12,7 +13,8 @@ import { Refusal } from "../domain/refusal.ts";
 import { fiscalYearOf, yearEnd } from "../domain/time.ts";
 import type { SpecKind } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
-import { appendAuditsOf, type AuditSubject } from "./audit.ts";
+import { invalidateSteps } from "./approval-steps.ts";
+import { appendAudit, appendAuditsOf, type AuditSubject } from "./audit.ts";
 import type { Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
 import { type FundCharge, lockPayers, reservationOf, writeFundReservations } from "./fund-charges.ts";
@@ -22,7 +24,18 @@ import { pricesAt } from "./prices.ts";
 import { lockPools, moveCapacity, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
 import { type Charge, lockLedger, writeReservations } from "./quotas.ts";
 import { insertRows } from "./rows.ts";
-import { type ItemRow, type Kept, lockRequest, type Principal, reservationDays, type RequestRow, type Seal, shownItem, type StoredItem } from "./requests.ts";
+import {
+  giveBack,
+  type ItemRow,
+  type Kept,
+  lockRequest,
+  type Principal,
+  reservationDays,
+  type RequestRow,
+  type Seal,
+  shownItem,
+  type StoredItem,
+} from "./requests.ts";
 import type { Projects, Resources } from "./schema.ts";
 import type { Selectable } from "kysely";
 
@@ -94,9 +107,59 @@ export async function createRequests(tx: Tx, asks: readonly Ask[], seal: Seal): 
 /** @throws Refusal conflict when it is no draft, and what createRequest throws */
 export async function submitRequest(tx: Tx, act: Act, id: string, seal: Seal, unseal: Seal): Promise<RequestRow> {
   const row = await lockRequest(tx, id);
+  if (row.state === "needs-information") throw new Refusal("conflict", "Its approver asked something.", { remedy: "Answer, or amend the request." });
   const [taken] = await take(tx, [await standing(tx, act, row, unseal)], seal);
   if (taken instanceof Refusal) throw taken;
   return taken!.row;
+}
+
+/**
+ * Changes what an approver asked about, and submits it anew: what it had reserved is given back, and it is decided on from the first approver.
+ * @throws Refusal conflict when nobody asked, or a part of it has been made already; and what createRequest throws
+ */
+export async function amendRequest(
+  tx: Tx,
+  act: Act,
+  id: string,
+  body: Amendment,
+  seal: Seal,
+  unseal: Seal,
+): Promise<{ row: RequestRow; differences: string[] }> {
+  const row = await lockRequest(tx, id);
+  if (row.state !== "needs-information") throw new Refusal("conflict", `The request is ${row.state}: it is amended when an approver has asked something.`);
+  const before = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
+  if (before.some((item) => item.state !== "pending"))
+    throw new Refusal("conflict", "A part of the request has been made already.", { remedy: "Answer instead, or withdraw it and ask for the rest anew." });
+  await invalidateSteps(tx, act, row, "The applicant changed the request.");
+  await giveBack(tx, act, id);
+  await tx.deleteFrom("request_items").where("request_id", "=", id).execute();
+  const stored = storedItems(id, body.items, act.now, seal);
+  await insertRows(tx, "request_items", stored);
+  const shown = (items: readonly StoredItem[]) => items.map((item) => ({ action: item.action, kind: item.kind, spec: shownItem(item).spec }));
+  const differences = differingPaths(Object.assign({}, shown(before)), Object.assign({}, shown(stored)), "items");
+  const changed = await tx
+    .updateTable("requests")
+    .set({
+      title: body.title ?? row.title,
+      reason: body.reason ?? row.reason,
+      plan: null,
+      plan_hash: null,
+      ...(row.plan === null ? {} : { previous_plan: JSON.stringify(row.plan) }),
+    })
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await appendAudit(tx, act, {
+    action: "request.amend",
+    subjectKind: "request",
+    subjectId: id,
+    departmentId: row.department_id,
+    before: { title: row.title, items: shown(before) },
+    after: { title: changed.title, items: shown(stored) },
+  });
+  const [taken] = await take(tx, [await standing(tx, act, changed, unseal)], seal);
+  if (taken instanceof Refusal) throw taken;
+  return { row: taken!.row, differences };
 }
 
 /** Requests that wait for capacity, oldest first: those that fit now are submitted again and returned. */
@@ -177,31 +240,35 @@ function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal:
     reason: body.reason,
     requested_by: act.actor,
     submitted_by: null,
+    authors: [act.actor],
     decided_by: null,
     decided_at: null,
     decision_reason: null,
     plan: null,
     plan_hash: null,
     cost: null,
+    previous_plan: null,
     error: null,
     revision: 1,
     created_at: act.now,
     updated_at: act.now,
   };
-  const stored = body.items.map((item, position): StoredItem => ({
-    id: newId("itm", act.now),
-    request_id: id,
+  return { ...subject, act, row, stored: storedItems(id, body.items, act.now, seal), items: body.items, fresh: true, submit: !body.draft };
+}
+
+const storedItems = (requestId: string, items: readonly Item[], now: Date, seal: Seal): StoredItem[] =>
+  items.map((item, position) => ({
+    id: newId("itm", now),
+    request_id: requestId,
     position,
     action: item.action,
     kind: item.kind,
     resource_id: "id" in item ? item.id : "",
     state: "pending",
-    spec: { item: sealItem(item, `${id}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept,
+    spec: { item: sealItem(item, `${requestId}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept,
     error: null,
     approved_digest: null,
   }));
-  return { ...subject, act, row, stored, items: body.items, fresh: true, submit: !body.draft };
-}
 
 /** A request that is there already; its row is locked. */
 async function standing(tx: Tx, act: Act, row: RequestRow, unseal: Seal): Promise<Candidate> {
@@ -316,6 +383,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     state,
     error,
     submitted_by: row.state === "waiting" ? row.submitted_by : act.actor,
+    authors: row.state === "waiting" ? row.authors : [...new Set([...row.authors, act.actor])],
     revision: candidate.fresh ? row.revision : row.revision + 1,
     updated_at: act.now,
   };
@@ -455,7 +523,7 @@ async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
     tx,
     "requests",
     decisions.map((one) => one.row),
-    ["state", "error", "submitted_by", "cost", "revision", "updated_at"],
+    ["state", "error", "submitted_by", "authors", "cost", "revision", "updated_at"],
   );
   await insertRows(
     tx,

@@ -26,8 +26,13 @@ export type IdPrefix =
   | "esc"
   | "fnd"
   | "fch"
+  | "pst"
+  | "pbk"
+  | "apl"
   | "stp"
-  | "pbk";
+  | "cmt"
+  | "evd"
+  | "dlg";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -180,7 +180,7 @@ export async function advanceProject(
   await tx
     .insertInto("project_steps")
     .values({
-      id: newId("stp", act.now),
+      id: newId("pst", act.now),
       project_id: id,
       event: step.event,
       from_stage: before.stage,

@@ -1,6 +1,7 @@
 /** Reads what proposals are made from, under the locks that keep it true, and moves the capacity of pools. */
 import { sql } from "kysely";
 import type { Item } from "../contract/requests.ts";
+import { undecidedStates } from "../domain/lifecycle.ts";
 import type { PoolView } from "../domain/placement.ts";
 import type { Context, Held } from "../domain/proposals.ts";
 import { Refusal } from "../domain/refusal.ts";
@@ -69,7 +70,7 @@ export async function readHeld(db: Db, applicationIds: readonly string[], items:
         .whereRef("i.resource_id", "=", "r.id")
         .where("i.action", "not in", ["create", "extend"])
         .where("i.state", "in", ["pending", "applying"])
-        .where("q.state", "in", ["submitted", "planned", "approved", "applying"])
+        .where("q.state", "in", [...undecidedStates, "approved", "applying"])
         .limit(1)
         .as("changed_by"),
     )

@@ -4,7 +4,8 @@ import type { Act } from "./act.ts";
 import { notApproved } from "./approvals.ts";
 import { appendAudits } from "./audit.ts";
 import type { Tx } from "./database.ts";
-import { type Kept, move } from "./requests.ts";
+import { sendBackToPlanning } from "./planning.ts";
+import type { Kept } from "./requests.ts";
 
 /**
  * Items that the provider refused go back to their approver, each with what differs from what was asked for; the request is planned anew.
@@ -53,6 +54,6 @@ export async function sendBack(
         after: { differences },
       },
     ]);
-    await move(tx, act, request, "replan", { plan: null, plan_hash: null, error: JSON.stringify({ code: notApproved, message }) });
+    await sendBackToPlanning(tx, act, request, { code: notApproved, message });
   }
 }

@@ -1,17 +1,14 @@
-/** Requests (申请) from their change plan to the decision; acceptance.ts takes them in, estates.ts applies them. */
-import { sql, type Selectable } from "kysely";
-import type { ChangePlan, Item } from "../contract/requests.ts";
-import { digestOf } from "../domain/digest.ts";
-import { nextState, type RequestEvent, whyNot } from "../domain/lifecycle.ts";
+/** Requests (申请): how one is locked, moved and shown. acceptance.ts takes them in, planning.ts plans, approving.ts decides, estates.ts applies. */
+import type { Selectable } from "kysely";
+import type { Item } from "../contract/requests.ts";
+import { nextState, type RequestEvent, undecidedStates, whyNot } from "../domain/lifecycle.ts";
 import { grows, type Proposal } from "../domain/proposals.ts";
 import { Refusal } from "../domain/refusal.ts";
-import { sumByDimension } from "../domain/resources.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
-import { bindApproval, specificationsOf } from "./approvals.ts";
+import { closeSteps } from "./approval-steps.ts";
 import { appendEvent } from "./events.ts";
-import { requireFunds } from "./fund-charges.ts";
 import { moveCapacity } from "./proposing.ts";
 import { settleCharges } from "./quotas.ts";
 import type { RequestItems, Requests, Resources } from "./schema.ts";
@@ -38,117 +35,10 @@ export interface Kept {
   charge: { dimension: string; quantity: number }[];
 }
 
-/** The change plan's steps, or why it could not be made. Approval is bound to its hash. */
-export async function recordPlan(
-  tx: Tx,
-  act: Act,
-  id: string,
-  plan: { steps: ChangePlan["steps"] } | { error: { code: string; message: string } },
-): Promise<RequestRow> {
-  const row = await lockRequest(tx, id);
-  if (row.state !== "submitted") return row;
-  if ("error" in plan) {
-    await giveBack(tx, act, id);
-    return move(tx, act, row, "fail", { error: JSON.stringify(plan.error) });
-  }
-  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
-  const pools = new Map((await tx.selectFrom("pools").select(["id", "code"]).execute()).map((pool) => [pool.id, pool.code]));
-  const placed = await tx.selectFrom("resources").select(["id", "pool_id"]).where("request_id", "=", id).execute();
-  const content = {
-    steps: plan.steps,
-    specifications: specificationsOf(items),
-    cost: row.cost as ChangePlan["cost"],
-    charge: sumByDimension(items.flatMap((item) => (item.spec as Kept).charge as ChangePlan["charge"])),
-    placement: placed.flatMap((one) => {
-      const pool = one.pool_id === null ? undefined : pools.get(one.pool_id);
-      const reason = (items.find((item) => item.resource_id === one.id)?.spec as Kept | undefined)?.placement ?? "";
-      return pool ? [{ resource: one.id, pool, reason }] : [];
-    }),
-  };
-  const hash = digestOf(content);
-  return move(tx, act, row, "plan", { plan: JSON.stringify({ ...content, hash, computedAt: act.now.toISOString() }), plan_hash: hash });
-}
-
-/** @throws Refusal self-approval, plan-changed, precondition-failed, conflict, project-not-approved, budget-exceeded */
-export async function approve(
-  tx: Tx,
-  act: Act,
-  principal: Principal,
-  id: string,
-  body: { planHash: string; reason: string },
-  ifMatch?: number,
-): Promise<RequestRow> {
-  const row = await lockRequest(tx, id, ifMatch);
-  requireOther(row, principal);
-  requireFits(row, "approve");
-  if (row.plan_hash !== body.planHash)
-    throw new Refusal("plan-changed", `The change plan is now ${row.plan_hash}.`, { remedy: "Read the request again and look at its plan." });
-  const all = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
-  const specifications = specificationsOf(all);
-  if (digestOf(specifications) !== digestOf((row.plan as ChangePlan).specifications ?? []))
-    throw new Refusal("plan-changed", "What the request asks for is not what was planned.", { remedy: "Reject it, and look into the audit." });
-  await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
-  const items = await tx
-    .selectFrom("request_items")
-    .selectAll()
-    .where("request_id", "=", id)
-    .where("action", "<>", "create")
-    .where("state", "=", "pending")
-    .execute();
-  await requireUnused(
-    tx,
-    row.application_id,
-    items.filter((item) => item.action === "retire").map((item) => item.resource_id),
-  );
-  for (const item of items) {
-    const { wanted, expiresAt } = item.spec as Kept;
-    const change =
-      item.action === "retire"
-        ? { phase: "retiring" as const }
-        : item.action === "extend"
-          ? { expires_at: new Date(expiresAt!) }
-          : { wanted: JSON.stringify(wanted) };
-    await tx
-      .updateTable("resources")
-      .set({ ...change, updated_at: act.now, revision: sql<number>`revision + 1` })
-      .where("id", "=", item.resource_id)
-      .execute();
-  }
-  if (all.some(growing)) await requireFunds(tx, act, id, row.project_id);
-  await bindApproval(tx, id, specifications);
-  return move(tx, act, row, "approve", { decided_by: principal.id, decided_at: act.now, decision_reason: body.reason });
-}
-
 /** Whether an open item makes something new or takes more: what a project's stage, year and budget may block. */
 export const growing = (item: Pick<StoredItem, "spec" | "state">): boolean =>
   (item.state === "pending" || item.state === "applying") &&
   grows({ action: (item.spec as Kept).item.action, charge: (item.spec as Kept).charge as Proposal["charge"] });
-
-/** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */
-async function requireUnused(tx: Tx, applicationId: string, retiring: readonly string[]): Promise<void> {
-  if (retiring.length === 0) return;
-  await tx.selectFrom("applications").select("id").where("id", "=", applicationId).forNoKeyUpdate().execute();
-  const users = await tx
-    .selectFrom("resources")
-    .select(["id", "kind", "name"])
-    .where("kind", "in", ["attachment", "backup-policy"])
-    .where("phase", "in", ["proposed", "wanted", "live"])
-    .where("id", "not in", [...retiring])
-    .where((where) => where.or([where(sql<string>`wanted->>'volume'`, "in", [...retiring]), where(sql<string>`wanted->>'host'`, "in", [...retiring])]))
-    .execute();
-  if (users.length > 0)
-    throw new Refusal("conflict", `Meanwhile used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}.`, {
-      remedy: "Reject this request; ask to retire these too.",
-    });
-}
-
-export async function reject(tx: Tx, act: Act, principal: Principal, id: string, reason: string, ifMatch?: number): Promise<RequestRow> {
-  const row = await lockRequest(tx, id, ifMatch);
-  requireOther(row, principal);
-  requireFits(row, "reject");
-  await giveBack(tx, act, id);
-  return move(tx, act, row, "reject", { decided_by: principal.id, decided_at: act.now, decision_reason: reason });
-}
 
 export async function withdraw(tx: Tx, act: Act, id: string, ifMatch?: number): Promise<RequestRow> {
   const row = await lockRequest(tx, id, ifMatch);
@@ -166,7 +56,7 @@ export async function expireReservations(tx: Tx, act: Act): Promise<string[]> {
     .distinct()
     .where("c.state", "=", "reserved")
     .where("c.expires_at", "<=", act.now)
-    .where("r.state", "in", ["submitted", "planned"])
+    .where("r.state", "in", [...undecidedStates])
     .execute();
   for (const { id } of expired) {
     const row = await lockRequest(tx, id);
@@ -178,8 +68,9 @@ export async function expireReservations(tx: Tx, act: Act): Promise<string[]> {
   return expired.map((one) => one.id);
 }
 
-/** Charges, capacity and proposed resources of a request that will not be applied. */
-async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
+/** Charges, capacity, proposed resources and open steps of a request that will not be applied. */
+export async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
+  await closeSteps(tx, id);
   // What an earlier apply of it made stays made.
   const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("state", "=", "pending").execute();
   if (items.length === 0) return;
@@ -224,13 +115,8 @@ export async function lockRequest(tx: Tx, id: string, ifMatch?: number): Promise
   return row;
 }
 
-/** @throws Refusal self-approval: neither who wrote a request nor who submitted it decides on it */
-function requireOther(row: RequestRow, principal: Principal): void {
-  if (principal.id === row.requested_by || principal.id === row.submitted_by)
-    throw new Refusal("self-approval", "This request is your own: somebody else decides on it.");
-}
-
-function requireFits(row: RequestRow, event: RequestEvent): void {
+/** @throws Refusal conflict when the event is not one of its state */
+export function requireFits(row: RequestRow, event: RequestEvent): void {
   const why = whyNot(row.state, event);
   if (why) throw new Refusal("conflict", why);
 }
@@ -241,7 +127,7 @@ export async function move(
   act: Act,
   row: RequestRow,
   event: RequestEvent,
-  change: Partial<Record<"decided_by" | "decision_reason" | "plan" | "plan_hash" | "error", string | null>> & { decided_at?: Date },
+  change: Partial<Record<"decided_by" | "decision_reason" | "plan" | "plan_hash" | "previous_plan" | "error", string | null>> & { decided_at?: Date },
 ): Promise<RequestRow> {
   requireFits(row, event);
   const state = nextState(row.state, event)!;

@@ -122,7 +122,20 @@ export interface QuotaCharges {
   settled_at: MaybeTime;
 }
 
-export type RequestState = "draft" | "submitted" | "planned" | "waiting" | "approved" | "applying" | "active" | "failed" | "rejected" | "withdrawn";
+export type RequestState =
+  | "draft"
+  | "submitted"
+  | "needs-information"
+  | "planned"
+  | "department-approval"
+  | "authority-approval"
+  | "waiting"
+  | "approved"
+  | "applying"
+  | "active"
+  | "failed"
+  | "rejected"
+  | "withdrawn";
 
 export interface Requests {
   id: string;
@@ -138,6 +151,8 @@ export interface Requests {
   requested_by: string;
   /** Who submitted it, null before: mostly the same. Neither may decide on it. */
   submitted_by: string | null;
+  /** Everybody who wrote, submitted or changed it: none of them decides on it. */
+  authors: ColumnType<string[], string | undefined, string>;
   decided_by: string | null;
   decided_at: MaybeTime;
   decision_reason: string | null;
@@ -146,6 +161,8 @@ export interface Requests {
   plan_hash: string | null;
   /** What it costs to the year's end (contract/requests.ts), null before it is submitted and for what costs nothing more. */
   cost: ColumnType<unknown, string | null | undefined, string | null>;
+  /** The plan that was decided on before this one, for the difference. */
+  previous_plan: ColumnType<unknown, string | null | undefined, string | null>;
   error: Json<unknown> | null;
   revision: Generated<number>;
   created_at: Time;
@@ -549,6 +566,102 @@ export interface FundCharges {
   settled_at: MaybeTime;
 }
 
+/** Versions of the approval policy (审批流程) of a department: the newest holds, for everything below it that has none of its own. */
+export interface ApprovalPolicies {
+  id: string;
+  department_id: string;
+  version: number;
+  /** contract/approvals.ts, Stage[]; null: inherits again. */
+  stages: Json<unknown> | null;
+  note: string;
+  created_by: string;
+  created_at: Time;
+}
+
+/** One decision of one person on a request, asked for by its policy. */
+export interface ApprovalSteps {
+  id: string;
+  request_id: string;
+  /** Goes up when a plan that moved sends the request back to its first approver. */
+  round: number;
+  stage: number;
+  position: number;
+  name: string;
+  kind: "department-approval" | "authority-approval";
+  role: "approver" | "authority";
+  /** Whom alone it asks; null: anybody with the role. */
+  approver: string | null;
+  mode: "serial" | "parallel";
+  /** How many of its stage must approve. */
+  needed: number;
+  /** Working days that the policy gives. */
+  days: number;
+  /** Working days that the applicant's answers took: they are added. */
+  extra_days: Generated<number>;
+  state: "waiting" | "open" | "asked" | "approved" | "rejected" | "skipped";
+  opened_at: MaybeTime;
+  due_at: MaybeTime;
+  /** Of the plan that was decided on. */
+  plan_hash: string | null;
+  decided_at: MaybeTime;
+  decided_by: string | null;
+  /** Who was on leave: decided_by decided for this one, by that delegation. */
+  decided_for: string | null;
+  delegation_id: string | null;
+  reason: string;
+  /** The plan moved: what was decided counts no more. */
+  invalidated_at: MaybeTime;
+  /** By what inboxes are ordered and paged: due time, once decided the time of that, and id. */
+  inbox_key: string | null;
+}
+
+/** Decisions in another's name while that one is on leave. */
+export interface Delegations {
+  id: string;
+  from_id: string;
+  to_id: string;
+  begins_at: Time;
+  ends_at: Time;
+  reason: string;
+  /** Ended early. */
+  ended_at: MaybeTime;
+  created_at: Time;
+}
+
+export interface RequestComments {
+  id: string;
+  request_id: string;
+  kind: "comment" | "question" | "answer" | "amendment";
+  /** That asked, or was answered. */
+  step_id: string | null;
+  text: string;
+  created_by: string;
+  created_at: Time;
+}
+
+/** Files that people attach to a request; never changed. */
+export interface RequestEvidence {
+  id: string;
+  request_id: string;
+  name: string;
+  type: string;
+  size_bytes: number;
+  sha256: string;
+  content: ColumnType<Uint8Array, Uint8Array, never>;
+  created_by: string;
+  created_at: Time;
+}
+
+/** Working days of a year, as the State Council sets them. */
+export interface Calendars {
+  year: number;
+  source: string;
+  holidays: Json<string[]>;
+  working_days: Json<string[]>;
+  revision: Generated<number>;
+  updated_at: Time;
+}
+
 export interface Database extends StateTables {
   departments: Departments;
   department_ancestors: DepartmentAncestors;
@@ -587,4 +700,10 @@ export interface Database extends StateTables {
   project_funds: ProjectFunds;
   price_books: PriceBooks;
   fund_charges: FundCharges;
+  approval_policies: ApprovalPolicies;
+  approval_steps: ApprovalSteps;
+  delegations: Delegations;
+  request_comments: RequestComments;
+  request_evidence: RequestEvidence;
+  calendars: Calendars;
 }

@@ -1,4 +1,5 @@
 /** apply-overhead and one-change: approved → active through the whole control plane, against a bare `pulumi up`. */
+import { undecided } from "../../control-plane/cli/wait.ts";
 import { newId } from "../../control-plane/store/ids.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host } from "../setup/small-city.ts";
@@ -19,7 +20,7 @@ export async function applyFigures(): Promise<Figure[]> {
     const held: { department: string; names: string[] }[] = [];
     const approved = async (items: unknown[], department: string): Promise<number> => {
       const request = await plane.ask(items, department);
-      for (;;) if ((await plane.read(request.id)).state === "planned") break;
+      for (;;) if (undecided((await plane.read(request.id)).state)) break;
       return timed(async () => {
         await plane.approve(request.id);
         const done = await plane.settled(request.id);

@@ -1,5 +1,5 @@
 /** city-fill: 100 departments × 13 real hosts, approved → active through the whole control plane, against 100 bare ups at the same concurrency. */
-import { settled, waitFor } from "../../control-plane/cli/wait.ts";
+import { settled, undecided, waitFor } from "../../control-plane/cli/wait.ts";
 import { newId } from "../../control-plane/store/ids.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import type { Engine } from "../setup/databases.ts";
@@ -48,7 +48,7 @@ async function fillOurs(engine: Engine): Promise<{ planned: number; applied: num
       for (const id of ids)
         await waitFor(
           () => plane.read(id),
-          (one) => one.state === "planned" || settled(one.state),
+          (one) => undecided(one.state) || settled(one.state),
           patience,
         );
     });

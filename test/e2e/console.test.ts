@@ -27,6 +27,7 @@ describe("the console, in Chromium on a real control plane", () => {
   let browser: Browser;
   let applicant: Page;
   let approver: Page;
+  let authority: Page;
   let requestPath = "";
 
   /** A browser of one person's own, signed in by a one-time link. */
@@ -67,6 +68,7 @@ describe("the console, in Chromium on a real control plane", () => {
     browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
     applicant = await signIn(plane.applicant, "zh-CN");
     approver = await signIn(plane.approver, "zh-CN");
+    authority = await signIn(plane.authority, "zh-CN");
   });
   afterAll(async () => {
     await browser?.close();
@@ -153,19 +155,65 @@ describe("the console, in Chromium on a real control plane", () => {
     await applicant.getByText("只有审批人可以审批。").waitFor();
   });
 
-  it("shows the plan to the approver, who approves it; the applicant sees it become active live", async () => {
-    await approver.getByRole("navigation", { name: "主导航" }).getByRole("link", { name: "申请", exact: true }).click();
-    await approver
-      .getByRole("row", { name: /门户网站/ })
-      .getByRole("link")
-      .click();
-    await approver.waitForURL(`**${requestPath}`);
-    await approver.getByText(/主机 \+1/).waitFor();
+  /** Opens the request from a person's inbox. */
+  const fromInbox = async (page: Page) => {
+    await page.getByRole("navigation", { name: "主导航" }).getByRole("link", { name: "审批" }).click();
+    const row = page.getByRole("row", { name: /门户网站.*个工作日/ });
+    await row.waitFor();
+    expect(await violations(page)).toEqual([]);
+    await picture(page, "inbox-todo");
+    await row.getByRole("link").click();
+    await page.waitForURL(`**${requestPath}`);
+    await page.getByText(/主机 \+1/).waitFor();
+  };
+
+  it("shows the plan to the approver in the inbox, with its deadline, who approves it once", async () => {
+    await fromInbox(approver);
+    await approver.getByText(/截止.*个工作日/).waitFor();
     expect(await violations(approver)).toEqual([]);
     await picture(approver, "request-planned");
     await approver.getByRole("button", { name: "批准此方案" }).click();
+    await approver.getByText("您已审批过此申请的其他环节。").waitFor();
+    expect(await approver.getByRole("button", { name: "批准此方案" }).isDisabled()).toBe(true);
+  });
+
+  it("lets the authority ask, the applicant answer, both attach and comment", async () => {
+    await fromInbox(authority);
+    expect(await authority.getByRole("button", { name: "退回补充" }).isDisabled(), "a question needs words").toBe(true);
+    await authority.getByLabel("理由，或向申请人的询问").fill("为何需要 443 端口？");
+    await authority.getByRole("button", { name: "退回补充" }).click();
+    await applicant.getByLabel("您的答复").fill("对外提供 HTTPS 服务。");
+    expect(await violations(applicant)).toEqual([]);
+    await picture(applicant, "request-asked");
+    await applicant.getByLabel(/添加附件/).setInputFiles({ name: "论证报告.pdf", mimeType: "application/pdf", buffer: Buffer.from("%PDF-1.7 报告") });
+    await applicant.getByRole("link", { name: "论证报告.pdf" }).waitFor();
+    await applicant.getByRole("button", { name: "答复" }).click();
+    // It comes to the authority by itself, and what was typed there is kept by nobody else's acts.
+    await authority.getByText("对外提供 HTTPS 服务。").first().waitFor();
+    await authority.getByRole("link", { name: "论证报告.pdf" }).waitFor();
+    const [download] = await Promise.all([authority.waitForEvent("download"), authority.getByRole("link", { name: "论证报告.pdf" }).click()]);
+    expect(download.suggestedFilename()).toBe("论证报告.pdf");
+    expect(readFileSync(await download.path(), "utf8")).toBe("%PDF-1.7 报告");
+    await authority.getByLabel("写意见").fill("同意，请按期验收。");
+    await authority.getByRole("button", { name: "发表" }).click();
+    await authority.getByText("同意，请按期验收。").first().waitFor();
+    await authority.getByText(/截止.*个工作日/).waitFor();
+    expect(await violations(authority)).toEqual([]);
+    await picture(authority, "request-decide");
+  });
+
+  it("is approved by the authority; the applicant sees it become active live", async () => {
+    await authority.getByRole("button", { name: "批准此方案" }).click();
     await applicant.getByText("已完成").first().waitFor({ timeout: 60_000 });
     await picture(applicant, "request-active");
+    await authority.getByRole("navigation", { name: "主导航" }).getByRole("link", { name: "审批" }).click();
+    await authority.getByText("没有待办事项。").waitFor();
+    await authority.getByRole("link", { name: "已办" }).click();
+    await authority.getByRole("row", { name: /门户网站/ }).waitFor();
+    await authority.getByRole("button", { name: "English" }).click();
+    await authority.getByRole("row", { name: /门户网站.*approved.*active/ }).waitFor();
+    expect(await violations(authority)).toEqual([]);
+    await picture(authority, "inbox-done-en");
   });
 
   it("shows the department's host running", async () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { settled, waitFor } from "../../control-plane/cli/wait.ts";
+import { settled, undecided, waitFor } from "../../control-plane/cli/wait.ts";
 import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
 import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/resources.ts";
 import type { StackUpdate } from "../../control-plane/contract/stack-updates.ts";
@@ -45,7 +45,7 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
     expect(request.state).toBe("submitted");
     const planned = await waitFor(
       () => plane.read(request.id),
-      (one) => one.state === "planned",
+      (one) => undecided(one.state),
     );
     expect(planned.plan?.steps.map((step) => `${step.action} ${step.kind}`).toSorted()).toEqual([
       "create attachment",
@@ -89,7 +89,15 @@ describe.each(engines)("the main job, on the real engine and real hosts, with %s
     };
     const events = await read();
     const types = events.map((one) => one.type);
-    expect(types.slice(0, 4)).toEqual(["request.submitted", "request.planned", "request.approved", "request.applying"]);
+    const decisions = [
+      "approval.opened",
+      "request.department-approval",
+      "approval.approved",
+      "approval.opened",
+      "request.authority-approval",
+      "approval.approved",
+    ];
+    expect(types.slice(0, 10)).toEqual(["request.submitted", "request.planned", ...decisions, "request.approved", "request.applying"]);
     expect(types.filter((type) => type === "step.started")).toHaveLength(5);
     expect(types.filter((type) => type === "step.done")).toHaveLength(5);
     expect(types.lastIndexOf("step.done")).toBeLessThan(types.indexOf("item.applied"));
@@ -236,7 +244,7 @@ describe("one control plane", () => {
     const one = await plane.ask([host("one")], "office");
     await waitFor(
       () => plane.read(one.id),
-      (row) => row.state === "planned",
+      (row) => undecided(row.state),
       { intervalMs: 20, timeoutMs: 30_000 },
     );
     const states = await Promise.all(flood.map(async (request) => (await plane.read(request.id)).state));
@@ -244,7 +252,7 @@ describe("one control plane", () => {
     for (const request of flood)
       await waitFor(
         () => plane.read(request.id),
-        (row) => row.state === "planned",
+        (row) => undecided(row.state),
         { intervalMs: 100, timeoutMs: 30_000 },
       );
   });

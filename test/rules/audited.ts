@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { Role } from "../../control-plane/contract/roles.ts";
 import { makeEscrowPair } from "../../control-plane/state/escrow.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
-import { recordPlan } from "../../control-plane/store/requests.ts";
+import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
 import type { Called, TestApp } from "../setup/app.ts";
 import { smallCity, volume } from "../setup/small-city.ts";
@@ -50,6 +50,20 @@ async function eligible(stage: Stage): Promise<{ secret: string; path: string }>
   return { secret, path: `/api/v1/role-bindings/${made.id}/elevate` };
 }
 const elevation = { reason: "the approver cannot be reached", minutes: 30 };
+
+/** A request whose approver has asked something. */
+async function asked(stage: Stage): Promise<string> {
+  const { path } = await request(stage, "planned");
+  await stage.api.call(stage.people.approver, "POST", `${path}/return`, { body: { question: "why?" }, headers: { "if-match": "*" } });
+  return path;
+}
+/** Two with the same role at the same place. */
+async function colleagues(stage: Stage) {
+  const [from, to] = [await madeToken(stage), await madeToken(stage)];
+  for (const { id } of [from, to]) await stage.post("security-admin", "/api/v1/role-bindings", binding(id));
+  return { from, to };
+}
+const leave = (to: string) => ({ to, begins: new Date().toISOString(), ends: "2999-01-01T00:00:00Z", reason: "leave" });
 
 /** A browser that is signed in. */
 async function browser(stage: Stage): Promise<{ signIn: string; cookie: () => Promise<string> }> {
@@ -119,6 +133,27 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     return { path: `${path}/approve`, body: { planHash: hash, reason: "" } };
   },
   "post /api/v1/requests/{id}/reject": async (stage) => ({ path: `${(await request(stage, "planned")).path}/reject`, body: { reason: "no" } }),
+  "post /api/v1/requests/{id}/return": async (stage) => ({ path: `${(await request(stage, "planned")).path}/return`, body: { question: "why?" } }),
+  "post /api/v1/requests/{id}/check-plan": async (stage) => ({ path: `${(await request(stage, "planned")).path}/check-plan`, body: {} }),
+  "post /api/v1/requests/{id}/answer": async (stage) => ({ path: `${await asked(stage)}/answer`, body: { text: "because" } }),
+  "post /api/v1/requests/{id}/amend": async (stage) => ({ path: `${await asked(stage)}/amend`, body: { items: [volume(code())], text: "smaller" } }),
+  "post /api/v1/requests/{id}/comments": async (stage) => ({ path: `${(await request(stage, "draft")).path}/comments`, body: { text: "well" } }),
+  "post /api/v1/requests/{id}/evidence": async (stage) => ({
+    path: `${(await request(stage, "draft")).path}/evidence`,
+    body: { name: "t.txt", type: "text/plain", content: "dGV4dA==" },
+  }),
+  "post /api/v1/delegations": async (stage) => {
+    const { from, to } = await colleagues(stage);
+    return { secret: from.secret, path: "/api/v1/delegations", body: leave(to.id) };
+  },
+  "delete /api/v1/delegations/{id}": async (stage) => {
+    const { from, to } = await colleagues(stage);
+    const { id } = (await stage.api.call(from.secret, "POST", "/api/v1/delegations", { body: leave(to.id) })).body as { id: string };
+    return { secret: from.secret, path: `/api/v1/delegations/${id}` };
+  },
+  "put /api/v1/approval-policies/{department}": () => ({ path: "/api/v1/approval-policies/bureau", body: { stages: null, note: "n" } }),
+  "post /api/v1/calendars": () => ({ path: "/api/v1/calendars", body: { year: 2050, source: "test", holidays: [], workingDays: [] } }),
+  "put /api/v1/calendars/{year}": () => ({ path: "/api/v1/calendars/2026", body: { source: "test", holidays: ["2026-01-01"], workingDays: [] } }),
   "post /api/v1/backups": ({ ids }) => ({ path: "/api/v1/backups", body: { volume: ids.volume } }),
   "post /api/v1/restores": ({ ids }) => ({ path: "/api/v1/restores", body: { backup: ids.backup } }),
   "post /api/v1/stack-operations": () => ({ path: "/api/v1/stack-operations", body: { department: "office", kind: "preview" } }),

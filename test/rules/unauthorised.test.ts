@@ -45,9 +45,10 @@ function anyAddress(path: string): string {
   const prefix = prefixes[path.split("/")[3] ?? ""] ?? "hst";
   return path
     .replace("{id}", `${prefix}_${missing}`)
+    .replace("{kind}", "operating")
+    .replace("{evidence}", `evd_${missing}`)
     .replace("{department}", "owner-bureau")
     .replace("{dimension}", "hosts")
-    .replace("{kind}", "operating")
     .replace("{year}", "2026");
 }
 

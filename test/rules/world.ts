@@ -1,6 +1,9 @@
 /** One thing of every kind, all of one department, written straight into the tables: what strangers must not see. */
 import type { Kysely } from "kysely";
 import { systemAct } from "../../control-plane/store/act.ts";
+import { defaultStages } from "../../control-plane/domain/approval-policy.ts";
+import { setPolicy } from "../../control-plane/store/approval-policies.ts";
+import { attachEvidence } from "../../control-plane/store/evidence.ts";
 import { createApplication } from "../../control-plane/store/applications.ts";
 import { createDepartment } from "../../control-plane/store/departments.ts";
 import { newId } from "../../control-plane/store/ids.ts";
@@ -25,7 +28,8 @@ export interface World {
     | "restore"
     | "pool"
     | "stackOperation"
-    | "stackUpdate",
+    | "stackUpdate"
+    | "evidence",
     string
   >;
 }
@@ -166,6 +170,13 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         created_at: now,
       })
       .execute();
+    const { id: evidence } = await attachEvidence(
+      tx,
+      act,
+      { id: request, department_id: owner },
+      { name: "a.txt", type: "text/plain", content: Buffer.from("a") },
+    );
+    await setPolicy(tx, act, owner, { stages: [...defaultStages], note: "" }, () => undefined);
     return {
       owner,
       stranger,
@@ -184,6 +195,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         pool: pool.id,
         stackOperation,
         stackUpdate,
+        evidence,
       },
     };
   });

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } fr
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
-import { settled, waitFor } from "../../control-plane/cli/wait.ts";
+import { settled, undecided, waitFor } from "../../control-plane/cli/wait.ts";
 import type { City } from "../../control-plane/contract/city.ts";
 import type { Role } from "../../control-plane/contract/roles.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
@@ -24,7 +24,9 @@ export class TestPlane {
   operations!: Client;
   applicant!: Client;
   approver!: Client;
-  #secrets: { security: string; applicant: string; approver: string } | undefined;
+  /** The second one who approves: nobody decides two steps of one request. */
+  authority!: Client;
+  #secrets: { security: string; applicant: string; approver: string; authority: string } | undefined;
   readonly #engine: Engine;
   readonly #beside: TestPlane | undefined;
   #database: { url: string; drop: () => Promise<void> } | undefined;
@@ -93,15 +95,16 @@ export class TestPlane {
     this.#secrets = other.#secrets;
   }
 
-  /** The small city (or another one with a department "city"), a security administrator, an applicant and an approver. */
+  /** The small city (or another one with a department "city"), a security administrator, an applicant, an approver and an authority. */
   async fill(city: City = smallCity()): Promise<void> {
     await this.operations.post("/api/v1/city-imports", city);
     const make = (name: string) => this.operations.post<{ id: string; secret: string }>("/api/v1/tokens", { name });
     const security = await make("security");
     await this.operations.post("/api/v1/role-bindings", { subject: security.id, role: "security-admin", reason: "the first one" });
-    this.#secrets = { security: security.secret, applicant: "", approver: "" };
+    this.#secrets = { security: security.secret, applicant: "", approver: "", authority: "" };
     this.#secrets.applicant = await this.grant("applicant", "city");
     this.#secrets.approver = await this.grant("approver", "city");
+    this.#secrets.authority = await this.grant("authority");
     this.#connect();
   }
 
@@ -120,21 +123,30 @@ export class TestPlane {
     const { url } = this.operations;
     this.applicant = createClient({ url, token: this.#secrets.applicant });
     this.approver = createClient({ url, token: this.#secrets.approver });
+    this.authority = createClient({ url, token: this.#secrets.authority });
   }
 
   ask(items: unknown[], department = "office"): Promise<Request> {
     return this.applicant.post<Request>("/api/v1/requests", { application: `${department}-app`, project: "p", title: "Test", items });
   }
   read = (id: string): Promise<Request> => this.operations.get<Request>(`/api/v1/requests/${id}`);
-  /** Waits for the plan and approves it. */
-  async approve(id: string): Promise<void> {
+  /** Waits for the plan. */
+  planned = async (id: string): Promise<Request> => {
     const planned = await waitFor(
       () => this.read(id),
-      (one) => one.state === "planned" || settled(one.state),
+      (one) => undecided(one.state) || settled(one.state),
       { intervalMs: 50, timeoutMs: 60_000 },
     );
-    if (planned.state !== "planned") throw new Error(`${planned.state}: ${planned.error?.message}`);
-    await this.approver.post(`/api/v1/requests/${id}/approve`, { planHash: planned.plan!.hash, reason: "" }, { ifMatch: planned.revision });
+    if (!undecided(planned.state)) throw new Error(`${planned.state}: ${planned.error?.message}`);
+    return planned;
+  };
+  /** Waits for the plan and approves it, each step by somebody else. */
+  async approve(id: string): Promise<void> {
+    let row = await this.planned(id);
+    for (const approver of [this.approver, this.authority]) {
+      row = await approver.post<Request>(`/api/v1/requests/${id}/approve`, { planHash: row.plan!.hash, reason: "" }, { ifMatch: row.revision });
+      if (!undecided(row.state)) return;
+    }
   }
   settled = (id: string): Promise<Request> =>
     waitFor(

@@ -9,7 +9,10 @@ import type { Db, Tx } from "../../control-plane/store/database.ts";
 import { beginApply, settleApply } from "../../control-plane/store/estates.ts";
 import { recordTransitions, transitionsOf } from "../../control-plane/store/readings.ts";
 import { createRequest } from "../../control-plane/store/acceptance.ts";
-import { approve, recordPlan, type RequestRow } from "../../control-plane/store/requests.ts";
+import { approve } from "../../control-plane/store/approving.ts";
+import { isDeciding } from "../../control-plane/domain/lifecycle.ts";
+import { recordPlan } from "../../control-plane/store/planning.ts";
+import type { RequestRow } from "../../control-plane/store/requests.ts";
 
 export const plain = (_context: string, text: string) => text;
 const departments = ["city", "bureau", "office"];
@@ -70,15 +73,44 @@ export function smallCity(options: { endpoint?: string; hosts?: number; fundFen?
 export function openBooks(db: Db) {
   const applicant = { id: "tok_applicant", nodes: null };
   const approver = { id: "tok_approver", nodes: null };
+  const authority = { id: "tok_authority", nodes: null };
   const act = (actor = "system"): Act => ({ ...systemAct(new Date()), actor });
   const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
   const ask = (department: string, items: unknown[], seal = plain) =>
     change((tx) =>
       createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), seal),
     );
+  const plan = (request: Pick<RequestRow, "id">) => change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));
+  const approveAs = (who: typeof approver, request: RequestRow) =>
+    change((tx) => approve(tx, act(who.id), who, request.id, { planHash: request.plan_hash ?? "", reason: "" }));
+  /** Who approves is there and holds the role for it, everywhere. */
+  const appoint = () =>
+    change(async (tx) => {
+      const now = new Date(0);
+      for (const [role, { id }] of [["approver", approver] as const, ["authority", authority] as const]) {
+        const token = { id, name: role, secret_hash: id, expires_at: null, created_at: now };
+        await tx
+          .insertInto("tokens")
+          .values(token)
+          .onConflict((on) => on.doNothing())
+          .execute();
+        const held = { subject_id: id, role, department_id: null, kind: "standing" as const, valid_from: now, valid_until: null };
+        await tx
+          .insertInto("role_bindings")
+          .values({ id: `rbd_${role}`, ...held, period_from: null, period_to: null, reason: "test", granted_by: "test", granted_at: now })
+          .onConflict((on) => on.doNothing())
+          .execute();
+      }
+    });
+  /** Plans it, and approves every step of the default policy, each by somebody else. */
   const decide = async (request: RequestRow): Promise<RequestRow> => {
-    const planned = await change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));
-    return change((tx) => approve(tx, act("tok_approver"), approver, request.id, { planHash: planned.plan_hash ?? "", reason: "" }));
+    let row = await plan(request);
+    await appoint();
+    for (const who of [approver, authority]) {
+      row = await approveAs(who, row);
+      if (!isDeciding(row.state)) break;
+    }
+    return row;
   };
   /** One `up` in which these resources fail. */
   const apply = async (departmentId: string, failing: readonly string[] = []): Promise<boolean> => {
@@ -103,6 +135,10 @@ export function openBooks(db: Db) {
   return {
     applicant,
     approver,
+    authority,
+    plan,
+    appoint,
+    approveAs,
     act,
     change,
     ask,

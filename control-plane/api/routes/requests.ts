@@ -1,13 +1,19 @@
 import { z } from "@hono/zod-openapi";
 import { Id, pageOf } from "../../contract/common.ts";
-import { Approval, type ChangePlan, NewRequest, Rejection, Request, RequestQuery } from "../../contract/requests.ts";
+import { Answer, Approval, DecisionOffer, Question, Rejection } from "../../contract/approvals.ts";
+import { Amendment, type ChangePlan, NewRequest, Request, RequestQuery } from "../../contract/requests.ts";
 import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
 import { requireVisible } from "../../store/departments.ts";
 import { page } from "../../store/page.ts";
-import { type Ask, createRequests, submitRequest } from "../../store/acceptance.ts";
-import { approve, type ItemRow, itemsOf, reject, type RequestRow, withdraw } from "../../store/requests.ts";
+import { amendRequest, type Ask, createRequests, submitRequest } from "../../store/acceptance.ts";
+import { type NamedStep, stepsOfRequests } from "../../store/approval-steps.ts";
+import { answer, approve, decisionOf, reject, requireReplannable, returnWithQuestion } from "../../store/approving.ts";
+import { appendComment } from "../../store/comments.ts";
+import { type ItemRow, itemsOf, type RequestRow, withdraw } from "../../store/requests.ts";
+import { workingCalendar } from "../../store/calendars.ts";
+import { shownStep, timeLeft } from "../approvals.ts";
 import type { ApiContext, App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent, idempotentInBatches } from "../middleware/idempotency.ts";
@@ -35,6 +41,14 @@ const get = defineRoute({
   request: { params },
   responses: { 200: jsonAnswer(Request) },
 });
+const offer = defineRoute({
+  method: "get",
+  path: `${path}/{id}/decision`,
+  tags,
+  summary: "Whether the caller may decide on it now, on which step, in whose name; or why not",
+  request: { params },
+  responses: { 200: jsonAnswer(DecisionOffer) },
+});
 const create = defineRoute({
   method: "post",
   path,
@@ -56,7 +70,7 @@ const yes = defineRoute({
   method: "post",
   path: `${path}/{id}/approve`,
   tags,
-  summary: "Approve exactly this change plan",
+  summary: "Approve one's step, and exactly this change plan; the last step approves the request",
   conditional: true,
   request: { params, body: jsonBody(Approval) },
   responses: { 202: jsonAnswer(Request, "Taken") },
@@ -70,6 +84,42 @@ const no = defineRoute({
   request: { params, body: jsonBody(Rejection) },
   responses: { 200: jsonAnswer(Request) },
 });
+const question = defineRoute({
+  method: "post",
+  path: `${path}/{id}/return`,
+  tags,
+  summary: "Ask the applicant: nobody decides until they have answered or changed the request",
+  conditional: true,
+  request: { params, body: jsonBody(Question) },
+  responses: { 200: jsonAnswer(Request) },
+});
+const check = defineRoute({
+  method: "post",
+  path: `${path}/{id}/check-plan`,
+  tags,
+  summary: "Plan it anew; where the plan has moved, it goes back to its first approver with the difference",
+  conditional: true,
+  request: { params, body: jsonBody(Nothing) },
+  responses: { 202: jsonAnswer(Request, "Taken") },
+});
+const reply = defineRoute({
+  method: "post",
+  path: `${path}/{id}/answer`,
+  tags,
+  summary: "Answer the approver who asked",
+  conditional: true,
+  request: { params, body: jsonBody(Answer) },
+  responses: { 200: jsonAnswer(Request) },
+});
+const amend = defineRoute({
+  method: "post",
+  path: `${path}/{id}/amend`,
+  tags,
+  summary: "Change what an approver asked about; it is planned and decided on anew",
+  conditional: true,
+  request: { params, body: jsonBody(Amendment) },
+  responses: { 202: jsonAnswer(Request, "Taken") },
+});
 const back = defineRoute({
   method: "post",
   path: `${path}/{id}/withdraw`,
@@ -82,14 +132,13 @@ const back = defineRoute({
 
 /** Requests as the contract shows them. */
 async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
-  const items = await itemsOf(
-    db,
-    rows.map((row) => row.id),
-  );
-  return rows.map((row) => shown(row, items.get(row.id) ?? []));
+  const ids = rows.map((row) => row.id);
+  const items = await itemsOf(db, ids);
+  const steps = Map.groupBy(await stepsOfRequests(db, ids), (step) => step.request_id);
+  return rows.map((row) => shown(row, items.get(row.id) ?? [], steps.get(row.id)));
 }
 
-function shown(row: RequestRow, items: readonly ItemRow[]): Request {
+function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly NamedStep[] = []): Request {
   return {
     id: row.id,
     number: row.number,
@@ -114,8 +163,10 @@ function shown(row: RequestRow, items: readonly ItemRow[]): Request {
       state: item.state,
       error: item.error,
     })),
-    plan: row.plan as ChangePlan | null,
     cost: row.cost as Request["cost"],
+    // Plans of before there were differences have none.
+    plan: row.plan === null ? null : { ...(row.plan as ChangePlan), differences: (row.plan as Partial<ChangePlan>).differences ?? [] },
+    approvals: steps.map(shownStep),
     error: row.error as Request["error"],
     revision: row.revision,
     createdAt: row.created_at.toISOString(),
@@ -132,18 +183,18 @@ export async function visibleRequest(db: Db, c: ApiContext, id: string): Promise
 }
 
 export function registerRequests(app: App, deps: AppDeps): void {
-  const answerOf = (row: RequestRow, items: readonly ItemRow[], status: number) => ({
+  const answerWith = (row: RequestRow, body: Request, status: number) => ({
     status,
-    body: shown(row, items),
+    body,
     headers: { etag: etag(row.revision), location: `${path}/${row.id}` },
   });
-  const answer = async (tx: Tx, row: RequestRow, status: number) => answerOf(row, (await itemsOf(tx, [row.id])).get(row.id) ?? [], status);
   /** A change of one request: visible, at the revision that was seen, once. */
   const change = (c: ApiContext, id: string, status: number, work: (tx: Tx, row: RequestRow) => Promise<RequestRow>) =>
     idempotent(c, deps, async (tx) => {
       const row = await visibleRequest(tx, c, id);
       requireMatch(c, row.revision);
-      return answer(tx, await work(tx, row), status);
+      const after = await work(tx, row);
+      return answerWith(after, (await show(tx, [after]))[0]!, status);
     });
 
   app.openapi(list, async (c) => {
@@ -168,11 +219,26 @@ export function registerRequests(app: App, deps: AppDeps): void {
     const row = await visibleRequest(deps.db, c, c.req.valid("param").id);
     return c.json((await show(deps.db, [row]))[0], 200, { etag: etag(row.revision) });
   });
+  app.openapi(offer, async (c) => {
+    const row = await visibleRequest(deps.db, c, c.req.valid("param").id);
+    const found = await decisionOf(deps.db, c.get("principal"), row, deps.now());
+    const step = found instanceof Refusal ? undefined : found.step;
+    const holder = found instanceof Refusal ? undefined : found.standsInFor;
+    const named = holder && (await deps.db.selectFrom("tokens").select("name").where("id", "=", holder.id).executeTakeFirst());
+    const body: DecisionOffer = {
+      step: step?.id ?? null,
+      onBehalfOf: holder ? { id: holder.id, name: named?.name ?? holder.id } : null,
+      code: found instanceof Refusal ? found.code : null,
+      why: found instanceof Refusal ? found.detail : null,
+      ...timeLeft(step, await workingCalendar(deps.db), deps.now()),
+    };
+    return c.json(body);
+  });
   const accept = idempotentInBatches(deps, async (tx, asks: readonly Ask[]) => {
     const outcomes = await createRequests(tx, asks, deps.seal);
     const submitted = outcomes.flatMap((one) => (one instanceof Refusal || one.row.state !== "submitted" ? [] : [one.row]));
     await deps.queue.plan(tx, submitted);
-    return outcomes.map((one) => (one instanceof Refusal ? one : answerOf(one.row, one.items, 202)));
+    return outcomes.map((one) => (one instanceof Refusal ? one : answerWith(one.row, shown(one.row, one.items), 202)));
   });
   app.openapi(create, (c) => accept(c, { act: c.get("act"), principal: c.get("principal"), body: c.req.valid("json") }));
   app.openapi(submit, (c) =>
@@ -185,10 +251,30 @@ export function registerRequests(app: App, deps: AppDeps): void {
   app.openapi(yes, (c) =>
     change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
       const row = await approve(tx, c.get("act"), c.get("principal"), id, c.req.valid("json"));
-      await deps.queue.apply(tx, row.department_id);
+      if (row.state === "approved") await deps.queue.apply(tx, row.department_id);
       return row;
     }),
   );
-  app.openapi(no, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => reject(tx, c.get("act"), c.get("principal"), id, c.req.valid("json").reason)));
+  app.openapi(no, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => reject(tx, c.get("act"), c.get("principal"), id, c.req.valid("json"))));
+  app.openapi(question, (c) =>
+    change(c, c.req.valid("param").id, 200, (tx, { id }) => returnWithQuestion(tx, c.get("act"), c.get("principal"), id, c.req.valid("json"))),
+  );
+  app.openapi(check, (c) =>
+    change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
+      const row = await requireReplannable(tx, c.get("act"), id);
+      await deps.queue.plan(tx, [row]);
+      return row;
+    }),
+  );
+  app.openapi(reply, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => answer(tx, c.get("act"), id, c.req.valid("json").text)));
+  app.openapi(amend, (c) =>
+    change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
+      const body = c.req.valid("json");
+      const { row, differences } = await amendRequest(tx, c.get("act"), id, body, deps.seal, deps.unseal);
+      await appendComment(tx, c.get("act"), row, { kind: "amendment", text: [body.text, ...differences].join("\n"), stepId: null });
+      if (row.state === "submitted") await deps.queue.plan(tx, [row]);
+      return row;
+    }),
+  );
   app.openapi(back, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => withdraw(tx, c.get("act"), id)));
 }

@@ -1,23 +1,28 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename, extname } from "node:path";
 import { defineCommand } from "citty";
 import { Listr } from "listr2";
 import { parse } from "yaml";
+import { type Comment, type Evidence, evidenceTypes } from "../../contract/approvals.ts";
 import type { Request } from "../../contract/requests.ts";
 import { json, wait } from "../arguments.ts";
 import { type Client, clientFromEnvironment } from "../client.ts";
-import { localTime, show, showOne } from "../output.ts";
-import { settled, waitFor } from "../wait.ts";
+import { bytes, localTime, show, showOne } from "../output.ts";
+import { settled, undecided, waitFor } from "../wait.ts";
 import { listCommand } from "./list.ts";
 
 const path = "/api/v1/requests";
 const id = { type: "positional", required: true, description: "Id of the request" } as const;
 const reason = { type: "string", description: "Why" } as const;
 
+const standIn = { type: "string", description: "Id of who is on leave, when you decide in their name" } as const;
+const onBehalfOf = (id: string | undefined) => (id === undefined ? {} : { onBehalfOf: id });
+
 const read = (client: Client, request: string) => client.get<Request>(`${path}/${encodeURIComponent(request)}`);
 
 function print(request: Request, asJson: boolean): void {
   if (asJson) return showOne(request, true);
-  const { items, plan, cost, ...rest } = request;
+  const { items, plan, approvals, cost, ...rest } = request;
   const costs = cost ? `${(cost.amountFen / 100).toFixed(2)} yuan to ${localTime(cost.to)}, ${cost.fund.kind} fund ${cost.fund.fiscalYear}` : "nothing more";
   showOne({ ...rest, cost: costs }, false);
   console.log();
@@ -34,7 +39,22 @@ function print(request: Request, asJson: boolean): void {
     ],
     false,
   );
+  if (approvals.length > 0) {
+    console.log();
+    show(
+      approvals.filter((step) => step.invalidatedAt === null),
+      [
+        { title: "approval", value: (row) => row.name },
+        { title: "state", value: (row) => row.state },
+        { title: "due", value: (row) => localTime(row.dueAt) },
+        { title: "decided by", value: (row) => (row.onBehalfOf ? `${row.decidedByName} for ${row.onBehalfOfName}` : (row.decidedByName ?? row.decidedBy)) },
+        { title: "reason", value: (row) => row.reason },
+      ],
+      false,
+    );
+  }
   if (!plan) return;
+  for (const line of plan.differences) console.log(`moved since it was decided on: ${line}`);
   console.log(`\nChange plan ${plan.hash} of ${localTime(plan.computedAt)}`);
   show(
     plan.steps,
@@ -83,7 +103,7 @@ async function follow(client: Client, request: string, until: (one: Request) => 
   return last;
 }
 
-const decided = (one: Request) => settled(one.state) || one.state === "planned";
+const planned = (one: Request) => settled(one.state) || undecided(one.state);
 
 export const requests = defineCommand({
   meta: { name: "requests", description: "Requests (申请): how hosts, volumes and backups change" },
@@ -93,7 +113,7 @@ export const requests = defineCommand({
       path,
       filters: {
         department: "Id or code of a department",
-        state: "draft, submitted, planned, approved, applying, active …",
+        state: "draft, submitted, department-approval, authority-approval, needs-information, applying, active …",
         application: "Id or code of an application",
       },
       columns: [
@@ -116,7 +136,7 @@ export const requests = defineCommand({
       async run({ args }) {
         const client = clientFromEnvironment();
         const made = await client.post<Request>(path, parse(readFileSync(args.file === "-" ? 0 : args.file, "utf8")));
-        print(args.wait ? await follow(client, made.id, decided, args.json) : made, args.json);
+        print(args.wait ? await follow(client, made.id, planned, args.json) : made, args.json);
       },
     }),
     submit: defineCommand({
@@ -126,30 +146,138 @@ export const requests = defineCommand({
         const client = clientFromEnvironment();
         const { revision } = await read(client, args.id);
         const sent = await client.post<Request>(`${path}/${args.id}/submit`, {}, { ifMatch: revision });
-        print(args.wait ? await follow(client, args.id, decided, args.json) : sent, args.json);
+        print(args.wait ? await follow(client, args.id, planned, args.json) : sent, args.json);
       },
     }),
     approve: defineCommand({
-      meta: { name: "approve", description: "Approve exactly the change plan that is shown now" },
-      args: { id, plan: { type: "string", description: "Hash of the plan that you looked at; left out, the present one" }, reason, wait, json },
+      meta: { name: "approve", description: "Approve your step, and exactly the change plan that is shown now" },
+      args: { id, plan: { type: "string", description: "Hash of the plan that you looked at; left out, the present one" }, reason, for: standIn, wait, json },
       async run({ args }) {
         const client = clientFromEnvironment();
         const seen = await read(client, args.id);
         const planHash = args.plan ?? seen.plan?.hash;
         if (!planHash) throw new Error(`Request ${seen.number} has no change plan yet (it is ${seen.state}).`);
-        const approved = await client.post<Request>(`${path}/${args.id}/approve`, { planHash, reason: args.reason ?? "" }, { ifMatch: seen.revision });
-        const last = args.wait ? await follow(client, args.id, (one) => settled(one.state), args.json) : approved;
+        const body = { planHash, reason: args.reason ?? "", ...onBehalfOf(args.for) };
+        const approved = await client.post<Request>(`${path}/${args.id}/approve`, body, { ifMatch: seen.revision });
+        // What somebody else has to approve yet is not waited for.
+        const last = args.wait ? await follow(client, args.id, planned, args.json) : approved;
         print(last, args.json);
         if (last.state === "failed") process.exitCode = 1;
       },
     }),
     reject: defineCommand({
       meta: { name: "reject", description: "Reject a request; what it reserved is free again" },
-      args: { id, reason: { ...reason, required: true }, json },
+      args: { id, reason: { ...reason, required: true }, for: standIn, json },
       async run({ args }) {
         const client = clientFromEnvironment();
         const { revision } = await read(client, args.id);
-        print(await client.post<Request>(`${path}/${args.id}/reject`, { reason: args.reason }, { ifMatch: revision }), args.json);
+        print(await client.post<Request>(`${path}/${args.id}/reject`, { reason: args.reason, ...onBehalfOf(args.for) }, { ifMatch: revision }), args.json);
+      },
+    }),
+    return: defineCommand({
+      meta: { name: "return", description: "Ask the applicant; nobody decides until they have answered" },
+      args: { id, question: { type: "string", required: true, description: "What you want to know" }, for: standIn, json },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const { revision } = await read(client, args.id);
+        print(await client.post<Request>(`${path}/${args.id}/return`, { question: args.question, ...onBehalfOf(args.for) }, { ifMatch: revision }), args.json);
+      },
+    }),
+    answer: defineCommand({
+      meta: { name: "answer", description: "Answer the approver who asked" },
+      args: { id, text: { type: "string", required: true, description: "The answer" }, json },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const { revision } = await read(client, args.id);
+        print(await client.post<Request>(`${path}/${args.id}/answer`, { text: args.text }, { ifMatch: revision }), args.json);
+      },
+    }),
+    amend: defineCommand({
+      meta: { name: "amend", description: "Change what an approver asked about: {title, reason, items, text} from a YAML or JSON file" },
+      args: { id, file: { type: "positional", required: true, description: "File (`-`: standard input)" }, wait, json },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const { revision } = await read(client, args.id);
+        const body: unknown = parse(readFileSync(args.file === "-" ? 0 : args.file, "utf8"));
+        const sent = await client.post<Request>(`${path}/${args.id}/amend`, body, { ifMatch: revision });
+        print(args.wait ? await follow(client, args.id, planned, args.json) : sent, args.json);
+      },
+    }),
+    "check-plan": defineCommand({
+      meta: { name: "check-plan", description: "Plan it anew; where the plan moved, it goes back to its first approver" },
+      args: { id, json },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const { revision } = await read(client, args.id);
+        print(await client.post<Request>(`${path}/${args.id}/check-plan`, {}, { ifMatch: revision }), args.json);
+      },
+    }),
+    comment: defineCommand({
+      meta: { name: "comment", description: "Comment on a request" },
+      args: { id, text: { type: "positional", required: true, description: "What you say" }, json },
+      async run({ args }) {
+        showOne(await clientFromEnvironment().post<Comment>(`${path}/${args.id}/comments`, { text: args.text }), args.json);
+      },
+    }),
+    comments: defineCommand({
+      meta: { name: "comments", description: "Comments, questions and answers" },
+      args: { id, json },
+      async run({ args }) {
+        const rows: Comment[] = [];
+        for await (const row of clientFromEnvironment().all<Comment>(`${path}/${args.id}/comments`)) rows.push(row);
+        show(
+          rows,
+          [
+            { title: "at", value: (row) => localTime(row.createdAt) },
+            { title: "kind", value: (row) => row.kind },
+            { title: "who", value: (row) => row.authorName ?? row.author },
+            { title: "text", value: (row) => row.text },
+          ],
+          args.json,
+        );
+      },
+    }),
+    attach: defineCommand({
+      meta: { name: "attach", description: "Attach a file as evidence (PDF, OFD, PNG, JPEG, text, CSV, DOCX, XLSX; at most 4 MiB)" },
+      args: { id, file: { type: "positional", required: true, description: "The file" }, json },
+      async run({ args }) {
+        const ending = extname(args.file).toLowerCase();
+        const type = Object.entries(evidenceTypes).find(([, endings]) => (endings as readonly string[]).includes(ending))?.[0];
+        if (type === undefined) throw new Error(`A file that ends in "${ending}" is not taken: ${Object.values(evidenceTypes).flat().join(" ")} are.`);
+        const body = { name: basename(args.file), type, content: readFileSync(args.file).toString("base64") };
+        showOne(await clientFromEnvironment().post<Evidence>(`${path}/${args.id}/evidence`, body), args.json);
+      },
+    }),
+    evidence: defineCommand({
+      meta: { name: "evidence", description: "Files that were attached; with --save ID --to FILE, one of them" },
+      args: {
+        id,
+        save: { type: "string", description: "Id of one to be saved" },
+        to: { type: "string", description: "Where" },
+        json,
+      },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const address = `${path}/${args.id}/evidence`;
+        if (args.save) {
+          if (!args.to) throw new Error("--save needs --to FILE.");
+          const response = await client.send("GET", `${address}/${encodeURIComponent(args.save)}`);
+          return writeFileSync(args.to, Buffer.from(await response.arrayBuffer()), { flag: "wx" });
+        }
+        const rows: Evidence[] = [];
+        for await (const row of client.all<Evidence>(address)) rows.push(row);
+        show(
+          rows,
+          [
+            { title: "name", value: (row) => row.name },
+            { title: "size", value: (row) => bytes(row.sizeBytes) },
+            { title: "who", value: (row) => row.authorName ?? row.author },
+            { title: "at", value: (row) => localTime(row.createdAt) },
+            { title: "sha-256", value: (row) => row.sha256 },
+            { title: "id", value: (row) => row.id },
+          ],
+          args.json,
+        );
       },
     }),
     withdraw: defineCommand({

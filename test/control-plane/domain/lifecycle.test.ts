@@ -3,7 +3,22 @@ import { RequestState } from "../../../control-plane/contract/requests.ts";
 import { lifecycle, nextState, type RequestEvent, whyNot } from "../../../control-plane/domain/lifecycle.ts";
 
 const states = RequestState.options;
-const events: RequestEvent[] = ["submit", "plan", "shortage", "capacity", "approve", "reject", "withdraw", "apply", "finish", "fail", "replan"];
+const events: RequestEvent[] = [
+  "submit",
+  "plan",
+  "shortage",
+  "capacity",
+  "ask-department",
+  "ask-authority",
+  "return",
+  "approve",
+  "reject",
+  "withdraw",
+  "apply",
+  "finish",
+  "fail",
+  "replan",
+];
 /** Written a second time on purpose: every other pair is refused. */
 const allowed = [
   "draft submit submitted",
@@ -17,10 +32,24 @@ const allowed = [
   "waiting shortage waiting",
   "waiting withdraw withdrawn",
   "waiting reject rejected",
-  "planned approve approved",
-  "planned reject rejected",
-  "planned withdraw withdrawn",
-  "planned replan submitted",
+  "planned ask-department department-approval",
+  "planned ask-authority authority-approval",
+  "department-approval ask-authority authority-approval",
+  "department-approval approve approved",
+  "department-approval return needs-information",
+  "department-approval reject rejected",
+  "department-approval withdraw withdrawn",
+  "department-approval replan submitted",
+  "authority-approval approve approved",
+  "authority-approval return needs-information",
+  "authority-approval reject rejected",
+  "authority-approval withdraw withdrawn",
+  "authority-approval replan submitted",
+  "needs-information ask-department department-approval",
+  "needs-information ask-authority authority-approval",
+  "needs-information submit submitted",
+  "needs-information shortage waiting",
+  "needs-information withdraw withdrawn",
   "approved apply applying",
   "approved finish active",
   "approved fail failed",

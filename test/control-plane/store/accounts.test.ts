@@ -3,7 +3,9 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Refusal } from "../../../control-plane/domain/refusal.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
-import { reject, withdraw } from "../../../control-plane/store/requests.ts";
+import { reject } from "../../../control-plane/store/approving.ts";
+import { undecidedStates } from "../../../control-plane/domain/lifecycle.ts";
+import { withdraw } from "../../../control-plane/store/requests.ts";
 import { usage } from "../../../control-plane/store/usage.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, smallCity, volume } from "../../setup/small-city.ts";
@@ -58,7 +60,7 @@ describe.each(engines)("accounts, on %s", (engine) => {
   it("refuses self-approval and an approval of another plan", async () => {
     await books.import();
     const request = await books.ask("office", [host("web")]);
-    await expect(books.change((tx) => reject(tx, books.act("tok_applicant"), books.applicant, request.id, "no"))).rejects.toMatchObject({
+    await expect(books.change((tx) => reject(tx, books.act("tok_applicant"), books.applicant, request.id, { reason: "no" }))).rejects.toMatchObject({
       code: "self-approval",
     });
   });
@@ -122,13 +124,19 @@ describe.each(engines)("accounts, on %s", (engine) => {
           const items = [...Array.from({ length: one.hosts }, () => host(`h${name++}`)), ...Array.from({ length: one.volumes }, () => volume(`v${name++}`))];
           await books.ask(places[one.place]!, items).catch(expectRefusal);
         } else if (one.do === "approve" || one.do === "reject" || one.do === "withdraw") {
-          const open = await opened.db.selectFrom("requests").selectAll().where("state", "in", ["submitted", "planned", "waiting"]).orderBy("id").execute();
+          const open = await opened.db
+            .selectFrom("requests")
+            .selectAll()
+            .where("state", "in", [...undecidedStates, "waiting"])
+            .orderBy("id")
+            .execute();
           const request = open[one.which % Math.max(1, open.length)];
           if (!request) continue;
           if (one.do === "approve") await books.decide(request).catch(expectRefusal);
-          else if (one.do === "reject")
-            await books.change((tx) => reject(tx, books.act("tok_approver"), books.approver, request.id, "no")).catch(expectRefusal);
-          else await books.change((tx) => withdraw(tx, books.act(), request.id)).catch(expectRefusal);
+          else if (one.do === "reject") {
+            await books.appoint();
+            await books.change((tx) => reject(tx, books.act("tok_approver"), books.approver, request.id, { reason: "no" })).catch(expectRefusal);
+          } else await books.change((tx) => withdraw(tx, books.act(), request.id)).catch(expectRefusal);
         } else if (one.do === "apply") {
           const departmentId = await id(places[one.place]!);
           const wanted = await opened.db.selectFrom("resources").select("id").where("department_id", "=", departmentId).where("phase", "=", "wanted").execute();

@@ -11,7 +11,9 @@ import { beginApply, settleApply } from "../../../control-plane/store/estates.ts
 import { lockPayers } from "../../../control-plane/store/fund-charges.ts";
 import { publishPrices } from "../../../control-plane/store/price-books.ts";
 import { advanceProject, changeFunds } from "../../../control-plane/store/projects.ts";
-import { approve, recordPlan, reject, withdraw } from "../../../control-plane/store/requests.ts";
+import { approve, reject } from "../../../control-plane/store/approving.ts";
+import { recordPlan } from "../../../control-plane/store/planning.ts";
+import { withdraw } from "../../../control-plane/store/requests.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, plain, prices, smallCity, volume } from "../../setup/small-city.ts";
 
@@ -69,8 +71,12 @@ describe.each(engines)("budgets, on %s", (engine) => {
     throw taken;
   };
   const decideAt = async (now: Date, request: string) => {
-    const planned = await books.change((tx) => recordPlan(tx, at(now), request, { steps: [] }));
-    return books.change((tx) => approve(tx, at(now, "tok_approver"), books.approver, request, { planHash: planned.plan_hash ?? "", reason: "" }));
+    await books.appoint();
+    let row = await opened.db.selectFrom("requests").selectAll().where("id", "=", request).executeTakeFirstOrThrow();
+    if (row.state === "submitted") row = await books.change((tx) => recordPlan(tx, at(now), request, { steps: [] }));
+    for (const [state, who] of [["department-approval", books.approver] as const, ["authority-approval", books.authority] as const])
+      if (row.state === state) row = await books.change((tx) => approve(tx, at(now, who.id), who, request, { planHash: row.plan_hash ?? "", reason: "" }));
+    return row;
   };
   const applyAt = async (now: Date) => {
     const departmentId = await department();
@@ -125,8 +131,9 @@ describe.each(engines)("budgets, on %s", (engine) => {
     const one = await books.ask("office", [host("a")]);
     const two = await books.ask("office", [host("b")]);
     await books.change((tx) => withdraw(tx, books.act(), one.id));
-    await books.change((tx) => recordPlan(tx, books.act(), two.id, { steps: [] }));
-    await books.change((tx) => reject(tx, books.act("tok_approver"), books.approver, two.id, "no"));
+    const planned = await books.change((tx) => recordPlan(tx, books.act(), two.id, { steps: [] }));
+    await books.appoint();
+    await books.change((tx) => reject(tx, books.act("tok_approver"), books.approver, two.id, { planHash: planned.plan_hash!, reason: "no" }));
     expect(await fund()).toMatchObject({ reserved_fen: 0, committed_fen: 0, spent_fen: 0 });
     await books.decide(await books.ask("office", [host("c")]));
     await books.apply(await department(), [await id("c")]);
@@ -288,10 +295,7 @@ describe.each(engines)("budgets, on %s", (engine) => {
     // The late budget is raised step by step; then growth is possible again, and what was reserved moves to the new year.
     for (const amountFen of [1, fresh.committed_fen * 4])
       await books.change((tx) => changeFunds(tx, at(morning), project, [{ kind: "construction", fiscalYear: year, amountFen }], "late", () => {}));
-    await decideAt(morning, late.id).catch(async () => {
-      const planned = await opened.db.selectFrom("requests").selectAll().where("id", "=", late.id).executeTakeFirstOrThrow();
-      return books.change((tx) => approve(tx, at(morning, "tok_approver"), books.approver, late.id, { planHash: planned.plan_hash!, reason: "" }));
-    });
+    await decideAt(morning, late.id);
     await applyAt(morning);
     expect(await opened.db.selectFrom("resources").select("phase").where("name", "=", "late").executeTakeFirst()).toEqual({ phase: "live" });
     expect(await fund("construction", year - 1)).toMatchObject({ reserved_fen: 0, committed_fen: 0 });

@@ -1,0 +1,73 @@
+/** What becomes of a request that all have approved: what it asks for is wanted from now on, exactly as it was approved. */
+import { sql } from "kysely";
+import type { ChangePlan } from "../contract/requests.ts";
+import { digestOf } from "../domain/digest.ts";
+import { Refusal } from "../domain/refusal.ts";
+import type { Act } from "./act.ts";
+import { bindApproval, specificationsOf } from "./approvals.ts";
+import type { Tx } from "./database.ts";
+import { requireFunds } from "./fund-charges.ts";
+import { growing, type Kept, move, type RequestRow } from "./requests.ts";
+
+/** @throws Refusal plan-changed, project-not-approved, budget-exceeded: what is asked for is no longer what was planned, or no longer under an approved project with money for it */
+export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promise<{ resource: string; digest: string }[]> {
+  const all = await tx.selectFrom("request_items").selectAll().where("request_id", "=", row.id).orderBy("position").execute();
+  const specifications = specificationsOf(all);
+  if (digestOf(specifications) !== digestOf((row.plan as ChangePlan | null)?.specifications ?? []))
+    throw new Refusal("plan-changed", "What the request asks for is not what was planned.", { remedy: "Reject it, and look into the audit." });
+  // Less may be had of whatever project, at any time.
+  if (all.some(growing)) await requireFunds(tx, act, row.id, row.project_id);
+  return specifications;
+}
+
+/** @throws Refusal plan-changed, project-not-approved, budget-exceeded, conflict */
+export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }: { by: string; reason: string }): Promise<RequestRow> {
+  const specifications = await requireAsPlanned(tx, act, row);
+  await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", row.id).where("phase", "=", "proposed").execute();
+  const items = await tx
+    .selectFrom("request_items")
+    .selectAll()
+    .where("request_id", "=", row.id)
+    .where("action", "<>", "create")
+    .where("state", "=", "pending")
+    .execute();
+  await requireUnused(
+    tx,
+    row.application_id,
+    items.filter((item) => item.action === "retire").map((item) => item.resource_id),
+  );
+  for (const item of items) {
+    const { wanted, expiresAt } = item.spec as Kept;
+    const change =
+      item.action === "retire"
+        ? { phase: "retiring" as const }
+        : item.action === "extend"
+          ? { expires_at: new Date(expiresAt!) }
+          : { wanted: JSON.stringify(wanted) };
+    await tx
+      .updateTable("resources")
+      .set({ ...change, updated_at: act.now, revision: sql<number>`revision + 1` })
+      .where("id", "=", item.resource_id)
+      .execute();
+  }
+  await bindApproval(tx, row.id, specifications);
+  return move(tx, act, row, "approve", { decided_by: by, decided_at: act.now, decision_reason: reason });
+}
+
+/** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */
+async function requireUnused(tx: Tx, applicationId: string, retiring: readonly string[]): Promise<void> {
+  if (retiring.length === 0) return;
+  await tx.selectFrom("applications").select("id").where("id", "=", applicationId).forNoKeyUpdate().execute();
+  const users = await tx
+    .selectFrom("resources")
+    .select(["id", "kind", "name"])
+    .where("kind", "in", ["attachment", "backup-policy"])
+    .where("phase", "in", ["proposed", "wanted", "live"])
+    .where("id", "not in", [...retiring])
+    .where((where) => where.or([where(sql<string>`wanted->>'volume'`, "in", [...retiring]), where(sql<string>`wanted->>'host'`, "in", [...retiring])]))
+    .execute();
+  if (users.length > 0)
+    throw new Refusal("conflict", `Meanwhile used by ${users.map((one) => `${one.kind} ${one.name} (${one.id})`).join(", ")}.`, {
+      remedy: "Reject this request; ask to retire these too.",
+    });
+}

@@ -1,0 +1,76 @@
+/** A request's change plan: recorded, and handed to those who decide on it; a plan that moved goes back to the first of them. */
+import type { ChangePlan } from "../contract/requests.ts";
+import { digestOf } from "../domain/digest.ts";
+import { isDeciding } from "../domain/lifecycle.ts";
+import { planDifferences } from "../domain/plan-difference.ts";
+import { sumByDimension } from "../domain/resources.ts";
+import type { Act } from "./act.ts";
+import { beginRound, invalidateSteps, type Kind } from "./approval-steps.ts";
+import { specificationsOf } from "./approvals.ts";
+import type { Tx } from "./database.ts";
+import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
+
+export const askEvent = { "department-approval": "ask-department", "authority-approval": "ask-authority" } as const satisfies Record<Kind, string>;
+
+/**
+ * The change plan's steps, or why it could not be made. Approval is bound to its hash.
+ * Of a request that is being decided on: a plan that is the same changes nothing; one that moved makes what was decided count no more.
+ */
+export async function recordPlan(
+  tx: Tx,
+  act: Act,
+  id: string,
+  plan: { steps: ChangePlan["steps"] } | { error: { code: string; message: string } },
+): Promise<RequestRow> {
+  const row = await lockRequest(tx, id);
+  const again = isDeciding(row.state);
+  if (row.state !== "submitted" && !again) return row;
+  if ("error" in plan) {
+    if (again) return sendBackToPlanning(tx, act, row, plan.error);
+    await giveBack(tx, act, id);
+    return move(tx, act, row, "fail", { error: JSON.stringify(plan.error) });
+  }
+  const content = { ...(await contentOf(tx, id, plan.steps)), cost: row.cost as ChangePlan["cost"] };
+  const hash = digestOf(content);
+  if (again && hash === row.plan_hash) return row;
+  const submitted = again
+    ? await sendBackToPlanning(tx, act, row, { code: "plan-moved", message: "What the request would do has changed since it was planned." })
+    : row;
+  const before = submitted.previous_plan as ChangePlan | null;
+  const differences = before === null ? [] : planDifferences(before, content);
+  const planned = await move(tx, act, submitted, "plan", {
+    plan: JSON.stringify({ ...content, differences, hash, computedAt: act.now.toISOString() }),
+    plan_hash: hash,
+  });
+  const kind = await beginRound(tx, act, planned);
+  if (kind === undefined) throw new Error(`the approval policy of ${row.department_id} asks nobody`);
+  return move(tx, act, planned, askEvent[kind], {});
+}
+
+/** Back to planning, and from there to the first approver: what was decided counts no more, and the next plan is shown with its difference. */
+export async function sendBackToPlanning(tx: Tx, act: Act, row: RequestRow, error: { code: string; message: string }): Promise<RequestRow> {
+  await invalidateSteps(tx, act, row, error.message);
+  return move(tx, act, row, "replan", {
+    plan: null,
+    plan_hash: null,
+    ...(row.plan === null ? {} : { previous_plan: JSON.stringify(row.plan) }),
+    error: JSON.stringify(error),
+  });
+}
+
+/** What an approval is bound to. */
+async function contentOf(tx: Tx, id: string, steps: ChangePlan["steps"]) {
+  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
+  const pools = new Map((await tx.selectFrom("pools").select(["id", "code"]).execute()).map((pool) => [pool.id, pool.code]));
+  const placed = await tx.selectFrom("resources").select(["id", "pool_id"]).where("request_id", "=", id).execute();
+  return {
+    steps,
+    specifications: specificationsOf(items),
+    charge: sumByDimension(items.flatMap((item) => (item.spec as Kept).charge as ChangePlan["charge"])),
+    placement: placed.flatMap((one) => {
+      const pool = one.pool_id === null ? undefined : pools.get(one.pool_id);
+      const item = items.find((item) => item.resource_id === one.id);
+      return pool && item ? [{ resource: one.id, pool, reason: (item.spec as Kept).placement ?? "" }] : [];
+    }),
+  };
+}

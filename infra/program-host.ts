@@ -16,6 +16,9 @@ import * as config from "@pulumi/pulumi/runtime/config.js";
 import * as settings from "@pulumi/pulumi/runtime/settings.js";
 import * as root from "@pulumi/pulumi/runtime/stack.js";
 import * as state from "@pulumi/pulumi/runtime/state.js";
+import { dropTraces } from "./sdk-without-traces.ts";
+
+dropTraces();
 
 /** Each run has its own copy of the SDK's settings, so that programs of several departments run side by side. Not in the SDK's types. */
 const { withLocalStorage, getStore } = state as unknown as {

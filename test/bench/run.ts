@@ -7,7 +7,7 @@ import { applyIdleFigures, sizes } from "./apply-idle.ts";
 import type { Figure } from "./bench.ts";
 import { cityFillFigure } from "./city-fill.ts";
 import { growthFigures } from "./growth.ts";
-import { noopFigures } from "./noop.ts";
+import { noopFigures, noopHundredFigures } from "./noop.ts";
 import { scrapeFigure } from "./scrape.ts";
 import { engines } from "../setup/databases.ts";
 import { stateBytesFigures } from "./state-bytes.ts";
@@ -26,6 +26,7 @@ const benches: { names: string[]; run(): Promise<Figure[]> }[] = [
     run: () => applyIdleFigures(size),
   })),
   { names: onEach("noop-engine", "noop"), run: noopFigures },
+  { names: onEach("noop-engine-100"), run: noopHundredFigures },
   { names: onEach("apply-growth"), run: growthFigures },
   { names: onEach("state-bytes"), run: stateBytesFigures },
   ...engines.map((engine) => ({ names: [`city-fill-${engine}`], run: async () => [await cityFillFigure(engine)] })),

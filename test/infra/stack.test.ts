@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Approval, specDigest } from "../../infra/approval.ts";
@@ -327,13 +327,23 @@ describe("a secret", () => {
   }, 60_000);
 });
 
+describe("a department's state", () => {
+  it("says nothing of where our source lies", async () => {
+    const d = department();
+    await stacks.run("up", estate({ department: d.department, hosts: [d.host(1)] }));
+    const state = JSON.stringify(await world.state(d.department));
+    expect(state).toContain(d.host(1).name);
+    expect(state).not.toMatch(/stackTrace|sourcePosition|\.ts\b/);
+  }, 60_000);
+});
+
 describe("a slot's directory", () => {
   it("keeps neither work directories nor the engine's logs", async () => {
     const d = department();
     await stacks.run("up", estate({ department: d.department, volumes: [d.volume(1)] }));
     for (const slot of (await readdir(world.directory)).filter((name) => name.startsWith("slot-"))) {
       expect(await readdir(path.join(world.directory, slot))).toEqual(["home"]);
-      expect(await readdir(path.join(world.directory, slot, "home"))).not.toContain("logs");
+      expect((await stat(path.join(world.directory, slot, "home", "logs"))).size).toBe(0);
     }
   }, 60_000);
 });

@@ -114,7 +114,7 @@ export async function startControlPlane(config: Config) {
     };
     replicas = await startReplicas(context, thisProcess.owner_replica);
     closers.push(() => replicas?.close());
-    await startJobs(boss, context, { slots: config.engineSlots, metrics });
+    await startJobs(boss, context, { slots: config.engineSlots, replica: thisProcess.owner_replica, metrics });
     observer.start();
     closers.push(() => observer.stop());
     closers.push(

@@ -194,9 +194,9 @@ describe("kill -9", () => {
         expect(hostProcesses(names)).toEqual(Object.fromEntries(names.map((name) => [name, 1])));
         expect(volumes.find((one) => one.name === idOf(`data-${round}`))).toMatchObject({ sizeGib: 2 });
         expect(hosts.filter((one) => before.some((old) => old.id === one.id)).map(({ id, pid, startedAt }) => ({ id, pid, startedAt }))).toEqual(before);
-        // A round grows a volume by 1 GiB, makes one of 1 GiB, and lets as many hosts go as it makes.
+        // A round grows a disk by 20 GiB and a volume by 1, makes a volume of 1, and makes a host as large as the one that goes.
         expect(await charged("hosts")).toEqual([{ reserved: 0, used: 1 + 2 * entries }]);
-        expect(await charged("storage_gib:standard")).toEqual([{ reserved: 0, used: stored + 2 * round }]);
+        expect(await charged("storage_gib:standard")).toEqual([{ reserved: 0, used: stored + 22 * round }]);
       }
     },
   );

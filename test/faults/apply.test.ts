@@ -149,6 +149,7 @@ describe("kill -9", () => {
       /** The begin and the end of two updates, a deletion and three creations. */
       const entries = 12;
       const rounds = Array.from({ length: entries }, (_, index) => index + 1);
+      // No request replaces anything: what a resource has for life is no part of any item. Replacements are cut in journal.test.ts.
       // What each round changes is there before: a host to grow, a volume to grow, a host to go.
       const prepared = await plane.ask(rounds.flatMap((round) => [host(`grow-${round}`, "small"), volume(`data-${round}`, 1), host(`go-${round}`)]));
       await plane.approve(prepared.id);

@@ -22,6 +22,8 @@ const Settings = z.object({
   ZHENGYUN_MASTER_KEY: z.string().optional(),
   ZHENGYUN_OBSERVE_SECONDS: z.coerce.number().min(0.2).max(3600).default(5),
   ZHENGYUN_ENGINE_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
+  ZHENGYUN_ENGINE_SILENT_SECONDS: z.coerce.number().min(1).max(3600).default(120),
+  ZHENGYUN_DRIVER_CALL_SECONDS: z.coerce.number().min(1).max(86_400).default(900),
   ZHENGYUN_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   ZHENGYUN_METRICS_PUBLIC: z.enum(["true", "false"]).default("false"),
   ZHENGYUN_TRUSTED_PROXIES: z.string().default(""),
@@ -40,6 +42,10 @@ export interface Config {
   stateListen: { host: string; port: number; certificate: string; key: string } | undefined;
   observeMs: number;
   engineSlots: number;
+  /** How long an engine may make no progress before it is ended. */
+  engineSilentMs: number;
+  /** How long a driver may take for one call. */
+  driverCallMs: number;
   logLevel: string;
   /** Whether /metrics answers without a token also where not only this machine can ask. */
   metricsPublic: boolean;
@@ -96,6 +102,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     stateListen: stateListen(data),
     observeMs: data.ZHENGYUN_OBSERVE_SECONDS * 1000,
     engineSlots: data.ZHENGYUN_ENGINE_SLOTS,
+    engineSilentMs: data.ZHENGYUN_ENGINE_SILENT_SECONDS * 1000,
+    driverCallMs: data.ZHENGYUN_DRIVER_CALL_SECONDS * 1000,
     logLevel: data.ZHENGYUN_LOG_LEVEL,
     metricsPublic: data.ZHENGYUN_METRICS_PUBLIC === "true",
     trustedProxies: list(data.ZHENGYUN_TRUSTED_PROXIES),

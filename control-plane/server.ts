@@ -83,7 +83,14 @@ export async function startControlPlane(config: Config) {
     for (const left of await settleAll(db, { everything: opened.engine === "pglite" }))
       log.info({ stack: left.stack, version: left.version, interrupted: left.interrupted.length }, "settled an update that a kill left");
 
-    const engine = await startEngine({ engineRoot, directory: join(config.data, "engine"), slots: config.engineSlots, onNote: (note) => log.warn(note) });
+    const engine = await startEngine({
+      engineRoot,
+      directory: join(config.data, "engine"),
+      slots: config.engineSlots,
+      silentMs: config.engineSilentMs,
+      callMs: config.driverCallMs,
+      onNote: (note) => log.warn(note),
+    });
     workerPid = () => engine.processes().worker;
     closers.push(() => engine.close());
     let replicas: Replicas | undefined;
@@ -107,7 +114,7 @@ export async function startControlPlane(config: Config) {
     };
     replicas = await startReplicas(context, thisProcess.owner_replica);
     closers.push(() => replicas?.close());
-    await startJobs(boss, context, { slots: config.engineSlots, metrics });
+    await startJobs(boss, context, { slots: config.engineSlots, replica: thisProcess.owner_replica, metrics });
     observer.start();
     closers.push(() => observer.stop());
     closers.push(

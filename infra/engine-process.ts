@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { OperationKind } from "./operations.ts";
 import { PACKAGE } from "./naming.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 export interface EngineRun {
   kind: OperationKind;
@@ -18,6 +19,8 @@ export interface EngineRun {
   /** Operations at once within the run. */
   parallel: number;
   signal?: AbortSignal;
+  /** Ends it when it makes no progress. */
+  watchdog?: Watchdog;
   onStart?: (pid: number) => void;
 }
 
@@ -25,6 +28,8 @@ export interface EngineExit {
   /** Exit code; undefined when a signal ended it. */
   code?: number;
   signal?: string;
+  /** It made no progress and was killed for it. */
+  hung: boolean;
   /** The last of what it wrote, both streams. */
   output: string;
 }
@@ -125,10 +130,17 @@ function spawnEngine(run: EngineRun, home: string, work: string): Promise<Engine
     if (child.pid === undefined) return;
     const untether = tether(child.pid);
     const uncancel = cancelOn(run.signal, (signal) => child.kill(signal));
+    let hung = false;
+    // No call is under way then, so that there is nothing to wait for; what was is settled as after any kill.
+    run.watchdog?.start(() => {
+      hung = true;
+      child.kill("SIGKILL");
+    });
     child.on("exit", untether);
     child.on("close", (code, signal) => {
       uncancel();
-      resolve({ code: code ?? undefined, signal: signal ?? undefined, output });
+      run.watchdog?.stop();
+      resolve({ code: code ?? undefined, signal: signal ?? undefined, hung, output });
     });
     run.onStart?.(child.pid);
   });

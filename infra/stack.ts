@@ -4,8 +4,8 @@ import { runEngine, type EngineExit } from "./engine-process.ts";
 import type { Operation, Outcome, Progress } from "./operations.ts";
 import { departmentProgram } from "./program.ts";
 import { serveProgram } from "./program-host.ts";
-import { Stalled } from "./watchdog.ts";
 import { scrubber, secretsOf } from "./scrub.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 export interface RunOptions {
   /** Where `bin/pulumi` is. */
@@ -16,8 +16,10 @@ export interface RunOptions {
   providerPort: number;
   /** Resource operations at once; default 32, which the state service's journal likes best. */
   parallel?: number;
-  /** Cancels (or, aborted with a Stalled, gives up): what is under way is finished or undone, nothing more is begun. */
+  /** Cancels: what is under way is finished or undone, nothing more is begun. */
   signal?: AbortSignal;
+  /** Ends an engine that makes no progress; the provider tells it of its calls. */
+  watchdog?: Watchdog;
   onProgress?: (progress: Progress) => void;
 }
 
@@ -31,7 +33,10 @@ export async function runOperation(operation: Operation, options: RunOptions): P
   const report = (progress: object) => options.onProgress?.({ operation: operation.id, at: Date.now(), ...progress } as Progress);
   const clean = scrubber(secretsOf(operation));
   const log = new EngineLog(clean, report);
-  const host = await serveProgram(departmentProgram(operation.spec), (event) => log.accept(event));
+  const host = await serveProgram(departmentProgram(operation.spec), (event) => {
+    options.watchdog?.touch();
+    log.accept(event);
+  });
   try {
     const exit = await runEngine({
       kind: operation.kind,
@@ -42,16 +47,20 @@ export async function runOperation(operation: Operation, options: RunOptions): P
       state: operation.state,
       parallel: options.parallel ?? 32,
       signal: options.signal,
+      watchdog: options.watchdog,
       onStart: (enginePid) => report({ type: "started", enginePid }),
     });
-    const stalled = options.signal?.reason instanceof Stalled ? options.signal.reason.message : undefined;
-    if (exit.code !== 0 && operation.kind === "up") noteSkipped(operation, log);
+    // One that was killed has not come to everything: what failed until then is told, but nothing follows for the others.
+    const whole = exit.signal === undefined;
+    if (whole && exit.code !== 0 && operation.kind === "up") noteSkipped(operation, log);
+    const message = exit.code === 0 ? undefined : explain(exit, log, clean, options.watchdog);
+    if (exit.hung) report({ type: "note", severity: "error", message });
     return {
       operation: operation.id,
-      result: exit.code === 0 ? "succeeded" : options.signal?.aborted && !stalled ? "cancelled" : "failed",
+      result: exit.code === 0 ? "succeeded" : options.signal?.aborted ? "cancelled" : "failed",
       steps: log.steps,
-      failures: log.failures,
-      message: exit.code === 0 ? undefined : (stalled ?? explain(exit, log, clean)),
+      failures: whole ? log.failures : [],
+      message,
       durationMs: Math.round(performance.now() - began),
     };
   } finally {
@@ -74,10 +83,15 @@ function noteSkipped({ spec }: Operation, log: EngineLog) {
 }
 
 /** What went wrong outside any one resource; undefined when the resources' own failures say it all. */
-function explain(exit: EngineExit, log: EngineLog, clean: (text: string) => string): string | undefined {
+function explain(exit: EngineExit, log: EngineLog, clean: (text: string) => string, watchdog: Watchdog | undefined): string | undefined {
+  if (exit.signal !== undefined) {
+    const ending =
+      exit.hung && watchdog ? `the engine made no progress for ${watchdog.silentMs / 1000} s and was ended` : `the engine was ended by ${exit.signal}`;
+    return [ending, ...log.complaints, ...log.failures.map(({ name, message }) => `${name}: ${message}`)].join("\n");
+  }
   if (log.complaints.length > 0) return log.complaints.join("\n");
-  if (log.failures.length > 0 && exit.code !== undefined) return undefined;
-  const ending = exit.signal ? `the engine was ended by ${exit.signal}` : `the engine ended with code ${exit.code}`;
+  if (log.failures.length > 0) return undefined;
+  const ending = `the engine ended with code ${exit.code}`;
   const said = clean(exit.output)
     .split("\n")
     .filter((line) => /^\s*(error|fatal|panic):/i.test(line))

@@ -12,10 +12,12 @@ export interface EngineOptions {
   directory: string;
   /** Engines at once; default `ZHENGYUN_ENGINE_SLOTS` or 2. */
   slots?: number;
+  /** Default 2 minutes: an engine that makes no progress for as long is ended, and the operation fails. */
+  silentMs?: number;
+  /** Default 15 minutes: a resource whose driver takes longer for one call fails. */
+  callMs?: number;
   /** Default 1 s; a worker that is silent for 30 times as long is ended and started anew. */
   heartbeatMs?: number;
-  /** Default half an hour: an engine that reports nothing for so long is ended, and its operation failed. */
-  quietMs?: number;
   /** URL of the module that loads drivers; default `drivers/load.ts`. */
   drivers?: string;
   /** What operations staff should know: restarts and why. */
@@ -83,7 +85,8 @@ class WorkerClient implements Engine {
       directory: options.directory,
       slots,
       heartbeatMs: options.heartbeatMs ?? 1_000,
-      quietMs: options.quietMs ?? 1_800_000,
+      silentMs: options.silentMs ?? 120_000,
+      callMs: options.callMs ?? 900_000,
       drivers: options.drivers ?? new URL("drivers/load.ts", import.meta.url).href,
     };
   }

@@ -12,8 +12,10 @@ export const WorkerOptions = z.object({
   slots: z.int().min(1).max(64),
   /** How often the worker says that it is alive. */
   heartbeatMs: z.int().min(10),
-  /** After so long without a step begun or ended an engine is ended: longer than any one step may take. */
-  quietMs: z.int().min(100),
+  /** An engine that makes no progress for as long is ended. */
+  silentMs: z.number().min(100),
+  /** How long a driver may take for one call. */
+  callMs: z.number().min(10),
   /** The module whose `loadDriver` finds drivers: `drivers/load.ts`, unless tests bring machines of their own. */
   drivers: z.string(),
 });

@@ -10,7 +10,7 @@ import { serveProvider } from "./provider/server.ts";
 import { scrubber, secretsOf } from "./scrub.ts";
 import { Slots } from "./slots.ts";
 import { runOperation } from "./stack.ts";
-import { watch } from "./watchdog.ts";
+import { Watchdog } from "./watchdog.ts";
 import { ToWorker, WorkerOptions, type FromWorker } from "./worker-messages.ts";
 
 /** How long engines may take to stop when the control plane is gone; then their tethers end them. */
@@ -18,7 +18,7 @@ const FAREWELL_MS = 5_000;
 
 const options = WorkerOptions.parse(JSON.parse(process.argv[2] ?? "{}"));
 const { loadDriver } = (await import(options.drivers)) as typeof import("./drivers/load.ts");
-const scopes = new Scopes(async ({ driver, endpoint }) => loadDriver(driver, endpoint));
+const scopes = new Scopes(async ({ driver, endpoint }) => loadDriver(driver, endpoint), options.callMs);
 const provider = await serveProvider(scopes);
 const slots = new Slots(options.slots);
 const operations = new Map<string, AbortController>();
@@ -29,6 +29,7 @@ const say = (message: FromWorker) => {
 
 async function perform(operation: Operation, slot: number, abort: AbortController) {
   const { department } = operation.spec;
+  const watchdog = new Watchdog(options.silentMs);
   const close = scopes.open({
     ...operation.state,
     department,
@@ -36,8 +37,8 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
     pools: operation.pools,
     approved: operation.approved,
     signal: abort.signal,
+    watchdog,
   });
-  const watchdog = watch(abort, options.quietMs);
   try {
     const slotDir = path.join(options.directory, `slot-${slot}`);
     await mkdir(slotDir, { recursive: true, mode: 0o700 });
@@ -46,13 +47,10 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
       slotDir,
       providerPort: provider.port,
       signal: abort.signal,
-      onProgress: (progress) => {
-        watchdog.heard();
-        say({ type: "progress", progress });
-      },
+      watchdog,
+      onProgress: (progress) => say({ type: "progress", progress }),
     });
   } finally {
-    watchdog.stop();
     close();
   }
 }

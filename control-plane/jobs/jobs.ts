@@ -4,7 +4,7 @@ import { applyDepartment } from "./apply.ts";
 import { runBackup, runRestore } from "./backup.ts";
 import type { JobContext } from "./context.ts";
 import { planRequest } from "./plan.ts";
-import type { JobData, QueueName } from "./queue.ts";
+import { type JobData, noteRunner, type QueueName } from "./queue.ts";
 import { resume } from "./resume.ts";
 import { runStackOperation } from "./stack-operation.ts";
 import { runSystemBackup } from "./system-backup.ts";
@@ -14,8 +14,11 @@ export interface JobMetrics {
   job(queue: string, result: "done" | "failed", seconds: number): void;
 }
 
-/** Engines are capped by the worker's slots; as many jobs are taken, so that one department's long apply doesn't hold up another's. */
-export async function startJobs(boss: PgBoss, context: JobContext, options: { slots: number; metrics?: JobMetrics }): Promise<void> {
+/**
+ * Engines are capped by the worker's slots; as many jobs are taken, so that one department's long apply doesn't hold up another's.
+ * @param options.replica id of this control plane among those of one database
+ */
+export async function startJobs(boss: PgBoss, context: JobContext, options: { slots: number; replica: string; metrics?: JobMetrics }): Promise<void> {
   const handlers: Record<QueueName, { concurrency: number; run: (data: JobData) => Promise<void> }> = {
     plan: { concurrency: options.slots, run: ({ id }) => planRequest(context, id) },
     apply: { concurrency: options.slots, run: ({ id }) => applyDepartment(context, id) },
@@ -42,6 +45,7 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
         const began = performance.now();
         const done = (result: "done" | "failed") => options.metrics?.job(name, result, (performance.now() - began) / 1000);
         try {
+          await noteRunner(context.db, job, options.replica);
           await run(job.data);
           done("done");
         } catch (error) {

@@ -1,7 +1,7 @@
 /** The queue: pg-boss in the control plane's own database, so that work is enqueued in the transaction that makes it necessary. */
 import { sql } from "kysely";
 import { fromKysely, fromPglite, PgBoss } from "pg-boss";
-import type { OpenDatabase, Tx } from "../store/database.ts";
+import type { Db, OpenDatabase, Tx } from "../store/database.ts";
 import type { Queue } from "../store/queue.ts";
 
 export type { Queue };
@@ -41,6 +41,22 @@ export async function openBoss(opened: OpenDatabase, onError: (error: Error) => 
   // Where only one process can be, a job that is active at the start has lost its process; the start enqueues anew what is to be done.
   if (opened.pglite) await sql`delete from pgboss.job where state = 'active'`.execute(opened.db);
   return boss;
+}
+
+/** Notes with a job that runs which replica runs it, where its output will be: whoever takes over from that one needs not wait for the job's own silence. */
+export async function noteRunner(db: Db, job: { name: string; id: string }, replica: string): Promise<void> {
+  await sql`update pgboss.job set output = jsonb_build_object('replica', ${replica}::text) where name = ${job.name} and id = ${job.id} and state = 'active'`.execute(
+    db,
+  );
+}
+
+/** Jobs refresh their own sign of life each 5 s: one that is older than this has lost its process. */
+const lostJobSeconds = 12;
+
+/** Takes jobs off the queue that a lost replica ran, noted or not; the database says what is to be put there anew. */
+export async function dropLostJobs(db: Db, replica: string): Promise<void> {
+  await sql`delete from pgboss.job where state = 'active'
+    and (output->>'replica' = ${replica} or heartbeat_on < clock_timestamp() - make_interval(secs => ${lostJobSeconds}))`.execute(db);
 }
 
 export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise<void> } {

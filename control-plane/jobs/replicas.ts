@@ -2,17 +2,15 @@
  * Several control planes on one database: each says every few seconds that it lives; what a silent one ran is taken away from it
  * (its update's token and its fence) and goes on here. One that was only paused finds both refused when it comes back.
  */
-import { sql } from "kysely";
 import { settleReplica } from "../state/index.ts";
-import { beat, endConnections, giveUpSilent, raiseFences, sayGoodbye } from "../store/replicas.ts";
+import { beat, endConnections, giveUpGone, giveUpSilent, raiseFences, sayGoodbye, type Silent } from "../store/replicas.ts";
 import type { JobContext } from "./context.ts";
+import { dropLostJobs } from "./queue.ts";
 import { resume } from "./resume.ts";
 
 const beatMs = 5_000;
 /** Seconds of silence after which another takes over. */
 export const silenceSeconds = 15;
-/** Jobs refresh their own sign of life each 5 s: one that is older than this has lost its process. */
-const lostJobSeconds = 12;
 
 export interface Replicas {
   /** Whether this one writes down what it observes; of several the eldest does. */
@@ -21,6 +19,7 @@ export interface Replicas {
 }
 
 export async function startReplicas(context: JobContext, id: string): Promise<Replicas> {
+  await takeOver(context, await giveUpGone(context.db, id), "a control plane of this machine is gone: its work is taken over");
   let leader = (await beat(context.db, id, true)).leader;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
@@ -32,10 +31,7 @@ export async function startReplicas(context: JobContext, id: string): Promise<Re
       if (now.leader && !leader) context.log.info("this control plane writes the observations now");
       leader = now.leader;
       if (now.revived) context.log.warn("this control plane was silent for too long; what it ran has gone to another");
-      for (const silent of await giveUpSilent(context.db, silenceSeconds)) {
-        context.log.warn({ host: silent.host, pid: silent.pid }, "a control plane has been silent for too long: its work is taken over");
-        await takeOver(context, silent.id);
-      }
+      await takeOver(context, await giveUpSilent(context.db, silenceSeconds), "a control plane has been silent for too long: its work is taken over");
     } catch (error) {
       leader = false;
       context.log.warn({ error: String(error) }, "a sign of life could not be written");
@@ -60,7 +56,14 @@ export async function startReplicas(context: JobContext, id: string): Promise<Re
 }
 
 /** Its transactions end, its updates end as they are, its fences are passed, its jobs are put on the queue anew. Each step may be repeated. */
-async function takeOver(context: JobContext, replica: string): Promise<void> {
+async function takeOver(context: JobContext, lost: readonly Silent[], note: string): Promise<void> {
+  for (const { id, host, pid } of lost) {
+    context.log.warn({ host, pid }, note);
+    await takeOverFrom(context, id);
+  }
+}
+
+async function takeOverFrom(context: JobContext, replica: string): Promise<void> {
   await endConnections(context.db, replica);
   const settled = await settleReplica(context.db, replica);
   await raiseFences(
@@ -69,6 +72,6 @@ async function takeOver(context: JobContext, replica: string): Promise<void> {
   );
   for (const one of settled)
     context.log.warn({ stack: one.stack, version: one.version, interrupted: one.interrupted.length }, "settled an update of a silent control plane");
-  await sql`delete from pgboss.job where state = 'active' and heartbeat_on < clock_timestamp() - make_interval(secs => ${lostJobSeconds})`.execute(context.db);
+  await dropLostJobs(context.db, replica);
   await resume(context);
 }

@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { sql } from "kysely";
 import type { Db } from "./database.ts";
+import { processStart } from "./lock.ts";
 
 export interface Silent {
   id: string;
@@ -29,6 +30,16 @@ export async function giveUpSilent(db: Db, seconds: number): Promise<Silent[]> {
   const { rows } =
     await sql<Silent>`delete from replicas where heartbeat_at < clock_timestamp() - make_interval(secs => ${seconds}) returning id, host, pid`.execute(db);
   return rows;
+}
+
+/**
+ * Takes replicas out of the list that ran on this machine and whose process is no more: after a restart here there is nothing to wait for.
+ * One whose PID another process has by now is left to its silence.
+ */
+export async function giveUpGone(db: Db, id: string): Promise<Silent[]> {
+  const here = await db.selectFrom("replicas").select(["id", "pid"]).where("host", "=", hostname()).where("id", "<>", id).execute();
+  const gone = here.filter(({ pid }) => pid === process.pid || processStart(pid) === undefined).map((one) => one.id);
+  return gone.length === 0 ? [] : db.deleteFrom("replicas").where("id", "in", gone).returning(["id", "host", "pid"]).execute();
 }
 
 /** The name under which PostgreSQL knows a replica's connections. */

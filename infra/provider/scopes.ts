@@ -2,6 +2,7 @@ import { type Approval, specDigest } from "../approval.ts";
 import { DriverError, type Call, type Driver } from "../drivers/driver.ts";
 import { parseUrn } from "../naming.ts";
 import type { PoolEndpoint, SpecKind } from "../spec.ts";
+import type { Watchdog } from "../watchdog.ts";
 import { readListing, type Listing } from "./listing.ts";
 
 /** What one running operation lends to the provider. Never an input of a resource: a fence would be a change each time. */
@@ -15,54 +16,96 @@ export interface ScopeOptions {
   /** What may be created, changed and deleted; undefined: everything. */
   approved?: readonly Approval[] | undefined;
   signal: AbortSignal;
+  /** Is told of the calls. */
+  watchdog?: Watchdog;
 }
 
 /** Finds a driver by its name and endpoint. */
 export type LoadDriver = (pool: PoolEndpoint) => Promise<Driver>;
 
+/** What all calls of one operation have in common. */
+interface Common {
+  readonly pools: ReadonlyMap<string, PoolEndpoint>;
+  readonly approved: ReadonlyMap<string, Approval> | undefined;
+  readonly load: LoadDriver;
+  readonly listings: Map<Driver, Promise<Listing>>;
+  readonly watchdog: Watchdog | undefined;
+  readonly callMs: number;
+}
+
 /** One operation's view of the drivers. */
 export class Scope {
   readonly call: Call;
-  readonly #pools: Map<string, PoolEndpoint>;
-  readonly #approved: ReadonlyMap<string, Approval> | undefined;
-  readonly #load: LoadDriver;
-  readonly #listings = new Map<Driver, Promise<Listing>>();
+  readonly #common: Common;
 
-  constructor(options: ScopeOptions, load: LoadDriver) {
-    this.call = { scope: options.department, fence: options.fence, signal: options.signal };
-    this.#pools = new Map(options.pools.map((pool) => [pool.pool, pool]));
-    this.#approved = options.approved && new Map(options.approved.map((one) => [one.name, one]));
-    this.#load = load;
+  private constructor(call: Call, common: Common) {
+    this.call = call;
+    this.#common = common;
+  }
+
+  static open(options: ScopeOptions, load: LoadDriver, callMs: number): Scope {
+    const call = { scope: options.department, fence: options.fence, signal: options.signal };
+    return new Scope(call, {
+      pools: new Map(options.pools.map((pool) => [pool.pool, pool])),
+      approved: options.approved && new Map(options.approved.map((one) => [one.name, one])),
+      load,
+      listings: new Map(),
+      watchdog: options.watchdog,
+      callMs,
+    });
+  }
+
+  /**
+   * Runs one call of the provider. A driver that doesn't answer in time is told so by its signal and is not waited for: that one resource fails,
+   * and what the driver made of it all the same is found by its name later.
+   * @throws DriverError no-answer
+   */
+  async during<T>(work: (scope: Scope) => Promise<T>): Promise<T> {
+    const { callMs, watchdog } = this.#common;
+    const late = Promise.withResolvers<never>();
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      const error = new DriverError("no-answer", `the driver has not answered within ${callMs / 1000} s`);
+      late.reject(error);
+      abort.abort(error);
+    }, callMs);
+    const signal = this.call.signal ? AbortSignal.any([this.call.signal, abort.signal]) : abort.signal;
+    const answer = () => Promise.race([work(new Scope({ ...this.call, signal }, this.#common)), late.promise]);
+    try {
+      return await (watchdog ? watchdog.during(answer) : answer());
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** @throws DriverError not-approved for a specification that nobody approved */
   requireApproved(kind: SpecKind, inputs: { name: string }): void {
-    if (this.#approved === undefined || this.#approved.get(inputs.name)?.digest === specDigest(kind, inputs)) return;
+    if (this.#common.approved === undefined || this.#common.approved.get(inputs.name)?.digest === specDigest(kind, inputs)) return;
     throw new DriverError("not-approved", `${inputs.name} is not as it was approved: nothing was done`);
   }
 
   /** @throws DriverError not-approved */
   requireRemovable(name: string): void {
-    if (this.#approved === undefined || this.#approved.get(name)?.remove) return;
+    if (this.#common.approved === undefined || this.#common.approved.get(name)?.remove) return;
     throw new DriverError("not-approved", `the deletion of ${name} was not approved: nothing was done`);
   }
 
   /** @throws DriverError unknown-pool */
   driver(pool: string): Promise<Driver> {
-    const endpoint = this.#pools.get(pool);
+    const endpoint = this.#common.pools.get(pool);
     if (!endpoint)
       throw new DriverError(
         "unknown-pool",
         `pool: no resource pool ${pool || "(none)"} is known here; it may have been removed, or the resource refers to something outside its department`,
       );
-    return this.#load(endpoint);
+    return this.#common.load(endpoint);
   }
 
   /** One bulk reading of a pool's driver, made at the first read of the operation. */
   async listing(pool: string): Promise<Listing> {
     const driver = await this.driver(pool);
-    let listing = this.#listings.get(driver);
-    if (!listing) this.#listings.set(driver, (listing = readListing(driver, this.call.scope)));
+    let listing = this.#common.listings.get(driver);
+    if (!listing) this.#common.listings.set(driver, (listing = readListing(driver, this.call.scope)));
     return listing;
   }
 }
@@ -85,16 +128,19 @@ function once(load: LoadDriver): LoadDriver {
 export class Scopes {
   readonly #open = new Map<string, Scope>();
   readonly #load: LoadDriver;
+  readonly #callMs: number;
 
-  constructor(load: LoadDriver) {
+  /** @param callMs how long a driver may take for one call */
+  constructor(load: LoadDriver, callMs = 900_000) {
     this.#load = once(load);
+    this.#callMs = callMs;
   }
 
   /** Lets the provider act for a stack until the returned function is called. */
   open(options: ScopeOptions): () => void {
     const key = `${options.project}/${options.stack}`;
     if (this.#open.has(key)) throw new Error(`an operation on ${key} is already running here`);
-    this.#open.set(key, new Scope(options, this.#load));
+    this.#open.set(key, Scope.open(options, this.#load, this.#callMs));
     return () => void this.#open.delete(key);
   }
 

@@ -129,32 +129,37 @@ function handlers(scopes: Scopes): grpc.UntypedServiceImplementation {
     check: unary(check),
     diff: unary(diff),
     create: unary(async (request: messages.CreateRequest) => {
-      const made = await crud.create(definitionOf(request.getUrn()), scopes.of(request.getUrn()), fromWire(request.getProperties()), request.getPreview());
+      const definition = definitionOf(request.getUrn());
+      const made = await scopes.of(request.getUrn()).during((scope) => crud.create(definition, scope, fromWire(request.getProperties()), request.getPreview()));
       const response = new proto.CreateResponse();
       response.setId(made.id);
       response.setProperties(toWire(made.properties));
       return response;
     }),
     update: unary(async (request: messages.UpdateRequest) => {
-      const updated = await crud.update(definitionOf(request.getUrn()), scopes.of(request.getUrn()), {
+      const definition = definitionOf(request.getUrn());
+      const change = {
         id: request.getId(),
         outputs: fromWire(request.getOlds()),
         oldInputs: fromWire(request.getOldInputs()),
         inputs: fromWire(request.getNews()),
         preview: request.getPreview(),
-      });
+      };
+      const updated = await scopes.of(request.getUrn()).during((scope) => crud.update(definition, scope, change));
       const response = new proto.UpdateResponse();
       response.setProperties(toWire(updated.properties));
       return response;
     }),
     delete: unary(async (request: messages.DeleteRequest) => {
       const inputs = { ...fromWire(request.getOldInputs()), ...fromWire(request.getProperties()) };
-      await crud.remove(definitionOf(request.getUrn()), scopes.of(request.getUrn()), request.getId(), inputs);
+      const definition = definitionOf(request.getUrn());
+      await scopes.of(request.getUrn()).during((scope) => crud.remove(definition, scope, request.getId(), inputs));
       return new nothing.Empty();
     }),
     read: unary(async (request: messages.ReadRequest) => {
       const definition = definitionOf(request.getUrn());
-      const seen = await crud.read(definition, scopes.of(request.getUrn()), request.getId(), fromWire(request.getProperties()), fromWire(request.getInputs()));
+      const [outputs, inputs] = [fromWire(request.getProperties()), fromWire(request.getInputs())];
+      const seen = await scopes.of(request.getUrn()).during((scope) => crud.read(definition, scope, request.getId(), outputs, inputs));
       const response = new proto.ReadResponse();
       if (!seen) return response;
       response.setId(request.getId());

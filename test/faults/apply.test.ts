@@ -53,11 +53,16 @@ describe("kill -9", () => {
     const hosts = (await plane.driver.observe()).hosts;
     expect(hosts.every((one) => one.state === "running")).toBe(true);
     expect(hosts.filter((one) => before.some((old) => old.id === one.id)).map(({ id, pid, startedAt }) => ({ id, pid, startedAt }))).toEqual(before);
-    const quotas: Quota[] = [];
-    for await (const quota of plane.operations.all<Quota>("/api/v1/quotas", { department: "city" })) quotas.push(quota);
-    const of = (dimension: string) => quotas.filter((one) => one.dimension === dimension).map(({ reserved, used }) => ({ reserved, used }));
-    expect(of("hosts")).toEqual([{ reserved: 0, used: 3 }]);
-    expect(of("storage_gib:standard")).toEqual([{ reserved: 0, used: 130 }]);
+    expect(await charged("hosts")).toEqual([{ reserved: 0, used: 3 }]);
+    expect(await charged("storage_gib:standard")).toEqual([{ reserved: 0, used: 130 }]);
+  }
+
+  /** What the city's quota account says of a dimension. */
+  async function charged(dimension: string): Promise<{ reserved: number; used: number }[]> {
+    const found: { reserved: number; used: number }[] = [];
+    for await (const quota of plane.operations.all<Quota>("/api/v1/quotas", { department: "city" }))
+      if (quota.dimension === dimension) found.push({ reserved: quota.reserved, used: quota.used });
+    return found;
   }
 
   it.each(applySteps)("of the control plane at %s: a start resumes the work", async (step) => {
@@ -89,6 +94,22 @@ describe("kill -9", () => {
     );
     process.kill(engine!, "SIGKILL");
     await expectConverged(request.id);
+  });
+
+  it("of nothing, but of an engine that hangs: it is ended, and the work goes on with another", async () => {
+    await plane.kill("SIGTERM");
+    await plane.start({ ZHENGYUN_ENGINE_SILENT_SECONDS: "3" });
+    const request = await plane.ask(items);
+    await plane.approve(request.id);
+    const engine = await waitFor(
+      async () => plane.engines()[0],
+      (pid) => pid !== undefined,
+      { intervalMs: 2, timeoutMs: 20_000 },
+    );
+    process.kill(engine!, "SIGSTOP");
+    await expectConverged(request.id);
+    expect(plane.engines()).toEqual([]);
+    expect(plane.output).toContain("the engine made no progress for 3 s and was ended");
   });
 
   it.each(["backup.started", "backup.made", "restore.started", "restore.made"])("of the control plane at %s: a start ends the work, once", async (step) => {
@@ -128,10 +149,12 @@ describe("kill -9", () => {
       /** The begin and the end of two updates, a deletion and three creations. */
       const entries = 12;
       const rounds = Array.from({ length: entries }, (_, index) => index + 1);
+      // No request replaces anything: what a resource has for life is no part of any item. Replacements are cut in journal.test.ts.
       // What each round changes is there before: a host to grow, a volume to grow, a host to go.
       const prepared = await plane.ask(rounds.flatMap((round) => [host(`grow-${round}`, "small"), volume(`data-${round}`, 1), host(`go-${round}`)]));
       await plane.approve(prepared.id);
       const made = (await plane.settled(prepared.id)).items;
+      const stored = (await charged("storage_gib:standard"))[0]!.used;
       const idOf = (name: string) => made.find((item) => item.name === name)!.resource;
       for (const round of rounds) {
         await plane.kill("SIGTERM");
@@ -172,6 +195,9 @@ describe("kill -9", () => {
         expect(hostProcesses(names)).toEqual(Object.fromEntries(names.map((name) => [name, 1])));
         expect(volumes.find((one) => one.name === idOf(`data-${round}`))).toMatchObject({ sizeGib: 2 });
         expect(hosts.filter((one) => before.some((old) => old.id === one.id)).map(({ id, pid, startedAt }) => ({ id, pid, startedAt }))).toEqual(before);
+        // A round grows a disk by 20 GiB and a volume by 1, makes a volume of 1, and makes a host as large as the one that goes.
+        expect(await charged("hosts")).toEqual([{ reserved: 0, used: 1 + 2 * entries }]);
+        expect(await charged("storage_gib:standard")).toEqual([{ reserved: 0, used: stored + 22 * round }]);
       }
     },
   );

@@ -94,6 +94,7 @@ describe("two control planes on one PostgreSQL", () => {
     expect(await first!.exited).toBe("SIGKILL");
     await first!.start();
     expect(first!.output).toContain("settled an update that a kill left");
+    expect(first!.output).toContain("a control plane of this machine is gone");
     await expectConverged(request.id, first);
   });
 

@@ -3,7 +3,7 @@
  * keeps no truth in memory, so that any process sees the same things and a kill leaves what was written.
  *
  * An image says how a host behaves: `nope` is unknown, `slow` takes until `<endpoint>/release` is there (or the call is
- * cancelled), `endless` for ever, `fatal` kills the process right after the host was made, once.
+ * cancelled), `endless` for ever, `deaf` for ever whatever anybody says, `fatal` kills the process right after the host was made, once.
  */
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { PgBoss } from "pg-boss";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../../control-plane/cli/wait.ts";
-import { createQueue, type JobData, openBoss } from "../../../control-plane/jobs/queue.ts";
+import { createQueue, dropLostJobs, type JobData, noteRunner, openBoss } from "../../../control-plane/jobs/queue.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 
@@ -16,6 +16,7 @@ describe.each(engines)("the queue, on %s", (engine) => {
     opened = await openEmpty(engine);
     boss = await openBoss(opened, (error) => complaints.push(error));
     await boss.work<JobData>("apply", { batchSize: 1, localConcurrency: 2, pollingIntervalSeconds: 0.5, notifyPollingIntervalSeconds: 2 }, async ([job]) => {
+      await noteRunner(opened.db, job!, job!.data.id.startsWith("lost") ? "lost" : "living");
       began.push(job!.data.id);
       await new Promise<void>((resolve) => running.set(job!.data.id, resolve));
     });
@@ -42,6 +43,20 @@ describe.each(engines)("the queue, on %s", (engine) => {
     await begins("a", "b");
     running.get("a")!();
     await begins("a", "b", "a");
+    expect(complaints).toEqual([]);
+  });
+
+  it("gives up at once what a lost control plane ran, and only that: the next goes on with it", async () => {
+    // Both places are taken: by a living one's job, and by one that nobody works on any more.
+    running.get("b")!();
+    await apply("lost");
+    await begins("a", "b", "a", "lost");
+    await apply("lost");
+    await dropLostJobs(opened.db, "lost");
+    const left = await sql<{ key: string }>`select singleton_key as key from pgboss.job where state = 'active'`.execute(opened.db);
+    expect(left.rows).toEqual([{ key: "a" }]);
+    running.get("lost")!();
+    await begins("a", "b", "a", "lost", "lost");
     expect(complaints).toEqual([]);
   });
 

@@ -1,7 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type OpenDatabase, openDatabase } from "../../../control-plane/store/database.ts";
-import { beat, endConnections, giveUpSilent, replicaName } from "../../../control-plane/store/replicas.ts";
+import { beat, endConnections, giveUpGone, giveUpSilent, replicaName } from "../../../control-plane/store/replicas.ts";
 import { engines, makeDatabase, openEmpty } from "../../setup/databases.ts";
 
 describe.each(engines)("replicas, on %s", (engine) => {
@@ -20,6 +21,18 @@ describe.each(engines)("replicas, on %s", (engine) => {
     expect((await Promise.all([giveUpSilent(db, 15), giveUpSilent(db, 15)])).flat().map(({ id }) => id)).toEqual(["a"]);
     await endConnections(db, "a");
     expect((await beat(db, "a", false)).revived).toBe(true);
+  });
+
+  it("are given up at once where their process is known to be gone", async () => {
+    const { db } = opened;
+    const gone = spawnSync("true").pid;
+    for (const id of ["gone", "elsewhere", "living", "before"]) await beat(db, id, true);
+    await db.updateTable("replicas").set({ pid: gone }).where("id", "in", ["gone", "elsewhere"]).execute();
+    await db.updateTable("replicas").set({ host: "another-machine" }).where("id", "=", "elsewhere").execute();
+    await db.updateTable("replicas").set({ pid: process.ppid }).where("id", "=", "living").execute();
+    // "before" has this very PID: in a container the next one always has.
+    expect((await giveUpGone(db, "me")).map(({ id }) => id).toSorted()).toEqual(["before", "gone"]);
+    expect(await giveUpGone(db, "me")).toEqual([]);
   });
 });
 

@@ -68,7 +68,7 @@ export function programs({ grouped, moves }: Scenario, prefix: string): Thing[][
       if (wanted.renamed) former.push(`${prefix}s${slot}r${former.length}`);
       const [name, ...aliases] = former.toReversed() as [string, ...string[]];
       const imported = wanted.imported && !wanted.secret;
-      // The engine (3.250) waits for ever for an import whose dependency failed under --continue-on-error.
+      // The engine waits for ever for an import whose dependency failed: docs/decisions/0009-hung-engine.md.
       const after = imported ? [] : [...known].filter(([other]) => wanted.after & (1 << other)).map(([, other]) => other);
       known.set(slot, name);
       made.push({

@@ -12,6 +12,7 @@ import { followLinks, renderRoute, type Route } from "./router.ts";
 import { shared } from "./styles.ts";
 import "./pages/department.ts";
 import "./pages/new-request.ts";
+import "./pages/project.ts";
 import "./pages/request.ts";
 import "./pages/requests.ts";
 import "./pages/usage.ts";
@@ -76,6 +77,7 @@ class App extends LitElement {
       render: () => html`<zy-usage-page .open=${this.#query("open")} .month=${this.#query("month")}></zy-usage-page>`,
     },
     { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
+    { pattern: new URLPattern({ pathname: "/projects/:id" }), render: ({ id }) => html`<zy-project-page .project=${id}></zy-project-page>` },
     { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
     {
       pattern: new URLPattern({ pathname: "/requests/new" }),

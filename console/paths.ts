@@ -7,6 +7,7 @@ const query = (values: Record<string, string | undefined>) => {
 export const pages = {
   usage: (state: { open?: string; month?: string } = {}) => `/${query(state)}`,
   department: (id: string) => `/departments/${id}`,
+  project: (id: string) => `/projects/${id}`,
   requests: (state?: string) => `/requests${query({ state })}`,
   request: (id: string) => `/requests/${id}`,
   newRequest: (department?: string) => `/requests/new${query({ department })}`,
@@ -23,6 +24,8 @@ export const api = {
   departments: `${v1}/departments`,
   department: (id: string) => `${v1}/departments/${id}`,
   projects: (department: string) => `${v1}/projects${query({ department, limit: "500" })}`,
+  project: (id: string) => `${v1}/projects/${id}`,
+  projectSteps: (id: string) => `${v1}/projects/${id}/steps`,
   applications: (department?: string) => `${v1}/applications${query({ department, limit: "500" })}`,
   usage: (ask: { department?: string; depth?: string; from?: string; to?: string } = {}) => `${v1}/usage${query(ask)}`,
   held: (noun: "hosts" | "volumes" | "backup-policies" | "backups" | "restores", department: string) => `${v1}/${noun}${query({ department, limit: "500" })}`,

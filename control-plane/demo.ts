@@ -148,7 +148,9 @@ async function provision(applicant: Client, approver: Client, id: string): Promi
   const failed = done.items.filter((item) => item.state === "failed");
   if (done.state !== "active" || failed.length > 0)
     throw new Error(`${done.number} is ${done.state}: ${failed.map((item) => `${item.name}: ${item.error?.message}`).join("; ")}`);
-  say(`${done.number} ${done.title}: ${planned.plan.steps.length} steps planned, approved, ${done.items.length} items active`);
+  say(
+    `${done.number} ${done.title}: ${planned.plan.steps.length} steps planned, ${((planned.cost?.amountFen ?? 0) / 100).toFixed(2)} yuan to the year's end, approved, ${done.items.length} items active`,
+  );
 }
 
 /** Real data in a volume is backed up, destroyed, and brought back byte for byte. */

@@ -4,8 +4,8 @@ import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import { get, post } from "../client/index.ts";
 import { live } from "../client/live.ts";
-import { time } from "../format.ts";
-import { dimensionName, kindName } from "../locales/states.ts";
+import { time, yuan } from "../format.ts";
+import { dimensionName, kindName, stateName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
@@ -140,6 +140,14 @@ export class RequestPage extends Page {
           ${msg("配额占用", { id: "charge" })}:
           ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${dimensionName(one.dimension)} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}
         </p>
+        ${
+          plan.cost
+            ? html`<p>
+                ${msg("至年底费用（元）", { id: "cost" })}: <strong>${yuan(plan.cost.amountFen)}</strong> · ${stateName(plan.cost.fund.kind)}
+                ${plan.cost.fund.fiscalYear}
+              </p>`
+            : nothing
+        }
         <details open>
           <summary>${plan.steps.length} ${msg("步", { id: "steps" })}</summary>
           <table>

@@ -96,10 +96,7 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "post /api/v1/sessions/links": () => ({ path: "/api/v1/sessions/links", body: {} }),
   "post /api/v1/departments": () => ({ path: "/api/v1/departments", body: department() }),
   "patch /api/v1/departments/{id}": ({ ids }) => ({ path: `/api/v1/departments/${ids.department}`, body: { nameEn: code() } }),
-  "post /api/v1/projects": () => ({
-    path: "/api/v1/projects",
-    body: { department: "office", code: code(), name: "P", fiscalYear: 2026, budgetFen: 1, stage: "approved" },
-  }),
+  "post /api/v1/projects": () => ({ path: "/api/v1/projects", body: project() }),
   "patch /api/v1/projects/{id}": ({ ids }) => ({ path: `/api/v1/projects/${ids.filedProject}`, body: { name: code() } }),
   "post /api/v1/projects/{id}/advance": async ({ api, post }) => {
     const { id } = (await post("authority", "/api/v1/projects", project())).body as { id: string };

@@ -3,6 +3,8 @@ import { getLocale } from "./locales/index.ts";
 
 const locale = () => getLocale();
 export const number = (value: number) => new Intl.NumberFormat(locale()).format(value);
+/** Fen as yuan, with both decimals. */
+export const yuan = (fen: number) => new Intl.NumberFormat(locale(), { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(fen / 100);
 export const percent = (ratio: number | null) =>
   ratio === null ? "–" : new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: 1 }).format(ratio);
 export const time = (value: string | null) =>

@@ -13,6 +13,7 @@ import { shared } from "./styles.ts";
 import "./pages/department.ts";
 import "./pages/inbox.ts";
 import "./pages/new-request.ts";
+import "./pages/project.ts";
 import "./pages/request.ts";
 import "./pages/requests.ts";
 import "./pages/usage.ts";
@@ -78,6 +79,7 @@ class App extends LitElement {
     },
     { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
     { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
+    { pattern: new URLPattern({ pathname: "/projects/:id" }), render: ({ id }) => html`<zy-project-page .project=${id}></zy-project-page>` },
     { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
     {
       pattern: new URLPattern({ pathname: "/requests/new" }),

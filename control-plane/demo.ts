@@ -154,7 +154,7 @@ async function provision(applicant: Client, approvers: readonly Client[], id: st
   if (done.state !== "active" || failed.length > 0)
     throw new Error(`${done.number} is ${done.state}: ${failed.map((item) => `${item.name}: ${item.error?.message}`).join("; ")}`);
   say(
-    `${done.number} ${done.title}: ${plan.steps.length} steps planned, approved by ${row.approvals.filter((step) => step.state === "approved").length}, ${done.items.length} items active`,
+    `${done.number} ${done.title}: ${plan.steps.length} steps planned, ${((plan.cost?.amountFen ?? 0) / 100).toFixed(2)} yuan to the year's end, approved by ${row.approvals.filter((step) => step.state === "approved").length}, ${done.items.length} items active`,
   );
 }
 

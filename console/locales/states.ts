@@ -33,6 +33,16 @@ const names: Record<string, () => string> = {
   complete: () => msg("完成", { id: "s-complete" }),
   expired: () => msg("已过期", { id: "s-expired" }),
   cancelled: () => msg("已取消", { id: "s-cancelled" }),
+  filed: () => msg("已申报", { id: "s-filed" }),
+  reviewed: () => msg("已评审", { id: "s-reviewed" }),
+  accepted: () => msg("已验收", { id: "s-accepted" }),
+  evaluated: () => msg("已绩效评价", { id: "s-evaluated" }),
+  closed: () => msg("已关闭", { id: "s-closed" }),
+  construction: () => msg("建设资金", { id: "f-construction" }),
+  operating: () => msg("运维", { id: "f-operating" }),
+  support: () => msg("同意", { id: "v-support" }),
+  "support-with-changes": () => msg("修改后同意", { id: "v-changes" }),
+  oppose: () => msg("不同意", { id: "v-oppose" }),
 };
 export const stateName = (state: string): string => names[state]?.() ?? state;
 

@@ -2,6 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
+import type { Project } from "../../control-plane/contract/projects.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/resources.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
@@ -12,6 +13,7 @@ import { dimensionName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
+import "../components/fund-table.ts";
 import "../components/quota-bar.ts";
 import "../components/state-badge.ts";
 
@@ -25,17 +27,19 @@ export class DepartmentPage extends Page {
   #backups: Backup[] = [];
   #policies: BackupPolicy[] = [];
   #requests: Request[] = [];
+  #projects: Project[] = [];
   #restoring: Backup | undefined;
   #typed = "";
 
   override async load(): Promise<void> {
-    const [usage, hosts, volumes, backups, policies, requests] = await Promise.all([
+    const [usage, hosts, volumes, backups, policies, requests, projects] = await Promise.all([
       get<{ items: DepartmentUsage[] }>(api.usage({ department: this.department, depth: "0" })),
       list<Host>(api.held("hosts", this.department)),
       list<Volume>(api.held("volumes", this.department)),
       list<Backup>(api.held("backups", this.department)),
       list<BackupPolicy>(api.held("backup-policies", this.department)),
       list<Request>(api.requests({ department: this.department })),
+      list<Project>(api.projects(this.department)),
     ]);
     this.#usage = usage.items[0];
     this.#hosts = hosts;
@@ -43,6 +47,7 @@ export class DepartmentPage extends Page {
     this.#backups = backups;
     this.#policies = policies;
     this.#requests = requests;
+    this.#projects = projects.filter((one) => one.department === this.department);
   }
   override concerns(event: Happened): boolean {
     return event.department === this.department;
@@ -184,8 +189,8 @@ export class DepartmentPage extends Page {
               </table>`
         }
       </div>
-      ${this.#policies.length > 0 ? this.#policyTable() : nothing} ${this.#requests.length > 0 ? this.#requestTable() : nothing}
-      ${this.#restoring ? this.#confirm(this.#restoring) : nothing}
+      ${this.#projects.length > 0 ? this.#projectTable() : nothing} ${this.#policies.length > 0 ? this.#policyTable() : nothing}
+      ${this.#requests.length > 0 ? this.#requestTable() : nothing} ${this.#restoring ? this.#confirm(this.#restoring) : nothing}
       <zy-command .command=${`zhengyun hosts list --department ${usage.code}`}></zy-command>`;
   }
 
@@ -219,6 +224,17 @@ export class DepartmentPage extends Page {
             )}
           </tbody>
         </table>
+      </div>`;
+  }
+
+  #projectTable() {
+    return html`<h2>${msg("项目", { id: "projects" })} (${this.#projects.length})</h2>
+      <div class="card" tabindex="0">
+        ${this.#projects.map(
+          (row) =>
+            html`<h3><a href=${pages.project(row.id)}>${row.name}</a> <span class="muted">${row.code}</span> <zy-state .state=${row.stage}></zy-state></h3>
+              <zy-funds .funds=${row.funds}></zy-funds>`,
+        )}
       </div>`;
   }
 

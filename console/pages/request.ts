@@ -5,8 +5,8 @@ import type { DecisionOffer } from "../../control-plane/contract/approvals.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import { get, post } from "../client/index.ts";
 import { live } from "../client/live.ts";
-import { time } from "../format.ts";
-import { dimensionName, kindName, timeLeft } from "../locales/states.ts";
+import { time, yuan } from "../format.ts";
+import { dimensionName, kindName, stateName, timeLeft } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { isDeciding } from "../../control-plane/domain/lifecycle.ts";
 import { Page } from "./page.ts";
@@ -210,6 +210,14 @@ export class RequestPage extends Page {
           ${msg("配额占用", { id: "charge" })}:
           ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${dimensionName(one.dimension)} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}
         </p>
+        ${
+          plan.cost
+            ? html`<p>
+                ${msg("至年底费用（元）", { id: "cost" })}: <strong>${yuan(plan.cost.amountFen)}</strong> · ${stateName(plan.cost.fund.kind)}
+                ${plan.cost.fund.fiscalYear}
+              </p>`
+            : nothing
+        }
         <details open>
           <summary>${plan.steps.length} ${msg("步", { id: "steps" })}</summary>
           <table>

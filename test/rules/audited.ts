@@ -6,7 +6,7 @@ import { systemAct } from "../../control-plane/store/act.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
 import type { Called, TestApp } from "../setup/app.ts";
-import { smallCity, volume } from "../setup/small-city.ts";
+import { prices, smallCity, volume } from "../setup/small-city.ts";
 import { buildWorld, type World } from "./world.ts";
 
 /** What the acts share. */
@@ -83,6 +83,7 @@ export interface Ask {
 let count = 0;
 const code = () => `audited-${++count}`;
 const department = () => ({ code: code(), nameZh: "局", nameEn: "Bureau", level: "city" });
+const project = () => ({ department: "office", code: code(), name: "P", fiscalYear: 2026, budgetFen: 1 });
 const pool = () => ({ code: code(), name: "P", kind: "storage", site: "S", capacity: { "storage_gib:standard": 9 } });
 
 /** `method /path` → how to succeed. A new route that changes something needs a line. */
@@ -109,11 +110,20 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "post /api/v1/sessions/links": () => ({ path: "/api/v1/sessions/links", body: {} }),
   "post /api/v1/departments": () => ({ path: "/api/v1/departments", body: department() }),
   "patch /api/v1/departments/{id}": ({ ids }) => ({ path: `/api/v1/departments/${ids.department}`, body: { nameEn: code() } }),
-  "post /api/v1/projects": () => ({
-    path: "/api/v1/projects",
-    body: { department: "office", code: code(), name: "P", fiscalYear: 2026, budgetFen: 1, stage: "approved" },
+  "post /api/v1/projects": () => ({ path: "/api/v1/projects", body: project() }),
+  "patch /api/v1/projects/{id}": ({ ids }) => ({ path: `/api/v1/projects/${ids.filedProject}`, body: { name: code() } }),
+  "post /api/v1/projects/{id}/advance": async ({ api, post }) => {
+    const { id } = (await post("authority", "/api/v1/projects", project())).body as { id: string };
+    await api.database.db.updateTable("projects").set({ stage: "accepted" }).where("id", "=", id).execute();
+    return { path: `/api/v1/projects/${id}/advance`, body: { event: "operate", reason: "r" } };
+  },
+  "put /api/v1/projects/{id}/funds/{kind}/{year}": ({ ids }) => ({
+    path: `/api/v1/projects/${ids.project}/funds/operating/2027`,
+    body: { amountFen: 7, reason: "r" },
   }),
-  "patch /api/v1/projects/{id}": ({ ids }) => ({ path: `/api/v1/projects/${ids.project}`, body: { name: code() } }),
+  "post /api/v1/project-imports": () => ({ path: "/api/v1/project-imports", body: { projects: [project()] } }),
+  "put /api/v1/plan-policy": () => ({ path: "/api/v1/plan-policy", body: { supervisorThresholdFen: 5 } }),
+  "post /api/v1/price-books": () => ({ path: "/api/v1/price-books", body: { prices } }),
   "post /api/v1/applications": () => ({
     path: "/api/v1/applications",
     body: { department: "office", project: "p", code: code(), name: "A", contact: "somebody" },

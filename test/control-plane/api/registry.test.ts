@@ -75,7 +75,7 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
         headers: { "idempotency-key": `refused-${engine}` },
       });
     await department("refused");
-    await api.call(operations, "POST", "/api/v1/projects", {
+    await api.call(await api.token("authority"), "POST", "/api/v1/projects", {
       body: { department: "refused", code: "p", name: "P", fiscalYear: 2026, budgetFen: 1 },
     });
     expect((await send("none")).status).toBe(404);
@@ -119,7 +119,9 @@ describe.each(engines)("the registry over the API, on %s", (engine) => {
   });
 
   it("points at every place of a body that does not fit, and stores no text that cannot be stored", async () => {
-    const bad = await api.call(operations, "POST", "/api/v1/projects", { body: { department: "x", code: "-", name: " ", fiscalYear: 1999, extra: 1 } });
+    const bad = await api.call(await api.token("authority"), "POST", "/api/v1/projects", {
+      body: { department: "x", code: "-", name: " ", fiscalYear: 1999, extra: 1 },
+    });
     expect(bad.body).toMatchObject({ status: 422, code: "invalid-body" });
     expect(bad.body.errors.map((error: { pointer: string }) => error.pointer).toSorted()).toEqual(["/budgetFen", "/code", "/extra", "/fiscalYear", "/name"]);
     const nul = await api.call(operations, "POST", "/api/v1/departments", { body: { code: "nul", nameZh: "a\0b", nameEn: "\ud800", level: "x" } });

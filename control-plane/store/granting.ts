@@ -16,7 +16,11 @@ export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promi
   if (digestOf(specifications) !== digestOf((row.plan as ChangePlan | null)?.specifications ?? []))
     throw new Refusal("plan-changed", "What the request asks for is not what was planned.", { remedy: "Reject it, and look into the audit." });
   // Less may be had of whatever project, at any time.
-  if (all.some(growing)) await requireFunds(tx, act, row.id, row.project_id);
+  if (all.some(growing)) {
+    // The application before the project, as everywhere: a retirement beside it locks it too.
+    await tx.selectFrom("applications").select("id").where("id", "=", row.application_id).forNoKeyUpdate().execute();
+    await requireFunds(tx, act, row.id, row.project_id);
+  }
   return specifications;
 }
 

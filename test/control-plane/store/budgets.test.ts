@@ -243,6 +243,23 @@ describe.each(engines)("budgets, on %s", (engine) => {
     expect(taken.filter((one) => "row" in one)).toHaveLength(3);
   });
 
+  it("is never passed while finance lowers it and departments submit at the same time", { timeout: 240_000 }, async () => {
+    await begin();
+    const now = new Date();
+    const cost = costFen(linesOf([...standard], bookOf), now, yearEnd(now), "up");
+    const fiscalYear = fiscalYearOf(now);
+    const lower = (hosts: number) =>
+      books.change((tx) => changeFunds(tx, books.act(), project, [{ kind: "construction", fiscalYear, amountFen: cost * hosts }], "lower", () => {}));
+    await lower(10);
+    const outcomes = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => [refusal(books.ask("office", [host(`h${index}`)])), refusal(lower(9 - index))]).flat(),
+    );
+    expect(new Set(outcomes.map((one) => one?.code))).toEqual(new Set([undefined, "budget-exceeded", "rule-broken"]));
+    const { amount_fen, reserved_fen } = (await fund())!;
+    expect(reserved_fen).toBeGreaterThan(0);
+    expect(reserved_fen).toBeLessThanOrEqual(amount_fen);
+  });
+
   it("passes to the operating fund at the acceptance, in the middle of the year, and lets nothing grow until it has money", async () => {
     await begin();
     await books.decide(await books.ask("office", [host("web")]));

@@ -3,6 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { sql } from "kysely";
+import { fiscalYearOf } from "../../../control-plane/domain/time.ts";
 import { digestOf } from "../../../control-plane/domain/digest.ts";
 import { heldOf } from "../../../control-plane/store/role-bindings.ts";
 import { findTokens } from "../../../control-plane/store/tokens.ts";
@@ -17,6 +19,18 @@ import { engines, makeDatabase } from "../../setup/databases.ts";
 import { host, openBooks } from "../../setup/small-city.ts";
 
 const main = resolve(import.meta.dirname, "../../../control-plane/cli/main.ts");
+
+/** This version's code cannot write an older schema: three departments with a project each, as they were written then. */
+const olderCity = [
+  `insert into departments (id, parent_id, code, name_zh, name_en, level, created_at, updated_at) values
+    ('dep_0000000000000000000000000a', null, 'city', '部门0', 'city', 'city', now(), now()),
+    ('dep_0000000000000000000000000b', 'dep_0000000000000000000000000a', 'bureau', '部门1', 'bureau', 'city', now(), now()),
+    ('dep_0000000000000000000000000c', 'dep_0000000000000000000000000b', 'office', '部门2', 'office', 'city', now(), now())`,
+  `insert into department_ancestors select d.id, a.id, ascii(right(d.id, 1)) - ascii(right(a.id, 1)) from departments d join departments a on a.id <= d.id`,
+  `insert into quota_accounts (department_id, dimension) select id, unnest(array['hosts', 'vcpu', 'memory_mib', 'storage_gib:standard', 'backup_gib']) from departments`,
+  `insert into projects (id, department_id, code, name, fiscal_year, budget_fen, stage, created_at, updated_at)
+    select 'prj' || substr(id, 4), id, 'p', 'Project', ${fiscalYearOf(new Date())}, 123456, 'approved', now(), now() from departments`,
+];
 
 describe.each(engines)("a restore on %s", (engine) => {
   let directory: string;
@@ -37,9 +51,10 @@ describe.each(engines)("a restore on %s", (engine) => {
   /** A copy of a small city, as the version of a migration would have made it. */
   async function archive(migrateTo?: string): Promise<void> {
     const source = await openDatabase({ directory: "memory", migrateTo });
-    await openBooks(source.db).import();
-    // Of an older schema this version's code can only write what has not changed since.
-    if (migrateTo === undefined) await openBooks(source.db).ask("office", [host("web")]);
+    if (migrateTo === undefined) {
+      await openBooks(source.db).import();
+      await openBooks(source.db).ask("office", [host("web")]);
+    } else for (const statement of olderCity) await sql.raw(statement).execute(source.db);
     await writeArchive(source.db, file(), { now: new Date("2026-11-23T00:00:00Z"), version: "test" });
     await source.close();
   }
@@ -60,6 +75,10 @@ describe.each(engines)("a restore on %s", (engine) => {
     await opened(async ({ db }) => {
       expect(await migrationsOf(db)).toEqual(migrationNames);
       expect(await db.selectFrom("departments").selectAll().execute()).toHaveLength(3);
+      // What was approved before there were funds has its budget as the fund of its year.
+      const funds = await db.selectFrom("project_funds").select(["kind", "amount_fen"]).execute();
+      expect(funds).toEqual(Array.from({ length: 3 }, () => ({ kind: "construction", amount_fen: 123_456 })));
+      await openBooks(db).import();
       await openBooks(db).ask("office", [host("web")]);
       expect(await restoreMark(db)).toMatchObject({ archivedAt: "2026-11-23T00:00:00.000Z", acknowledgedAt: null, comparedAt: null });
       const [token] = await findTokens(db, [readFileSync(tokenFile!, "utf8").trim()]);

@@ -50,6 +50,7 @@ export async function importProjects(importer: CityImporter, projects: CityData[
       // What a city brings along was decided elsewhere: it comes at its stage.
       const given = isFunded(one.stage) ? fundsOr(one.stage, one.fiscalYear, one.budgetFen, one.funds) : [];
       const budget = isFunded(one.stage) ? given.reduce((sum, fund) => sum + fund.amountFen, 0) : one.budgetFen;
+      if (!Number.isSafeInteger(budget)) importer.error(`/projects/${index}/funds`, "add up to more than can be counted");
       for (const detail of isFunded(one.stage) ? supervisorMissing(one.supervisor, budget, supervisorThresholdFen) : [])
         importer.error(`/projects/${index}/supervisor`, detail);
       const row: ProjectRow = {

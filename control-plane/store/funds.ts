@@ -63,7 +63,7 @@ export async function ensureFunds(tx: Tx, act: Act, wanted: readonly Pick<FundRo
 /**
  * Sets amounts of a project's funds; the project is locked.
  * @returns the sum of all its funds then
- * @throws Refusal rule-broken for an amount that is lowered below what is held
+ * @throws Refusal rule-broken for an amount that is lowered below what is held, or for more than can be counted
  */
 export async function setFunds(tx: Tx, act: Act, projectId: string, funds: readonly NewFund[]): Promise<number> {
   for (const { kind, fiscalYear, amountFen } of funds) {
@@ -88,5 +88,7 @@ export async function setFunds(tx: Tx, act: Act, projectId: string, funds: reado
       .execute();
   }
   const sum = await sql<{ sum: number }>`select coalesce(sum(amount_fen), 0)::bigint as sum from project_funds where project_id = ${projectId}`.execute(tx);
-  return sum.rows[0]!.sum;
+  const total = sum.rows[0]!.sum;
+  if (!Number.isSafeInteger(total)) throw new Refusal("rule-broken", "The funds of this project add up to more than can be counted.");
+  return total;
 }

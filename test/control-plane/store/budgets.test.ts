@@ -8,7 +8,7 @@ import { createRequests } from "../../../control-plane/store/acceptance.ts";
 import { NewRequest } from "../../../control-plane/contract/requests.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { beginApply, settleApply } from "../../../control-plane/store/estates.ts";
-import { lockPayers } from "../../../control-plane/store/fund-charges.ts";
+import { lockPayers, passToFund } from "../../../control-plane/store/fund-charges.ts";
 import { publishPrices } from "../../../control-plane/store/price-books.ts";
 import { advanceProject, changeFunds } from "../../../control-plane/store/projects.ts";
 import { approve, reject } from "../../../control-plane/store/approving.ts";
@@ -280,6 +280,32 @@ describe.each(engines)("budgets, on %s", (engine) => {
     expect((await books.ask("office", [host("more")])).cost).toMatchObject({ fund: { kind: "operating" } });
     const { rows } = await sql<{ stage: string }>`select to_stage as stage from project_steps order by id`.execute(opened.db);
     expect(rows.map((row) => row.stage)).toEqual(["accepted", "operating"]);
+  });
+
+  it("passes from project to project with what is transferred, and counts no more than can be counted", async () => {
+    await begin();
+    await books.decide(await books.ask("office", [host("web"), host("stays")]));
+    await books.apply(await department());
+    const before = (await fund())!.committed_fen;
+    const other = (await projectOf("bureau")).id;
+    const moved = [await id("web")];
+    await books.change((tx) => passToFund(tx, books.act(), other, moved));
+    const [here, there] = [
+      (await fund())!,
+      await opened.db.selectFrom("project_funds").selectAll().where("project_id", "=", other).where("committed_fen", ">", 0).execute(),
+    ];
+    expect(there).toHaveLength(1);
+    expect(here.committed_fen + here.spent_fen + there[0]!.committed_fen).toBeLessThanOrEqual(before);
+    expect(here.committed_fen / there[0]!.committed_fen).toBeCloseTo(1, 3);
+    expect(
+      (await charges())
+        .filter((one) => one.state === "committed")
+        .map((one) => one.project_id)
+        .toSorted(),
+    ).toEqual([project, other].toSorted());
+    const most = Number.MAX_SAFE_INTEGER;
+    const funds = [2050, 2051].map((fiscalYear) => ({ kind: "operating" as const, fiscalYear, amountFen: most }));
+    expect(await refusal(books.change((tx) => changeFunds(tx, books.act(), project, funds, "x", () => {})))).toMatchObject({ code: "rule-broken" });
   });
 
   it("goes on over new year's eve without money, but grows only when the year has a fund", async () => {

@@ -133,11 +133,11 @@ async function failUnfunded(tx: Tx, act: Act, departmentId: string, requests: re
   for (const request of requests) {
     const items = (await tx.selectFrom("request_items").selectAll().where("request_id", "=", request.id).orderBy("position").execute()).filter(growing);
     if (items.length === 0) continue;
-    const refusal = await requireFunds(tx, act, request.id, request.project_id).catch((error: unknown) => {
+    const refusal = await requireFunds(tx, act, request, false).catch((error: unknown) => {
       if (error instanceof Refusal) return error;
       throw error;
     });
-    if (!refusal) continue;
+    if (!(refusal instanceof Refusal)) continue;
     const error = { code: refusal.code, message: refusal.detail };
     const resources = await tx
       .selectFrom("resources")

@@ -3,6 +3,7 @@
  * A live resource has one committed charge, to the year's end; what changes cuts it short (spent) and opens the next. A fund's sums are those of its charges.
  */
 import { type Selectable, sql } from "kysely";
+import type { RequestCost } from "../contract/requests.ts";
 import type { Payer } from "../domain/funds.ts";
 import { type CostLine, costFen, lessOf, linesOf, repriced } from "../domain/prices.ts";
 import { fundKindOf } from "../domain/project-stages.ts";
@@ -264,14 +265,20 @@ export async function passToFund(tx: Tx, act: Act, projectId: string, resourceId
 
 /**
  * Whether what a request reserved still fits, before it is approved and again when it is applied: the project's stage, and the fund of the day.
- * A reservation of another fund or year moves to it.
- * @throws Refusal project-not-approved, budget-exceeded
+ * A reservation of another fund or year moves to it where it may; an approval is of the cost that was shown.
+ * @returns the new cost of what moved
+ * @throws Refusal project-not-approved, budget-exceeded, plan-changed
  */
-export async function requireFunds(tx: Tx, act: Act, requestId: string, projectId: string): Promise<void> {
+export async function requireFunds(
+  tx: Tx,
+  act: Act,
+  { id: requestId, project_id: projectId }: { id: string; project_id: string },
+  mayMove: boolean,
+): Promise<RequestCost | undefined> {
   const payers = await lockPayers(tx, act, [projectId]);
   requireApproved(payers.get(projectId)!);
   const charges = await tx.selectFrom("fund_charges").selectAll().where("request_id", "=", requestId).where("state", "=", "reserved").orderBy("id").execute();
-  if (charges.length === 0) return;
+  if (charges.length === 0) return undefined;
   const ledger = await readFundLedger(tx, payers);
   const year = fiscalYearOf(act.now);
   const to = yearEnd(act.now);
@@ -282,12 +289,17 @@ export async function requireFunds(tx: Tx, act: Act, requestId: string, projectI
   const staying = today.filter((one) => one.before.fund_id === there.id).reduce((sum, one) => sum + one.before.amount_fen - one.amount_fen, 0);
   const needed = coming - staying;
   if (needed > 0 || there.reserved_fen + there.committed_fen + there.spent_fen > there.amount_fen) ledger.require(projectId, year, Math.max(1, needed));
+  const moves = today.some((one) => one.before.fund_id !== there.id);
+  if (moves && !mayMove)
+    throw new Refusal("plan-changed", `This is paid from the ${there.kind} fund of ${year} by now: another cost than the one in its change plan.`, {
+      remedy: "Have its plan made anew, and look at it again.",
+    });
   await write(
     tx,
     today.map(({ before, amount_fen }) => ({ before, after: { ...before, fund_id: there.id, from_at: act.now, to_at: to, amount_fen } })),
     [],
   );
-  if (coming === 0) return;
+  if (!moves) return undefined;
   const cost = {
     amountFen: today.reduce((sum, one) => sum + one.amount_fen, 0),
     from: act.now.toISOString(),
@@ -295,7 +307,10 @@ export async function requireFunds(tx: Tx, act: Act, requestId: string, projectI
     fund: { kind: there.kind, fiscalYear: year },
     items: today.map(({ before, amount_fen }) => ({ resource: before.resource_id, amountFen: amount_fen })),
   };
-  await sql`update requests set cost = cost || ${JSON.stringify(cost)}::jsonb where id = ${requestId}`.execute(tx);
+  const { rows } = await sql<{
+    cost: RequestCost;
+  }>`update requests set cost = cost || ${JSON.stringify(cost)}::jsonb where id = ${requestId} returning cost`.execute(tx);
+  return rows[0]?.cost;
 }
 
 /** What lives without a charge, from before there were prices, is committed from now on, whatever its fund has. */

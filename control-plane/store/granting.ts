@@ -19,7 +19,7 @@ export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promi
   if (all.some(growing)) {
     // The application before the project, as everywhere: a retirement beside it locks it too.
     await tx.selectFrom("applications").select("id").where("id", "=", row.application_id).forNoKeyUpdate().execute();
-    await requireFunds(tx, act, row.id, row.project_id);
+    await requireFunds(tx, act, row, false);
   }
   return specifications;
 }

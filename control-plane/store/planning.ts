@@ -3,11 +3,13 @@ import type { ChangePlan } from "../contract/requests.ts";
 import { digestOf } from "../domain/digest.ts";
 import { isDeciding } from "../domain/lifecycle.ts";
 import { planDifferences } from "../domain/plan-difference.ts";
+import { Refusal } from "../domain/refusal.ts";
 import { sumByDimension } from "../domain/resources.ts";
 import type { Act } from "./act.ts";
 import { beginRound, invalidateSteps, type Kind } from "./approval-steps.ts";
 import { specificationsOf } from "./approvals.ts";
 import type { Tx } from "./database.ts";
+import { requireFunds } from "./fund-charges.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
 
 export const askEvent = { "department-approval": "ask-department", "authority-approval": "ask-authority" } as const satisfies Record<Kind, string>;
@@ -30,7 +32,7 @@ export async function recordPlan(
     await giveBack(tx, act, id);
     return move(tx, act, row, "fail", { error: JSON.stringify(plan.error) });
   }
-  const content = { ...(await contentOf(tx, id, plan.steps)), cost: row.cost as ChangePlan["cost"] };
+  const content = { ...(await contentOf(tx, id, plan.steps)), cost: await costOf(tx, act, row) };
   const hash = digestOf(content);
   if (again && hash === row.plan_hash) return row;
   const submitted = again
@@ -56,6 +58,19 @@ export async function sendBackToPlanning(tx: Tx, act: Act, row: RequestRow, erro
     ...(row.plan === null ? {} : { previous_plan: JSON.stringify(row.plan) }),
     error: JSON.stringify(error),
   });
+}
+
+/** What it costs by now: another year, or another purpose of its project, is another fund. What doesn't fit there is said to who approves. */
+async function costOf(tx: Tx, act: Act, row: RequestRow): Promise<ChangePlan["cost"]> {
+  const shown = row.cost as ChangePlan["cost"];
+  if (shown === null) return null;
+  return requireFunds(tx, act, row, true).then(
+    (moved) => moved ?? shown,
+    (error: unknown) => {
+      if (error instanceof Refusal) return shown;
+      throw error;
+    },
+  );
 }
 
 /** What an approval is bound to. */

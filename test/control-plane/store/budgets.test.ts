@@ -338,6 +338,12 @@ describe.each(engines)("budgets, on %s", (engine) => {
     // The late budget is raised step by step; then growth is possible again, and what was reserved moves to the new year.
     for (const amountFen of [1, fresh.committed_fen * 4])
       await books.change((tx) => changeFunds(tx, at(morning), project, [{ kind: "construction", fiscalYear: year, amountFen }], "late", () => {}));
+    // Planned with the old year's cost: an approver is to see the new one first.
+    expect(await refusal(decideAt(morning, late.id))).toMatchObject({ code: "plan-changed" });
+    await books.change((tx) => recordPlan(tx, at(morning), late.id, { steps: [] }));
+    expect((await opened.db.selectFrom("requests").select("plan").where("id", "=", late.id).executeTakeFirstOrThrow()).plan).toMatchObject({
+      cost: { fund: { kind: "construction", fiscalYear: year } },
+    });
     await decideAt(morning, late.id);
     await applyAt(morning);
     expect(await opened.db.selectFrom("resources").select("phase").where("name", "=", "late").executeTakeFirst()).toEqual({ phase: "live" });

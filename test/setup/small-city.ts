@@ -8,6 +8,8 @@ import { importCity } from "../../control-plane/store/city.ts";
 import type { Db, Tx } from "../../control-plane/store/database.ts";
 import { beginApply, settleApply } from "../../control-plane/store/estates.ts";
 import { recordTransitions, transitionsOf } from "../../control-plane/store/readings.ts";
+import { publishPrices } from "../../control-plane/store/price-books.ts";
+import { pricesAt } from "../../control-plane/store/prices.ts";
 import { createRequest } from "../../control-plane/store/acceptance.ts";
 import { approve } from "../../control-plane/store/approving.ts";
 import { isDeciding } from "../../control-plane/domain/lifecycle.ts";
@@ -33,8 +35,9 @@ export function smallCity(options: { endpoint?: string; hosts?: number; fundFen?
   const endpoint = options.endpoint ?? "";
   const hosts = options.hosts ?? 40;
   const fiscalYear = fiscalYearOf(new Date());
-  // Three years, so that tests may go on over new year's eve.
-  const funds = [0, 1, 2].map((more) => ({ kind: "construction", fiscalYear: fiscalYear + more, amountFen: options.fundFen ?? 1_000_000_000 }));
+  // From the year of the tests with a clock of their own on, and over new year's eve.
+  const years = Array.from({ length: fiscalYear + 3 - 2026 }, (_, more) => 2026 + more);
+  const funds = years.map((year) => ({ kind: "construction", fiscalYear: year, amountFen: options.fundFen ?? 1_000_000_000 }));
   return City.parse({
     name: "Small city",
     prices,
@@ -146,13 +149,16 @@ export function openBooks(db: Db) {
     apply,
     observe,
     import: (city = smallCity()) =>
-      change((tx) =>
-        importCity(tx, act("tok_applicant"), city, {
+      change(async (tx) => {
+        // In force long before, whatever a test's clock says.
+        const long = new Date("2020-01-01T00:00:00Z");
+        if (city.prices && !(await pricesAt(tx, long))) await publishPrices(tx, { ...act(), now: long }, { note: "", prices: city.prices });
+        return importCity(tx, act("tok_applicant"), city, {
           principal: applicant,
           seal: plain,
           defaultEndpoint: "/nowhere",
-        }),
-      ),
+        });
+      }),
   };
 }
 

@@ -28,11 +28,11 @@ export const prices = [
   { meter: "backup_gib", period: "month", fen: 0 },
 ] as const;
 
-/** @param options.fundFen what each department's project has for construction this year */
-export function smallCity(options: { endpoint?: string; hosts?: number; fundFen?: number } = {}) {
+/** @param options.fundFen what each department's project has for construction this year; `now`: which year that is */
+export function smallCity(options: { endpoint?: string; hosts?: number; fundFen?: number; now?: Date } = {}) {
   const endpoint = options.endpoint ?? "";
   const hosts = options.hosts ?? 40;
-  const fiscalYear = fiscalYearOf(new Date());
+  const fiscalYear = fiscalYearOf(options.now ?? new Date());
   // Three years, so that tests may go on over new year's eve.
   const funds = [0, 1, 2].map((more) => ({ kind: "construction", fiscalYear: fiscalYear + more, amountFen: options.fundFen ?? 1_000_000_000 }));
   return City.parse({
@@ -145,9 +145,9 @@ export function openBooks(db: Db) {
     decide,
     apply,
     observe,
-    import: (city = smallCity()) =>
+    import: (city = smallCity(), now = new Date()) =>
       change((tx) =>
-        importCity(tx, act("tok_applicant"), city, {
+        importCity(tx, { ...act("tok_applicant"), now }, city, {
           principal: applicant,
           seal: plain,
           defaultEndpoint: "/nowhere",

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordPlan } from "../../../control-plane/store/planning.ts";
 import { type Called, openApp, type TestApp } from "../../setup/app.ts";
 import { engines } from "../../setup/databases.ts";
-import { openBooks, volume } from "../../setup/small-city.ts";
+import { openBooks, smallCity, volume } from "../../setup/small-city.ts";
 
 describe.each(engines)("the API of approvals, on %s", (engine) => {
   let api: TestApp;
@@ -17,7 +17,7 @@ describe.each(engines)("the API of approvals, on %s", (engine) => {
   beforeAll(async () => {
     api = await openApp(engine, { now: () => now });
     books = openBooks(api.database.db);
-    await books.import();
+    await books.import(smallCity({ now }), now);
     office = (await api.database.db.selectFrom("departments").select("id").where("code", "=", "office").executeTakeFirstOrThrow()).id;
     applicant = await api.token("applicant", office);
     [first, second, auditor] = [await decider(), await decider(), await api.token("auditor")];

@@ -2,7 +2,7 @@
 import type { ChangePlan } from "../contract/requests.ts";
 import { differingPaths } from "./difference.ts";
 
-type Plan = Pick<ChangePlan, "steps" | "charge" | "placement" | "specifications">;
+type Plan = Pick<ChangePlan, "steps" | "charge" | "placement" | "specifications" | "cost">;
 
 /** Lines such as `web create: ram 2 → 4`; empty when nothing that is approved differs. */
 export function planDifferences(before: Plan, after: Plan): string[] {
@@ -39,5 +39,7 @@ export function planDifferences(before: Plan, after: Plan): string[] {
     (one) => nameOf(one.resource),
     (name, was, is) => (was?.pool === is?.pool ? [] : [`${name}: pool ${was?.pool ?? "none"} → ${is?.pool ?? "none"}`]),
   );
-  return [...steps, ...specifications, ...charge, ...placement];
+  const yuan = (plan: Plan) => ((plan.cost?.amountFen ?? 0) / 100).toFixed(2);
+  const cost = yuan(before) === yuan(after) ? [] : [`cost: ${yuan(before)} → ${yuan(after)} yuan`];
+  return [...steps, ...specifications, ...charge, ...cost, ...placement];
 }

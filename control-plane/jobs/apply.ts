@@ -6,6 +6,7 @@ import { fault } from "../../infra/drivers/fault.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { departmentStack, ensureStack, history, type UpdateRecord } from "../state/index.ts";
 import { beginApply, type Begun, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
+import { plansThatMayMove } from "../store/planning.ts";
 import { sparedBySweeps } from "../store/restored.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
@@ -30,7 +31,12 @@ export async function applyDepartment(context: JobContext, departmentId: string)
     const { outcome, settled } = await up(context, departmentId, begun);
     fault("apply.ran");
     if (outcome.result !== "succeeded" && (await lastUpdate(context, departmentId))?.status === "cancelled") return unwind(context, departmentId);
-    const { again } = await change(context, (tx, act) => settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome }));
+    const { again } = await change(context, async (tx, act) => {
+      const settlement = await settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome });
+      // What is being decided on may not do any more what its approvers have seen.
+      await context.queue.plan(tx, await plansThatMayMove(tx, departmentId));
+      return settlement;
+    });
     fault("apply.settled");
     if (uncertain || outcome.result !== "succeeded" || (settled?.interrupted.length ?? 0) > 0) await sweep(context, departmentId);
     fault("apply.swept");

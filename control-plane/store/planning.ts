@@ -8,7 +8,7 @@ import { sumByDimension } from "../domain/resources.ts";
 import type { Act } from "./act.ts";
 import { beginRound, invalidateSteps, type Kind } from "./approval-steps.ts";
 import { specificationsOf } from "./approvals.ts";
-import type { Tx } from "./database.ts";
+import type { Db, Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
 
@@ -71,6 +71,27 @@ async function costOf(tx: Tx, act: Act, row: RequestRow): Promise<ChangePlan["co
       throw error;
     },
   );
+}
+
+/** Requests that are being decided on and whose plans depend on what the department has: after an apply they are planned anew. */
+export async function plansThatMayMove(db: Db, departmentId: string): Promise<Pick<RequestRow, "id" | "department_id">[]> {
+  return db
+    .selectFrom("requests as r")
+    .select(["r.id", "r.department_id"])
+    .where("r.department_id", "=", departmentId)
+    .where("r.state", "in", ["department-approval", "authority-approval"])
+    .where((where) =>
+      where.exists(
+        where
+          .selectFrom("request_items as i")
+          .select("i.id")
+          .whereRef("i.request_id", "=", "r.id")
+          // A new host or volume depends on nothing that is there, and an extension changes the register only.
+          .where((one) => one.or([one("i.action", "not in", ["create", "extend"]), one("i.kind", "in", ["attachment", "backup-policy"])])),
+      ),
+    )
+    .orderBy("r.id")
+    .execute();
 }
 
 /** What an approval is bound to. */

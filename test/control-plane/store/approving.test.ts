@@ -12,7 +12,7 @@ import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { delegate, endDelegation } from "../../../control-plane/store/delegations.ts";
 import { attachEvidence, readEvidence } from "../../../control-plane/store/evidence.ts";
 import { done, todo } from "../../../control-plane/store/inbox.ts";
-import { recordPlan } from "../../../control-plane/store/planning.ts";
+import { plansThatMayMove, recordPlan } from "../../../control-plane/store/planning.ts";
 import { type Principal, type RequestRow, withdraw } from "../../../control-plane/store/requests.ts";
 import type { Role } from "../../../control-plane/contract/roles.ts";
 import { bind } from "../../../control-plane/store/role-bindings.ts";
@@ -134,6 +134,17 @@ describe.each(engines)("approval, on %s", (engine) => {
     ]);
     // What was decided counts no more: the same person may decide anew.
     expect((await approveAs(a, moved)).state).toBe("authority-approval");
+  });
+
+  it("is planned anew after an apply where it depends on what is there", async () => {
+    const [disk, alone] = [`v${name++}`, `v${name++}`];
+    const row = await plan((await ask([volume(disk), { action: "create", kind: "backup-policy", spec: { name: `${disk}-nightly`, volume: disk } }])).id);
+    const other = await plan((await ask([volume(alone)])).id);
+    const found = (await plansThatMayMove(opened.db, office)).map((one) => one.id);
+    expect(found).toContain(row.id);
+    expect(found).not.toContain(other.id);
+    await rejectAs(people[0]!, row);
+    expect((await plansThatMayMove(opened.db, office)).map((one) => one.id)).not.toContain(row.id);
   });
 
   it("is asked back, answered, and goes on with who asked; the days that the answer took are added", async () => {

@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
+import { attachEvidence } from "../../../control-plane/store/evidence.ts";
 import { appendEvent } from "../../../control-plane/store/events.ts";
 import { writeArchive } from "../../../control-plane/system/archive.ts";
 import { loadArchive } from "../../../control-plane/system/load.ts";
@@ -35,6 +36,8 @@ async function fill({ db }: OpenDatabase): Promise<void> {
   const request = await books.decide(await books.ask("office", [host("web"), volume("data")]));
   await books.apply(request.department_id);
   await books.observe();
+  const evidence = { name: "bytes.pdf", type: "application/pdf" as const, content: Buffer.concat([Buffer.from("%PDF-"), Buffer.from([0, 255, 10, 92])]) };
+  await books.change((tx) => attachEvidence(tx, books.act(), request, evidence));
   // What a careless copy would change: JSON's null beside SQL's, microseconds, large numbers, every kind of line end, NUL as an escape.
   await books.change(async (tx) => {
     const at = new Date();

@@ -10,6 +10,7 @@ import { choose, getLocale, start } from "./locales/index.ts";
 import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
 import { shared } from "./styles.ts";
+import "./pages/audit.ts";
 import "./pages/department.ts";
 import "./pages/inbox.ts";
 import "./pages/new-request.ts";
@@ -80,6 +81,14 @@ class App extends LitElement {
     { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
     { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
     { pattern: new URLPattern({ pathname: "/projects/:id" }), render: ({ id }) => html`<zy-project-page .project=${id}></zy-project-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/audit" }),
+      render: () =>
+        html`<zy-audit-page
+          .search=${new URL(location.href).search}
+          .exports=${this.#me?.roles.some(({ role, department }) => (role === "audit-admin" || role === "auditor") && department === null) ?? false}
+        ></zy-audit-page>`,
+    },
     { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
     {
       pattern: new URLPattern({ pathname: "/requests/new" }),
@@ -151,7 +160,8 @@ class App extends LitElement {
           <a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a
           >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
             >${msg("申请", { id: "requests" })}</a
-          ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a>
+          ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
+          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}
         </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span>${this.#me.name} · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>

@@ -4,6 +4,9 @@ const query = (values: Record<string, string | undefined>) => {
   return given.length === 0 ? "" : `?${new URLSearchParams(given).toString()}`;
 };
 
+/** What auditors look for; days as YYYY-MM-DD. */
+export type AuditSearch = Partial<Record<"actor" | "action" | "result" | "department" | "subject" | "correlation" | "from" | "to" | "cursor", string>>;
+
 export const pages = {
   usage: (state: { open?: string; month?: string } = {}) => `/${query(state)}`,
   department: (id: string) => `/departments/${id}`,
@@ -11,6 +14,7 @@ export const pages = {
   project: (id: string) => `/projects/${id}`,
   requests: (state?: string) => `/requests${query({ state })}`,
   request: (id: string) => `/requests/${id}`,
+  audit: (search: AuditSearch = {}) => `/audit${query(search)}`,
   newRequest: (department?: string) => `/requests/new${query({ department })}`,
 };
 
@@ -21,6 +25,8 @@ export const api = {
   events: `${v1}/events`,
   requestEvents: (id: string) => `${v1}/requests/${id}/events`,
   register: `${v1}/register.csv`,
+  audit: (search: AuditSearch = {}) => `${v1}/audit${query(search)}`,
+  auditExport: `${v1}/audit/export`,
   catalogue: `${v1}/catalogue`,
   departments: `${v1}/departments`,
   department: (id: string) => `${v1}/departments/${id}`,

@@ -1,5 +1,7 @@
 /** Words for states and kinds. */
 import { msg } from "@lit/localize";
+import { type Role, roleNames } from "../../control-plane/contract/roles.ts";
+import { getLocale } from "./index.ts";
 
 const names: Record<string, () => string> = {
   running: () => msg("运行中", { id: "s-running" }),
@@ -120,3 +122,18 @@ export function timeLeft({ overdue, workingDaysLeft }: { overdue: boolean; worki
   if (workingDaysLeft === 0) return `▲ ${msg("今日截止", { id: "due-today" })}`;
   return `${workingDaysLeft} ${msg("个工作日", { id: "working-days" })}`;
 }
+
+const results: Record<string, () => string> = {
+  done: () => msg("成功", { id: "r-done" }),
+  denied: () => msg("拒绝", { id: "r-denied" }),
+  failed: () => msg("失败", { id: "s-failed" }),
+};
+/** Of an audit entry. */
+export const resultName = (result: string): string => results[result]?.() ?? result;
+
+/** The roles that an audit entry names, with commas; of whom is no person (system) as it is. */
+export const roleName = (roles: string): string =>
+  roles
+    .split(",")
+    .map((role) => (Object.hasOwn(roleNames, role) ? roleNames[role as Role][getLocale() === "en" ? "en" : "zh"] : role))
+    .join(", ");

@@ -22,6 +22,16 @@ describe("the configuration", () => {
     expect(read).toThrow(/ZHENGYUN_MASTER_KEY_FILE: ENOENT/);
   });
 
+  it("takes proxies and the audit's settings, and refuses what they cannot be", () => {
+    expect(readConfig({}).audit).toEqual({ algorithm: "sha256", checkpointEntries: 1000, checkpointSeconds: 60 });
+    expect(readConfig({ ZHENGYUN_TRUSTED_PROXIES: "10.0.0.1, fd00::/8", ZHENGYUN_AUDIT_HASH: "sm3" })).toMatchObject({
+      trustedProxies: ["10.0.0.1", "fd00::/8"],
+      audit: { algorithm: "sm3" },
+    });
+    expect(() => readConfig({ ZHENGYUN_TRUSTED_PROXIES: "10.0.0.1,proxy.example" })).toThrow(/ZHENGYUN_TRUSTED_PROXIES: "proxy.example" is no address/);
+    expect(() => readConfig({ ZHENGYUN_AUDIT_HASH: "md5" })).toThrow(/ZHENGYUN_AUDIT_HASH: /);
+  });
+
   it("takes every value from a file, without the newline at its end", () => {
     const directory = mkdtempSync(join(tmpdir(), "zhengyun-config-"));
     writeFileSync(join(directory, "url"), "postgresql://zy@db/zhengyun\n");

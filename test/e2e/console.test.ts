@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Client } from "../../control-plane/cli/client.ts";
+import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import type { Restore } from "../../control-plane/contract/backups.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 
@@ -243,6 +243,37 @@ describe("the console, in Chromium on a real control plane", () => {
     await expect
       .poll(async () => (await plane.applicant.get<{ items: Restore[] }>("/api/v1/restores")).items.map((one) => one.state), { timeout: 20_000 })
       .toEqual(["complete"]);
+  });
+
+  it("shows auditors, and nobody else, who did what, from where, and its place in the chain", async () => {
+    expect(await applicant.getByRole("link", { name: "审计记录" }).count()).toBe(0);
+    const auditor = await signIn(createClient({ url: plane.operations.url, token: await plane.grant("audit-admin") }), "zh-CN");
+    await auditor.getByRole("link", { name: "审计记录" }).click();
+    await auditor
+      .getByRole("row", { name: /backup\.create/ })
+      .first()
+      .waitFor();
+    await auditor.getByLabel("操作", { exact: true }).fill("request.approve");
+    await auditor.getByLabel("结果").selectOption("成功");
+    await auditor.getByRole("button", { name: "查询" }).click();
+    await auditor.waitForURL(/action=request\.approve/);
+    const row = auditor.getByRole("row", { name: /request\.approve/ });
+    await expect.poll(() => row.count()).toBe(1);
+    expect(await row.innerText()).toMatch(/^\d+\s.*主管部门.*127\.0\.0\.1/s);
+    await row.locator("summary").click();
+    await row.getByText(/sha256 [0-9a-f]{64}/).waitFor();
+    expect(await violations(auditor)).toEqual([]);
+    await picture(auditor, "audit");
+    // A day that is none is left out.
+    await auditor.goto("/audit?action=request.approve&from=yesterday&to=2999-01-01");
+    await expect.poll(() => row.count()).toBe(1);
+    await auditor.getByText("zhengyun audit list --action request.approve --to 2999-01-01T16:00:00.000Z").waitFor();
+    await auditor.getByLabel("操作者").fill("nobody");
+    await auditor.getByRole("button", { name: "查询" }).click();
+    await auditor.getByText("没有符合条件的记录。").waitFor();
+    await auditor.getByRole("button", { name: "English" }).click();
+    await auditor.getByRole("heading", { name: "Audit" }).waitFor();
+    await auditor.context().close();
   });
 
   it("is whole in the dark and at the width of a telephone", async () => {

@@ -5,6 +5,7 @@ import { createMetrics, type Metrics } from "../../../control-plane/metrics.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, volume } from "../../setup/small-city.ts";
+import { chainerOf } from "../audit/support.ts";
 
 describe.each(engines)("metrics, on %s", (engine) => {
   let opened: OpenDatabase;
@@ -70,6 +71,23 @@ describe.each(engines)("metrics, on %s", (engine) => {
     expect(await value("zhengyun_pool_disk_free_bytes", { pool: "compute" })).toEqual([250]);
     expect(await value("zhengyun_pool_taken", { pool: "compute", dimension: "hosts" })).toEqual([2]);
     expect(await value("zhengyun_jobs_queued", { queue: "apply" })).toEqual([1]);
+  });
+
+  it("say how much of the audit is in its chain, and how old what isn't is", async () => {
+    const { written } = await opened.db
+      .selectFrom("audit_entries")
+      .select((of) => of.fn.countAll<number>().as("written"))
+      .executeTakeFirstOrThrow();
+    expect(await value("zhengyun_audit_unlinked_entries")).toEqual([written]);
+    const [age] = await value("zhengyun_audit_unlinked_oldest_age_seconds");
+    expect(age! / 3600).toBeCloseTo(1, 1);
+    expect(await value("zhengyun_audit_entries_total")).toEqual([0]);
+    await chainerOf(opened.db).close();
+    for (const name of ["unlinked_entries", "unlinked_oldest_age_seconds", "unsigned_oldest_age_seconds"])
+      expect(await value(`zhengyun_audit_${name}`)).toEqual([0]);
+    expect(await value("zhengyun_audit_entries_total")).toEqual([written]);
+    const [checkpoint] = await value("zhengyun_audit_checkpoint_age_seconds");
+    expect(checkpoint! / 3600).toBeCloseTo(1, 1);
   });
 
   it("say that a host is down, and nothing of one that is gone", async () => {

@@ -17,6 +17,7 @@ import { migrationsOf } from "../../../control-plane/system/tables.ts";
 import { migrationFault } from "../../../control-plane/system/verify.ts";
 import { engines, makeDatabase } from "../../setup/databases.ts";
 import { host, openBooks } from "../../setup/small-city.ts";
+import { chainerOf, verified } from "../audit/support.ts";
 
 const main = resolve(import.meta.dirname, "../../../control-plane/cli/main.ts");
 
@@ -87,6 +88,25 @@ describe.each(engines)("a restore on %s", (engine) => {
       await refuseHalfRestoredDatabase(db);
     });
     refuseHalfRestored(data());
+  });
+
+  it("brings the audit's chain along whole, linked or not, and it goes on from there", async () => {
+    const source = await openDatabase({ directory: "memory" });
+    await openBooks(source.db).import();
+    await chainerOf(source.db).close();
+    const before = await verified(source.db);
+    await openBooks(source.db).ask("office", [host("web")]);
+    await writeArchive(source.db, file(), { now: new Date("2026-11-23T00:00:00Z"), version: "test" });
+    await source.close();
+    await restoreArchive(options());
+    await opened(async ({ db }) => {
+      expect(await verified(db)).toMatchObject({ last: before.last, signedUpTo: before.last, keys: before.keys, fault: undefined });
+      await chainerOf(db).close();
+      const after = await verified(db);
+      expect(after).toMatchObject({ signedUpTo: after.last, keys: before.keys, unlinked: 0, fault: undefined });
+      expect(after.last).toBeGreaterThan(before.last);
+      await expect(db.deleteFrom("audit_entries").execute(), "the triggers are back").rejects.toThrow("never changed or removed");
+    });
   });
 
   it("is refused where there is something, and leaves it as it is", async () => {

@@ -32,11 +32,23 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   const quotaReserved = gauge("department_quota_reserved", "Reserved by open requests, in the dimension's unit.", [...department, "dimension"]);
   const quotaUsed = gauge("department_quota_used", "Used by live resources, in the dimension's unit.", [...department, "dimension"]);
   const quotaLabels = [...department, "dimension", "level"] as const;
-  const quotaSoft = gauge("department_quota_soft_limit", "Soft limit: over it requests are accepted and flagged. Level 0 counts all protection levels.", quotaLabels);
+  const quotaSoft = gauge(
+    "department_quota_soft_limit",
+    "Soft limit: over it requests are accepted and flagged. Level 0 counts all protection levels.",
+    quotaLabels,
+  );
   const quotaOverSoft = gauge("department_quota_over_soft_limit", "1 when more than the soft limit is reserved and used.", quotaLabels);
-  const quotaBorrowed = gauge("department_quota_borrowed", "Held above the department's own limit, out of its siblings' unused shares, in the dimension's unit.", quotaLabels);
+  const quotaBorrowed = gauge(
+    "department_quota_borrowed",
+    "Held above the department's own limit, out of its siblings' unused shares, in the dimension's unit.",
+    quotaLabels,
+  );
   const quotaLevelLimit = gauge("department_quota_level_limit", "Quota limit for one protection level, in the dimension's unit.", quotaLabels);
-  const quotaLevelHeld = gauge("department_quota_level_held", "Reserved and used at one protection level that has a limit, in the dimension's unit.", quotaLabels);
+  const quotaLevelHeld = gauge(
+    "department_quota_level_held",
+    "Reserved and used at one protection level that has a limit, in the dimension's unit.",
+    quotaLabels,
+  );
   const findings = gauge("quota_findings_open", "Differences between quota accounts and resources that nobody has closed.", ["kind"]);
   const reconciledAge = gauge("quota_reconciled_age_seconds", "Seconds since the quota accounts were last compared with resources and open requests.", []);
   const hosts = gauge("department_hosts", "Live hosts of a department by observed state.", [...department, "state"]);

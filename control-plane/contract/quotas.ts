@@ -2,7 +2,11 @@ import { z } from "zod";
 import { Count, Dimension, Id, PageQuery, Reference, Revision, Time } from "./common.ts";
 
 /** 0: all protection levels together. */
-export const AccountLevel = z.int().min(0).max(4).meta({ description: "Classified protection level (等级保护) of the applications that it counts; 0: all of them together" });
+export const AccountLevel = z
+  .int()
+  .min(0)
+  .max(4)
+  .meta({ description: "Classified protection level (等级保护) of the applications that it counts; 0: all of them together" });
 
 /** A department's account of one dimension. reserved and used count the department and everything below it. */
 export const Quota = z
@@ -33,7 +37,9 @@ export const QuotaChange = z
   })
   .meta({ id: "QuotaChange" });
 export const QuotaPath = z.object({ department: Reference, dimension: Dimension });
-export const QuotaLevelQuery = z.object({ level: z.coerce.number().int().min(0).max(4).default(0).optional().meta({ description: "Left out or 0: of all protection levels" }) });
+export const QuotaLevelQuery = z.object({
+  level: z.coerce.number().int().min(0).max(4).default(0).optional().meta({ description: "Left out or 0: of all protection levels" }),
+});
 
 /** A soft limit that has been passed. */
 export const SoftWarning = z
@@ -44,7 +50,9 @@ export const SoftWarning = z
 export const QuotaFinding = z
   .object({
     id: Id,
-    kind: z.enum(["account", "charge", "pool"]).meta({ description: "account: against its charges · charge: against the resource and its open requests · pool: against its resources' charges" }),
+    kind: z
+      .enum(["account", "charge", "pool"])
+      .meta({ description: "account: against its charges · charge: against the resource and its open requests · pool: against its resources' charges" }),
     field: z.enum(["reserved", "used", "taken"]),
     department: Id.nullable(),
     resource: z.string().nullable(),
@@ -68,8 +76,13 @@ export const QuotaFindingQuery = PageQuery.extend({ state: z.enum(["open", "clos
 export const FindingClosure = z
   .strictObject({
     reason: z.string().trim().min(1).max(2000),
-    correct: z.boolean().default(true).meta({ description: "true: what was found is set to what adds up now · false: it is explained by the reason, and comes again if it is still there" }),
+    correct: z
+      .boolean()
+      .default(true)
+      .meta({ description: "true: what was found is set to what adds up now · false: it is explained by the reason, and comes again if it is still there" }),
   })
   .meta({ id: "FindingClosure" });
-export const Reconciliation = z.object({ at: Time, accounts: z.int(), resources: z.int(), pools: z.int(), findings: z.array(QuotaFinding) }).meta({ id: "Reconciliation" });
+export const Reconciliation = z
+  .object({ at: Time, accounts: z.int(), resources: z.int(), pools: z.int(), findings: z.array(QuotaFinding) })
+  .meta({ id: "Reconciliation" });
 export type Reconciliation = z.infer<typeof Reconciliation>;

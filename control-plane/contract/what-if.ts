@@ -48,7 +48,9 @@ export const WhatIf = z
     shortages: z.array(z.string()).meta({ description: "What no pool has room for now" }),
     warnings: z.array(SoftWarning),
     problems: z.array(z.object({ code: z.string(), detail: z.string(), remedy: z.string().nullable() })),
-    cost: RequestCost.nullable().meta({ description: "Projected cost to the end of the fiscal year; null: it costs nothing more, or its fund does not allow it" }),
+    cost: RequestCost.nullable().meta({
+      description: "Projected cost to the end of the fiscal year; null: it costs nothing more, or its fund does not allow it",
+    }),
   })
   .meta({ id: "WhatIf" });
 export type WhatIf = z.infer<typeof WhatIf>;

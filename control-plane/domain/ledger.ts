@@ -172,7 +172,9 @@ function limitOf({ account, leftBefore, asked, raisedBy, borrowable }: Step): Li
 /** The refusal that names the limits in the way. */
 export function exceeded(limits: readonly Limit[]): Refusal {
   const text = limits
-    .map((one) => `${one.departmentName}: ${one.dimension}${one.level ? ` of level ${one.level}` : ""} has ${one.left} left of ${one.limit}, ${one.asked} asked`)
+    .map(
+      (one) => `${one.departmentName}: ${one.dimension}${one.level ? ` of level ${one.level}` : ""} has ${one.left} left of ${one.limit}, ${one.asked} asked`,
+    )
     .join("; ");
   return new Refusal("quota-exceeded", text, { limits: [...limits], remedy: "Ask for less, or ask operations to raise the limit." });
 }

@@ -508,7 +508,8 @@ function pricedBy(
   { act, row }: { act: Act; row: Pick<RequestRow, "id" | "project_id"> },
   proposals: readonly Proposal[],
   { funds, prices }: Pick<Books, "funds" | "prices">,
-  itemOf: (position: number) => string) {
+  itemOf: (position: number) => string,
+) {
   const growing = proposals.map((one) => ({ one, more: one.charge.filter((charge) => charge.quantity > 0) })).filter(({ more }) => more.length > 0);
   if (growing.length === 0) return undefined;
   if (!prices) throw new Refusal("no-price-book", "Nothing can be priced before a price book is in force.", { remedy: "Ask finance to publish one." });

@@ -37,7 +37,17 @@ const find = (db: Db, key: AccountKey) =>
 export async function readQuota(db: Db, key: AccountKey): Promise<QuotaRow | undefined> {
   const [row, all] = [await find(db, key), await find(db, { ...key, level: 0 })];
   if (row || !all) return row;
-  return { ...all, level: key.level, limit_value: null, soft_limit: null, guaranteed: 0, borrow_cap: null, lends: false, revision: 1, ...(await heldAtLevel(db, key)) };
+  return {
+    ...all,
+    level: key.level,
+    limit_value: null,
+    soft_limit: null,
+    guaranteed: 0,
+    borrow_cap: null,
+    lends: false,
+    revision: 1,
+    ...(await heldAtLevel(db, key)),
+  };
 }
 
 async function heldAtLevel(db: Db, { departmentId, dimension, level }: AccountKey): Promise<{ reserved: number; used: number }> {
@@ -126,10 +136,15 @@ async function requireAllowed(tx: Tx, before: QuotaRow, after: QuotaRow): Promis
   if (after.guaranteed > 0 && (limit === null || after.guaranteed > limit))
     no("/guaranteed", "A guarantee is a part of the department's own limit.", "Guarantee at most the limit.");
   if (after.guaranteed > before.guaranteed) {
-    if (!parent || parent.limit_value === null) return no("/guaranteed", "The department above has no limit out of which to guarantee anything.", "Set its limit first.");
+    if (!parent || parent.limit_value === null)
+      return no("/guaranteed", "The department above has no limit out of which to guarantee anything.", "Set its limit first.");
     const wanted = heldOf(parent) + promisedTo([...beside, after]);
     if (wanted > parent.limit_value)
-      no("/guaranteed", `The department above has ${parent.limit_value} of ${dimension}; with this guarantee ${wanted} would be held or promised.`, "Guarantee less.");
+      no(
+        "/guaranteed",
+        `The department above has ${parent.limit_value} of ${dimension}; with this guarantee ${wanted} would be held or promised.`,
+        "Guarantee less.",
+      );
   }
   const borrowed = borrowedOf(after);
   if (after.borrow_cap !== null && borrowed > after.borrow_cap)

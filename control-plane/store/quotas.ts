@@ -81,7 +81,9 @@ async function accountsBeside(tx: Tx, parentIds: readonly string[]): Promise<Acc
       join quota_accounts q on q.department_id = d.id and q.dimension = p.dimension and q.level = p.level
       where p.lends and p.department_id = ${parents}
     union
-    select ${accountColumns} from quota_accounts q join departments d on d.id = q.department_id where q.guaranteed > 0 and d.parent_id = ${parents}`.execute(tx);
+    select ${accountColumns} from quota_accounts q join departments d on d.id = q.department_id where q.guaranteed > 0 and d.parent_id = ${parents}`.execute(
+    tx,
+  );
   return rows;
 }
 
@@ -177,7 +179,13 @@ export async function giveBackDifference(
     ask.less.map((one) => one.dimension),
   );
   // The level under which it was charged.
-  const { level } = await tx.selectFrom("quota_charges").select("level").where("resource_id", "=", ask.resourceId).orderBy("id").limit(1).executeTakeFirstOrThrow();
+  const { level } = await tx
+    .selectFrom("quota_charges")
+    .select("level")
+    .where("resource_id", "=", ask.resourceId)
+    .orderBy("id")
+    .limit(1)
+    .executeTakeFirstOrThrow();
   await tx
     .insertInto("quota_charges")
     .values(

@@ -64,12 +64,16 @@ async function wrongCharges(db: Db, now: Date, { resourceId }: Only = {}): Promi
   const only = (column: string) => (resourceId === undefined ? sql`` : sql`and ${sql.ref(column)} = ${resourceId}`);
   const resources = await sql<Omit<ChargedResource, "asked" | "made" | "charged">>`
     select r.id, r.kind, r.department_id, r.phase, r.applied, r.updated_at from resources r
-    where (r.phase in ('proposed', 'wanted', 'live', 'retiring') or exists (select from quota_charges c where c.resource_id = r.id and c.state <> 'released')) ${only("r.id")}`.execute(db);
+    where (r.phase in ('proposed', 'wanted', 'live', 'retiring') or exists (select from quota_charges c where c.resource_id = r.id and c.state <> 'released')) ${only("r.id")}`.execute(
+    db,
+  );
   // Taken in by a request and not settled yet; before it is submitted an item has no charge. A host's item waits for a reading after it has been settled.
   const items = await sql<{ resource_id: string; open: boolean; charge: Quantity[] }>`
     select i.resource_id, i.state = 'pending' or i.state = 'applying' and r.applied is distinct from r.wanted as open, i.spec->'charge' as charge
     from request_items i join resources r on r.id = i.resource_id
-    where (i.action = 'create' and i.kind = 'backup-policy' or i.state in ('pending', 'applying')) and jsonb_typeof(i.spec->'charge') = 'array' ${only("r.id")}`.execute(db);
+    where (i.action = 'create' and i.kind = 'backup-policy' or i.state in ('pending', 'applying')) and jsonb_typeof(i.spec->'charge') = 'array' ${only("r.id")}`.execute(
+    db,
+  );
   const charges = await sql<{ resource_id: string; state: "reserved" | "used"; dimension: Quantity["dimension"]; level: number; quantity: number }>`
     select c.resource_id, c.state, c.dimension, max(c.level) as level, sum(c.quantity)::bigint as quantity from quota_charges c
     where c.state <> 'released' ${only("c.resource_id")} group by 1, 2, 3`.execute(db);
@@ -117,14 +121,21 @@ export async function reconcile(db: Db, act: Act): Promise<Reconciled> {
     .setIsolationLevel("repeatable read")
     .execute(async (tx) => {
       const [accounts, pools, charges] = [await wrongAccounts(tx), await wrongPools(tx), await wrongCharges(tx, act.now)];
-      const { rows } = await sql<{ accounts: number; pools: number }>`select (select count(*) from quota_accounts) as accounts, (select count(*) from pool_accounts) as pools`.execute(tx);
+      const { rows } = await sql<{
+        accounts: number;
+        pools: number;
+      }>`select (select count(*) from quota_accounts) as accounts, (select count(*) from pool_accounts) as pools`.execute(tx);
       return { differences: [...accounts, ...charges.differences, ...pools], resources: charges.resources, ...rows[0]! };
     });
   const findings = await db.transaction().execute((tx) => record(tx, act, seen));
   return { at: act.now, accounts: seen.accounts, resources: seen.resources, pools: seen.pools, findings };
 }
 
-async function record(tx: Tx, act: Act, seen: { differences: readonly Difference[]; accounts: number; resources: number; pools: number }): Promise<FindingRow[]> {
+async function record(
+  tx: Tx,
+  act: Act,
+  seen: { differences: readonly Difference[]; accounts: number; resources: number; pools: number },
+): Promise<FindingRow[]> {
   const before = await tx.selectFrom("quota_findings").selectAll().where("closed_at", "is", null).forUpdate().execute();
   const open = new Map(before.map((row) => [`${row.kind} ${row.subject}`, row]));
   const fresh: FindingRow[] = [];
@@ -145,7 +156,12 @@ async function record(tx: Tx, act: Act, seen: { differences: readonly Difference
   // Two runs at once would write one finding twice: the second gives way.
   const kept = new Set<string>();
   for (const row of fresh) {
-    const made = await tx.insertInto("quota_findings").values(row).onConflict((conflict) => conflict.doNothing()).returning("id").executeTakeFirst();
+    const made = await tx
+      .insertInto("quota_findings")
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .returning("id")
+      .executeTakeFirst();
     if (made) kept.add(row.id);
   }
   const news = fresh.filter((row) => kept.has(row.id));
@@ -157,7 +173,6 @@ async function record(tx: Tx, act: Act, seen: { differences: readonly Difference
       subjectKind: "quota-finding",
       subjectId: row.id,
       departmentId: row.department_id,
-      result: "failed",
       after: { kind: row.kind, subject: row.subject, field: row.field, expected: row.expected, found: row.found },
     })),
   );
@@ -215,7 +230,14 @@ export async function closeFinding(tx: Tx, act: Act, id: string, ask: { reason: 
     },
   ]);
   await appendEvents(tx, [
-    { at: act.now, departmentId: finding.department_id, requestId: null, type: "quota.finding-closed", subjectId: id, data: { ...told, corrected: change !== null } },
+    {
+      at: act.now,
+      departmentId: finding.department_id,
+      requestId: null,
+      type: "quota.finding-closed",
+      subjectId: id,
+      data: { ...told, corrected: change !== null },
+    },
   ]);
   return after;
 }
@@ -237,7 +259,12 @@ async function correct(tx: Tx, act: Act, finding: FindingRow): Promise<Differenc
       throw new Refusal("rule-broken", `The pool's resources hold ${now.expected} of ${now.dimension}, more than its capacity of ${capacity}.`, {
         remedy: "Set the pool's capacity first.",
       });
-    await tx.updateTable("pool_accounts").set({ taken: now.expected }).where("pool_id", "=", finding.pool_id!).where("dimension", "=", finding.dimension).execute();
+    await tx
+      .updateTable("pool_accounts")
+      .set({ taken: now.expected })
+      .where("pool_id", "=", finding.pool_id!)
+      .where("dimension", "=", finding.dimension)
+      .execute();
     return now;
   }
   await lockChain(tx, finding.department_id!, [finding.dimension]);
@@ -286,5 +313,7 @@ async function correctCharge(tx: Tx, act: Act, { resource_id, department_id, dim
   await insertRows(tx, "quota_charges", [charge]);
   await sql`
     update quota_accounts q set ${sql.ref(field)} = q.${sql.ref(field)} + ${quantity}::bigint from department_ancestors a
-    where a.department_id = ${department_id} and q.department_id = a.ancestor_id and q.dimension = ${dimension} and q.level in (0, ${about.protection_level})`.execute(tx);
+    where a.department_id = ${department_id} and q.department_id = a.ancestor_id and q.dimension = ${dimension} and q.level in (0, ${about.protection_level})`.execute(
+    tx,
+  );
 }

@@ -672,6 +672,7 @@ export interface Calendars {
   working_days: Json<string[]>;
   revision: Generated<number>;
   updated_at: Time;
+}
 
 /** A difference between what is accounted for and what adds up, reported by a reconciliation. Never mended by itself. */
 export interface QuotaFindings {

@@ -29,8 +29,17 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
         sum(quantity * greatest(0, extract(epoch from least(coalesce(to_at, ${to}), ${to}) - greatest(from_at, ${from})))) as seconds
       from allocations where from_at <= ${to} and (to_at is null or to_at > ${from}) group by 1, 2) i
     join department_ancestors a on a.department_id = i.department_id where a.ancestor_id = any(${ids}::text[]) group by 1, 2`.execute(db);
-  const quotas = await sql<{ department_id: string; dimension: Dimension; limit_value: number | null; soft_limit: number | null; reserved: number; used: number }>`
-    select department_id, dimension, limit_value, soft_limit, reserved, used from quota_accounts where level = 0 and department_id = any(${ids}::text[]) order by dimension`.execute(db);
+  const quotas = await sql<{
+    department_id: string;
+    dimension: Dimension;
+    limit_value: number | null;
+    soft_limit: number | null;
+    reserved: number;
+    used: number;
+  }>`
+    select department_id, dimension, limit_value, soft_limit, reserved, used from quota_accounts where level = 0 and department_id = any(${ids}::text[]) order by dimension`.execute(
+    db,
+  );
   const hosts = await sql<{ department_id: string; state: string; n: number }>`
     select a.ancestor_id as department_id, r.observed_state as state, count(*) as n from resources r join department_ancestors a on a.department_id = r.department_id
     where r.kind = 'host' and r.phase = 'live' and a.ancestor_id = any(${ids}::text[]) group by 1, 2`.execute(db);

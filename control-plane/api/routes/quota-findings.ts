@@ -3,6 +3,7 @@ import { pageOf } from "../../contract/common.ts";
 import { FindingClosure, QuotaFinding, QuotaFindingQuery, Reconciliation } from "../../contract/quotas.ts";
 import { Nothing } from "../../contract/requests.ts";
 import { notFound } from "../../domain/refusal.ts";
+import { appendAudit } from "../../store/audit.ts";
 import { notifyEvents } from "../../store/events.ts";
 import { closeFinding, type FindingRow, listFindings, reconcile } from "../../store/reconciliation.ts";
 import type { App, AppDeps } from "../deps.ts";
@@ -69,7 +70,11 @@ export function registerQuotaFindings(app: App, deps: AppDeps): void {
     const done = await reconcile(deps.db, c.get("act"));
     notifyEvents();
     const body = { at: done.at.toISOString(), accounts: done.accounts, resources: done.resources, pools: done.pools, findings: done.findings.map(show) };
-    return idempotent(c, deps, async () => ({ status: 200, body }));
+    return idempotent(c, deps, async (tx) => {
+      const after = { accounts: done.accounts, resources: done.resources, pools: done.pools, findings: done.findings.length };
+      await appendAudit(tx, c.get("act"), { action: "quota.reconcile", subjectKind: "quota", subjectId: "all", departmentId: null, after });
+      return { status: 200, body };
+    });
   });
   app.openapi(close, (c) =>
     idempotent(c, deps, async (tx) => {

@@ -5,7 +5,10 @@ import { clientFromEnvironment } from "../client.ts";
 import { localTime, percent, show, showOne } from "../output.ts";
 import { listCommand } from "./list.ts";
 
-const positional = { department: { type: "positional", required: true, description: "Id or code" }, dimension: { type: "positional", required: true, description: "hosts, vcpu, memory_mib, storage_gib:standard …" } } as const;
+const positional = {
+  department: { type: "positional", required: true, description: "Id or code" },
+  dimension: { type: "positional", required: true, description: "hosts, vcpu, memory_mib, storage_gib:standard …" },
+} as const;
 const level = { type: "string", description: "A protection level (等级保护) 1 to 4; left out: all of them together" } as const;
 
 /** A limit as it is typed: a whole number, or `none`. */
@@ -89,7 +92,9 @@ export const quotas = defineCommand({
         if (args.json) showOne(done, true);
         else {
           if (done.findings.length > 0) show(done.findings, findingColumns, false);
-          console.log(`${done.accounts} accounts, ${done.resources} resources and ${done.pools} pool accounts compared: ${done.findings.length || "no"} open finding${done.findings.length === 1 ? "" : "s"}.`);
+          console.log(
+            `${done.accounts} accounts, ${done.resources} resources and ${done.pools} pool accounts compared: ${done.findings.length || "no"} open finding${done.findings.length === 1 ? "" : "s"}.`,
+          );
         }
         if (done.findings.length > 0) process.exitCode = 1;
       },
@@ -113,7 +118,9 @@ export const quotas = defineCommand({
         let cursor: string | null = "";
         let found: QuotaFinding | undefined;
         while (cursor !== null && !found) {
-          const page: { items: QuotaFinding[]; next: string | null } = await client.get(`/api/v1/quota-findings?limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
+          const page: { items: QuotaFinding[]; next: string | null } = await client.get(
+            `/api/v1/quota-findings?limit=500${cursor && `&cursor=${encodeURIComponent(cursor)}`}`,
+          );
           found = page.items.find((one) => one.id === args.id);
           cursor = page.next;
         }

@@ -69,7 +69,8 @@ async function wrongCharges(db: Db, now: Date, { resourceId }: Only = {}): Promi
   );
   // Taken in by a request and not settled yet; before it is submitted an item has no charge. A host's item waits for a reading after it has been settled.
   const items = await sql<{ resource_id: string; open: boolean; charge: Quantity[] }>`
-    select i.resource_id, i.state = 'pending' or i.state = 'applying' and r.applied is distinct from r.wanted as open, i.spec->'charge' as charge
+    select i.resource_id, i.state = 'pending' or i.state = 'applying'
+        and case when i.action = 'create' then r.applied is null else r.applied is distinct from i.spec->'wanted' end as open, i.spec->'charge' as charge
     from request_items i join resources r on r.id = i.resource_id
     where (i.action = 'create' and i.kind = 'backup-policy' or i.state in ('pending', 'applying')) and jsonb_typeof(i.spec->'charge') = 'array' ${only("r.id")}`.execute(
     db,

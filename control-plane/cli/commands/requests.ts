@@ -58,6 +58,10 @@ function print(request: Request, asJson: boolean): void {
   if (!plan) return;
   for (const line of plan.differences) console.log(`moved since it was decided on: ${line}`);
   console.log(`\nChange plan ${plan.hash} of ${localTime(plan.computedAt)}`);
+  for (const one of plan.warnings ?? []) {
+    const level = one.level === 0 ? "" : ` of level ${one.level}`;
+    console.log(`Soft limit: ${one.departmentName} holds ${one.held} of ${one.dimension}${level} with it, over ${one.softLimit}.`);
+  }
   show(
     plan.steps,
     [

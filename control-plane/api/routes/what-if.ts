@@ -78,7 +78,7 @@ const showStep = ({ account, asked, leftBefore, leftAfter, borrowable, fits, ove
   // Bounded by what siblings have: never infinite.
   borrowable,
   borrowedBefore: borrowedOf(account),
-  borrowedAfter: borrowedOf({ ...account, reserved: account.reserved + asked }),
+  borrowedAfter: borrowedOf({ ...account, reserved: account.reserved + (fits ? asked : 0) }),
   fits,
   overSoftLimit: overSoft,
   raisedBy,

@@ -35,6 +35,6 @@ export function printWhatIf(prospect: WhatIf): void {
   );
   if (prospect.cost) console.log(`\nTo the end of the fiscal year: ${(prospect.cost.amountFen / 100).toFixed(2)} yuan.`);
   for (const shortage of prospect.shortages) console.log(`Capacity: ${shortage}`);
-  for (const problem of prospect.problems) console.log(`${problem.detail}${problem.remedy ? ` ${problem.remedy}` : ""}`);
+  for (const problem of prospect.problems) console.log(`${problem.detail}${problem.remedy ? `\n  ${problem.remedy}` : ""}`);
   console.log(`\n${outcomes[prospect.outcome]}`);
 }

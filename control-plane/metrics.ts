@@ -2,7 +2,9 @@
 import { sql } from "kysely";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { chainFigures } from "./store/audit-chain.ts";
+import { borrowedOf, heldOf } from "./domain/ledger.ts";
 import type { Db } from "./store/database.ts";
+import { reconciledKey } from "./store/reconciliation.ts";
 
 /** What the observer saw last. */
 export interface Readings {
@@ -29,6 +31,26 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   ]);
   const quotaReserved = gauge("department_quota_reserved", "Reserved by open requests, in the dimension's unit.", [...department, "dimension"]);
   const quotaUsed = gauge("department_quota_used", "Used by live resources, in the dimension's unit.", [...department, "dimension"]);
+  const quotaLabels = [...department, "dimension", "level"] as const;
+  const quotaSoft = gauge(
+    "department_quota_soft_limit",
+    "Soft limit: over it requests are accepted and flagged. Level 0 counts all protection levels.",
+    quotaLabels,
+  );
+  const quotaOverSoft = gauge("department_quota_over_soft_limit", "1 when more than the soft limit is reserved and used.", quotaLabels);
+  const quotaBorrowed = gauge(
+    "department_quota_borrowed",
+    "Held above the department's own limit, out of its siblings' unused shares, in the dimension's unit.",
+    quotaLabels,
+  );
+  const quotaLevelLimit = gauge("department_quota_level_limit", "Quota limit for one protection level, in the dimension's unit.", quotaLabels);
+  const quotaLevelHeld = gauge(
+    "department_quota_level_held",
+    "Reserved and used at one protection level that has a limit, in the dimension's unit.",
+    quotaLabels,
+  );
+  const findings = gauge("quota_findings_open", "Differences between quota accounts and resources that nobody has closed.", ["kind"]);
+  const reconciledAge = gauge("quota_reconciled_age_seconds", "Seconds since the quota accounts were last compared with resources and open requests.", []);
   const hosts = gauge("department_hosts", "Live hosts of a department by observed state.", [...department, "state"]);
   const uptime = new Counter({
     name: "zhengyun_department_host_uptime_seconds_total",
@@ -75,9 +97,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, live, ups, policies, successes, failed, pools, waiting, chain] = await Promise.all([
+    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain] = await Promise.all([
       db.selectFrom("departments").select(["id", "code"]).execute(),
-      db.selectFrom("quota_accounts").select(["department_id", "dimension", "limit_value", "reserved", "used"]).execute(),
+      db.selectFrom("quota_accounts").selectAll().execute(),
+      sql<{ kind: string; n: number }>`select kind, count(*)::float8 as n from quota_findings where closed_at is null group by 1`.execute(db),
+      db.selectFrom("settings").select("value").where("key", "=", reconciledKey).executeTakeFirst(),
       db
         .selectFrom("resources")
         .select(["id", "kind", "name", "department_id", "observed_state"])
@@ -120,6 +144,13 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       quotaLimit,
       quotaReserved,
       quotaUsed,
+      quotaSoft,
+      quotaOverSoft,
+      quotaBorrowed,
+      quotaLevelLimit,
+      quotaLevelHeld,
+      findings,
+      reconciledAge,
       hosts,
       uptime,
       cpu,
@@ -145,10 +176,24 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       // Hundreds of accounts that nobody has set or used would be series without a story.
       if (row.limit_value === null && row.reserved === 0 && row.used === 0) continue;
       const labels = { ...of(row.department_id), dimension: row.dimension };
+      const levelled = { ...labels, level: String(row.level) };
+      if (row.soft_limit !== null) {
+        quotaSoft.set(levelled, row.soft_limit);
+        quotaOverSoft.set(levelled, heldOf(row) > row.soft_limit ? 1 : 0);
+      }
+      if (borrowedOf(row) > 0) quotaBorrowed.set(levelled, borrowedOf(row));
+      if (row.level !== 0) {
+        if (row.limit_value === null) continue;
+        quotaLevelLimit.set(levelled, row.limit_value);
+        quotaLevelHeld.set(levelled, heldOf(row));
+        continue;
+      }
       if (row.limit_value !== null) quotaLimit.set(labels, row.limit_value);
       quotaReserved.set(labels, row.reserved);
       quotaUsed.set(labels, row.used);
     }
+    for (const kind of ["account", "charge", "pool"]) findings.set({ kind }, found.rows.find((row) => row.kind === kind)?.n ?? 0);
+    if (reconciled) reconciledAge.set(Math.max(0, (at.getTime() - Date.parse((reconciled.value as { at: string }).at)) / 1000));
     const [seenHosts, seenVolumes] = [readings.hosts(), readings.volumes()];
     for (const row of live) {
       const labels = of(row.department_id);

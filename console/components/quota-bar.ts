@@ -1,14 +1,23 @@
-import { css, html, LitElement } from "lit";
-import { percent } from "../format.ts";
+import { msg, updateWhenLocaleChanges } from "@lit/localize";
+import { css, html, LitElement, nothing, svg } from "lit";
+import { number, percent } from "../format.ts";
 
 /**
  * A share of a quota as a bar and a number; its colour is never the only sign.
  * @property ratio - 0 to 1 and above; null: no limit
+ * @property soft - where the soft limit lies, 0 to 1; null: there is none. It is drawn as a mark, and said when it is passed
+ * @property borrowed - what is held above the limit out of the shares of departments beside it; 0: nothing
  */
 export class QuotaBar extends LitElement {
-  static override properties = { ratio: { type: Number }, label: {} };
+  static override properties = { ratio: { type: Number }, soft: { type: Number }, borrowed: { type: Number }, label: {} };
   declare ratio: number | null;
+  declare soft: number | null | undefined;
+  declare borrowed: number | undefined;
   declare label: string;
+  constructor() {
+    super();
+    updateWhenLocaleChanges(this);
+  }
   static override styles = css`
     :host {
       display: inline-flex;
@@ -36,14 +45,27 @@ export class QuotaBar extends LitElement {
     .full {
       fill: var(--bad);
     }
+    .soft {
+      stroke: currentColor;
+      stroke-width: 2;
+      vector-effect: non-scaling-stroke;
+    }
   `;
   override render() {
     if (this.ratio === null || this.ratio === undefined) return html`<span>–</span>`;
-    const kind = this.ratio >= 1 ? "full" : this.ratio >= 0.9 ? "near" : "ok";
-    return html`<span class="track" role="img" aria-label="${this.label} ${percent(this.ratio)}"
-        ><svg preserveAspectRatio="none" viewBox="0 0 100 1"><rect class=${kind} width=${Math.min(100, this.ratio * 100)} height="1"></rect></svg
-      ></span>
-      <span>${percent(this.ratio)}${kind === "ok" ? "" : " ▲"}</span>`;
+    const { ratio, soft = null, borrowed = 0 } = this;
+    const kind = ratio >= 1 ? "full" : ratio >= 0.9 ? "near" : "ok";
+    const notes = [
+      ...(soft === null ? [] : [ratio > soft ? msg("已超软限额", { id: "over-soft-limit" }) : `${msg("软限额", { id: "soft-limit" })} ${percent(soft)}`]),
+      ...(borrowed > 0 ? [`${msg("借用", { id: "borrowed" })} ${number(borrowed)}`] : []),
+    ].join(" · ");
+    return html`<span class="track" role="img" aria-label="${[`${this.label} ${percent(ratio)}`, notes].filter((one) => one !== "").join(" · ")}"
+        ><svg preserveAspectRatio="none" viewBox="0 0 100 1">
+          <rect class=${kind} width=${Math.min(100, ratio * 100)} height="1"></rect>
+          ${soft === null ? nothing : svg`<line class="soft" x1=${soft * 100} x2=${soft * 100} y1="0" y2="1"></line>`}
+        </svg></span
+      >
+      <span>${percent(ratio)}${kind === "ok" ? "" : " ▲"}${notes === "" ? nothing : html` <small>${notes}</small>`}</span>`;
   }
 }
 customElements.define("zy-quota-bar", QuotaBar);

@@ -71,7 +71,7 @@ export class DepartmentPage extends Page {
     return html`<nav><a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a> › ${name}</nav>
       <h1>${name} <span class="muted">${usage.code}</span></h1>
       <div class="card bar">
-        ${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${dimensionName(one.dimension)} <strong>${number(one.used + one.reserved)}</strong> / ${number(one.limit!)}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .label=${dimensionName(one.dimension)}></zy-quota-bar></div>`)}
+        ${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${dimensionName(one.dimension)} <strong>${number(one.used + one.reserved)}</strong> / ${number(one.limit!)}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .soft=${one.limit && one.softLimit !== null ? one.softLimit / one.limit : null} .borrowed=${one.borrowed} .label=${dimensionName(one.dimension)}></zy-quota-bar></div>`)}
       </div>
       <div class="bar"><a href=${pages.newRequest(this.department)}>${msg("新建申请", { id: "new-request" })}</a></div>
       <h2>${msg("主机", { id: "hosts" })} (${this.#hosts.length})</h2>

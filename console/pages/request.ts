@@ -210,6 +210,12 @@ export class RequestPage extends Page {
           ${msg("配额占用", { id: "charge" })}:
           ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${dimensionName(one.dimension)} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}
         </p>
+        ${(plan.warnings ?? []).map(
+          (one) =>
+            html`<p class="warn">
+              ▲ ${msg("已超软限额", { id: "over-soft-limit" })}: ${one.departmentName} · ${dimensionName(one.dimension)} ${one.held} / ${one.softLimit}
+            </p>`,
+        )}
         ${
           plan.cost
             ? html`<p>

@@ -60,9 +60,12 @@ export class UsagePage extends Page {
 
   #name = (row: DepartmentUsage) => (getLocale() === "en" ? row.nameEn : row.nameZh);
   #limit = (row: DepartmentUsage, dimension: Dimension) => row.quota.find((one) => one.dimension === dimension)?.limit ?? null;
-  #share(row: DepartmentUsage): number | null {
-    const shares = row.quota.filter((one) => one.limit !== null && one.limit > 0).map((one) => (one.used + one.reserved) / one.limit!);
-    return shares.length > 0 ? Math.max(...shares) : null;
+  /** The dimension of which the most is taken. */
+  #fullest(row: DepartmentUsage) {
+    const share = (one: DepartmentUsage["quota"][number]) => (one.used + one.reserved) / one.limit!;
+    const limited = row.quota.filter((one) => one.limit !== null && one.limit > 0);
+    const one = limited.toSorted((a, b) => share(b) - share(a))[0];
+    return one && { ratio: share(one), soft: one.softLimit === null ? null : one.softLimit / one.limit!, borrowed: one.borrowed };
   }
   #of(row: DepartmentUsage, dimension: Dimension, factor = 1) {
     const limit = this.#limit(row, dimension);
@@ -119,6 +122,7 @@ export class UsagePage extends Page {
   }
 
   #row(row: DepartmentUsage, level: number) {
+    const fullest = this.#fullest(row);
     const opened = this.#opened.has(row.code);
     const storage = (row.tree["storage_gib:standard"] ?? 0) + (row.tree["storage_gib:performance"] ?? 0) + (row.tree["storage_gib:capacity"] ?? 0);
     return html`<tr>
@@ -141,7 +145,14 @@ export class UsagePage extends Page {
       <td class="n">${this.#of(row, "memory_mib", 1 / 1024)}</td>
       <td class="n">${number(storage)}</td>
       <td class="n">${row.backups.count === 0 ? "0" : html`${row.backups.count} (${bytes(row.backups.bytes)})`}</td>
-      <td><zy-quota-bar .ratio=${this.#share(row)} .label=${msg("配额使用", { id: "quota-used" })}></zy-quota-bar></td>
+      <td>
+        <zy-quota-bar
+          .ratio=${fullest?.ratio ?? null}
+          .soft=${fullest?.soft ?? null}
+          .borrowed=${fullest?.borrowed ?? 0}
+          .label=${msg("配额使用", { id: "quota-used" })}
+        ></zy-quota-bar>
+      </td>
       <td class="n">${percent(row.uptimeRatio)}</td>
     </tr>`;
   }

@@ -28,6 +28,7 @@ import { registerCityImports } from "./routes/city-imports.ts";
 import { registerConsole } from "./routes/console.ts";
 import { registerDocumentation } from "./routes/documentation.ts";
 import { registerQuotas } from "./routes/quotas.ts";
+import { registerQuotaFindings } from "./routes/quota-findings.ts";
 import { registerRequests } from "./routes/requests.ts";
 import { registerResources } from "./routes/resources.ts";
 import { registerSessions } from "./routes/sessions.ts";
@@ -40,6 +41,7 @@ import { registerKeyEscrows } from "./routes/key-escrows.ts";
 import { registerUnknown } from "./routes/unknown.ts";
 import { registerTokens } from "./routes/tokens.ts";
 import { registerUsage } from "./routes/usage.ts";
+import { registerWhatIf } from "./routes/what-if.ts";
 
 const mebibyte = 1024 * 1024;
 const tooLarge = (limit: number) => ({
@@ -80,6 +82,8 @@ export function createApp(deps: AppDeps): App {
   registerAudit(app, deps);
   registerEvents(app, deps);
   registerQuotas(app, deps);
+  registerQuotaFindings(app, deps);
+  registerWhatIf(app, deps);
   registerRequests(app, deps);
   registerRequestRecords(app, deps);
   registerInbox(app, deps);

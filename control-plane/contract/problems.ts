@@ -57,11 +57,15 @@ export const Problem = z
           department: z.string(),
           departmentName: z.string(),
           dimension: z.string(),
+          /** A limit for one protection level; left out: for all. */
+          level: z.int().optional(),
           limit: z.int(),
           reserved: z.int(),
           used: z.int(),
           left: z.int(),
           asked: z.int(),
+          /** How much of what is left would be borrowed from departments beside it. */
+          borrowable: z.int().optional(),
           raisedBy: z.string(),
         }),
       )

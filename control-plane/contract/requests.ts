@@ -3,6 +3,7 @@ import { z } from "zod";
 import { ApprovalStep } from "./approvals.ts";
 import { FundKind } from "./projects.ts";
 import { Code, Count, Dimension, Fen, Id, PageQuery, Reference, Revision, Tier, Time, Title } from "./common.ts";
+import { SoftWarning } from "./quotas.ts";
 
 const hostname = z
   .string()
@@ -147,6 +148,7 @@ export const ChangePlan = z
     steps: z.array(PlanStep),
     charge: z.array(z.object({ dimension: Dimension, quantity: z.int() })).meta({ description: "Quota charge, negative where given back" }),
     cost: RequestCost.nullable().default(null).meta({ description: "null: it costs nothing more" }),
+    warnings: z.array(SoftWarning).default([]).meta({ description: "Soft limits that are passed with it: accepted, but to be looked at" }),
     specifications: z
       .array(z.object({ resource: Id, digest: z.string() }))
       .default([])
@@ -206,5 +208,7 @@ export const Amendment = z
   })
   .meta({ id: "Amendment" });
 export type Amendment = z.infer<typeof Amendment>;
+/** A body that says nothing more. */
+export const Nothing = z.strictObject({}).meta({ id: "Nothing" });
 export const RequestQuery = PageQuery.extend({ department: Reference.optional(), state: RequestState.optional(), application: Reference.optional() });
 export const Charge = z.object({ dimension: Dimension, quantity: Count });

@@ -17,7 +17,7 @@ export const DepartmentUsage = z
     /** quantity × seconds within [from, to), by dimension. */
     ownSeconds: z.partialRecord(Dimension, Count),
     treeSeconds: z.partialRecord(Dimension, Count),
-    quota: z.array(z.object({ dimension: Dimension, limit: Count.nullable(), reserved: Count, used: Count })),
+    quota: z.array(z.object({ dimension: Dimension, limit: Count.nullable(), softLimit: Count.nullable(), borrowed: Count, reserved: Count, used: Count })),
     hostsByState: z.record(z.string(), z.int()).meta({ description: "Hosts by observed state, with everything below" }),
     /** Recovery points, with everything below. */
     backups: z.object({ count: z.int(), bytes: z.int(), lastSuccessAt: Time.nullable() }),

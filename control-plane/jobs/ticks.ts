@@ -3,9 +3,11 @@ import { CronExpressionParser } from "cron-parser";
 import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { forgetVersions } from "../state/index.ts";
 import { requestBackup } from "../store/backups.ts";
-import { appendEvent } from "../store/events.ts";
+import { appendEvent, notifyEvents } from "../store/events.ts";
 import { commitUncharged, lockPayers, projectsToRoll } from "../store/fund-charges.ts";
 import { pricesAt } from "../store/prices.ts";
+import { systemAct } from "../store/act.ts";
+import { reconcile } from "../store/reconciliation.ts";
 import { retryWaiting } from "../store/acceptance.ts";
 import { failOverdue } from "../store/overdue.ts";
 import { expireReservations } from "../store/requests.ts";
@@ -62,7 +64,7 @@ async function overdue(context: JobContext): Promise<void> {
 const nearlyFull = 0.9;
 /** Says once a day which quotas are nearly full. */
 async function quotaCheck(context: JobContext): Promise<void> {
-  const rows = await context.db.selectFrom("quota_accounts").selectAll().where("limit_value", ">", 0).execute();
+  const rows = await context.db.selectFrom("quota_accounts").selectAll().where("limit_value", ">", 0).where("level", "=", 0).execute();
   const full = rows.filter((row) => (row.reserved + row.used) / row.limit_value! >= nearlyFull);
   await change(context, async (tx, act) => {
     for (const row of full) {
@@ -111,6 +113,13 @@ async function housekeeping(context: JobContext): Promise<void> {
   await forgetVersions(context.db, context.now());
 }
 
+/** Says what the quota accounts and the resources don't agree on. */
+async function reconcileQuotas(context: JobContext): Promise<void> {
+  const { findings } = await reconcile(context.db, systemAct(context.now()));
+  notifyEvents();
+  if (findings.length > 0) context.log.warn({ findings: findings.length }, "quota accounts differ from what is there");
+}
+
 /** After a restore: until operations have seen what the drivers have that the copy doesn't know. */
 async function unknown(context: JobContext): Promise<void> {
   if ((await restoreMark(context.db)) !== undefined) await compareDrivers(context);
@@ -120,6 +129,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   "backups-due": backupsDue,
   waiting,
   "quota-check": quotaCheck,
+  "quota-reconcile": reconcileQuotas,
   overdue,
   unfinished: resume,
   unknown,

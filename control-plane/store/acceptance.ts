@@ -6,7 +6,9 @@ import { sql } from "kysely";
 import type { Amendment, Item, NewRequest, RequestCost } from "../contract/requests.ts";
 import { differingPaths } from "../domain/difference.ts";
 import { nextState, whyNot } from "../domain/lifecycle.ts";
-import { type Context, type Held, type Proposal, propose } from "../domain/proposals.ts";
+import { type Context, type Held, type Proposal, type Proposals, propose } from "../domain/proposals.ts";
+import { exceeded, limitsOf, type SoftWarning, type Step } from "../domain/ledger.ts";
+import type { PoolView } from "../domain/placement.ts";
 import { grows } from "../domain/proposals.ts";
 import { costFen, linesOf } from "../domain/prices.ts";
 import { Refusal } from "../domain/refusal.ts";
@@ -18,7 +20,7 @@ import { appendAudit, appendAuditsOf, type AuditSubject } from "./audit.ts";
 import type { Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
 import { type FundCharge, lockPayers, reservationOf, writeFundReservations } from "./fund-charges.ts";
-import { readFundLedger } from "./funds.ts";
+import { readFundLedger, readPayers } from "./funds.ts";
 import { newId } from "./ids.ts";
 import { pricesAt } from "./prices.ts";
 import { lockPools, moveCapacity, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
@@ -80,6 +82,17 @@ interface Decision {
   costs: FundCharge[];
   takes: Take[];
   audits: AuditSubject[];
+  /** Soft limits that it passes. */
+  warnings: readonly SoftWarning[];
+}
+/** What a request would do. */
+export interface Prospect extends Subject {
+  proposals: Proposals;
+  pools: readonly PoolView[];
+  steps: Step[];
+  /** Why it would be refused. */
+  refusals: readonly Refusal[];
+  cost: RequestCost | null;
 }
 type Books = Awaited<ReturnType<typeof readBooks>>;
 
@@ -182,7 +195,7 @@ export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): 
 }
 
 /** The application's lock: names, attachments and changes under way are looked at by one transaction at a time. */
-async function findSubjects(tx: Tx, asks: readonly Ask[]): Promise<(Subject | Refusal)[]> {
+async function findSubjects(tx: Tx, asks: readonly Pick<Ask, "body" | "principal">[], lock = true): Promise<(Subject | Refusal)[]> {
   const asked = asks.map(({ body, principal }) => ({
     application: body.application,
     project: body.project,
@@ -205,7 +218,7 @@ async function findSubjects(tx: Tx, asks: readonly Ask[]): Promise<(Subject | Re
     left join projects p on p.department_id = a.department_id and (p.id = w.project or p.code = w.project)
     where (w.department is null or d.id = w.department or d.code = w.department)
       and (w.seen is null or exists (select from department_ancestors x where x.department_id = a.department_id and w.seen ? x.ancestor_id))
-    order by a.id for no key update of a`.execute(tx);
+    order by a.id ${lock ? sql`for no key update of a` : sql``}`.execute(tx);
   const found = Map.groupBy(rows, (row) => row.i);
   return asks.map(({ body }, index) => {
     const [row, ...others] = found.get(index + 1) ?? [];
@@ -269,6 +282,44 @@ const storedItems = (requestId: string, items: readonly Item[], now: Date, seal:
     error: null,
     approved_digest: null,
   }));
+
+/**
+ * What a request would do, read without a lock and kept nowhere.
+ * @throws Refusal not-found, invalid-body, conflict: what could be submitted under no quota
+ */
+export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRequest): Promise<Prospect> {
+  const [subject] = await findSubjects(tx, [{ body, principal }], false);
+  if (subject instanceof Refusal) throw subject;
+  const { application, project } = subject!;
+  const ledger = await lockLedger(tx, [application.department_id], false);
+  const pools = await lockPools(tx, false);
+  const held = (await readHeld(tx, [application.id], body.items)).get(application.id)!;
+  const catalogue = await readCatalogue(tx);
+  const proposals = propose(body.items, { ...catalogue, pools, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
+  const funds = await readFundLedger(tx, await readPayers(tx, [project.id]));
+  const books = { funds, prices: await pricesAt(tx, act.now) };
+  const refusals: Refusal[] = [];
+  const orRefused = <T>(work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      refusals.push(error);
+      return undefined;
+    }
+  };
+  orRefused(() => {
+    if (proposals.items.some(grows)) requireApproved(funds.payer(project.id));
+    requireOwnProject(proposals.items, held, project);
+  });
+  const asked = proposals.items.flatMap((one) => one.charge.filter((charge) => charge.quantity > 0));
+  const steps = ledger.look(application.department_id, application.protectionLevel, asked);
+  const limits = limitsOf(steps);
+  if (limits.length > 0) refusals.push(exceeded(limits));
+  // It has no id yet: what would be charged to a fund needs none to be shown.
+  const cost = orRefused(() => pricedBy({ act, row: { id: "", project_id: project.id } }, proposals.items, books, String))?.shown ?? null;
+  return { application, project, proposals, pools, steps, refusals, cost };
+}
 
 /** A request that is there already; its row is locked. */
 async function standing(tx: Tx, act: Act, row: RequestRow, unseal: Seal): Promise<Candidate> {
@@ -359,6 +410,7 @@ function asDraft(candidate: Candidate): Decision {
     costs: [],
     takes: [],
     audits: created(candidate),
+    warnings: [],
   };
 }
 
@@ -396,7 +448,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     after: { state, ...(error ? { error } : {}) },
   };
   const audits = [...created(candidate), audit];
-  if (short) return { act, row: after, stored, names: [], resources: [], charges: [], costs: [], takes: [], audits };
+  if (short) return { act, row: after, stored, names: [], resources: [], charges: [], costs: [], takes: [], audits, warnings: [] };
 
   const asked = (one: Proposal) => one.charge.filter((charge) => charge.quantity > 0);
   const itemAt = new Map(stored.map((item) => [item.position, item]));
@@ -404,13 +456,14 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     asked(one).map((charge): Charge => ({
       ...charge,
       departmentId: row.department_id,
+      level: application.protectionLevel,
       requestId: row.id,
       resourceId: one.resourceId,
       itemId: itemAt.get(one.position)!.id,
     })),
   );
   const priced = pricedBy(candidate, proposals.items, books, (position) => itemAt.get(position)!.id);
-  books.ledger.reserve(row.department_id, charges);
+  const warnings = books.ledger.reserve(row.department_id, application.protectionLevel, charges);
   if (priced) books.funds.take(priced.fund, priced.amountFen);
   const takes = proposals.items.flatMap((one) => asked(one).map((charge): Take => ({ ...charge, poolId: one.poolId })));
   for (const { poolId, dimension, quantity } of takes) {
@@ -443,6 +496,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     costs: priced?.costs ?? [],
     takes,
     audits,
+    warnings,
   };
 }
 
@@ -450,7 +504,12 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
  * What a request costs its project's fund to the year's end; undefined when it costs nothing more.
  * @throws Refusal no-price-book, budget-exceeded
  */
-function pricedBy({ act, row }: Candidate, proposals: readonly Proposal[], { funds, prices }: Books, itemOf: (position: number) => string) {
+function pricedBy(
+  { act, row }: { act: Act; row: Pick<RequestRow, "id" | "project_id"> },
+  proposals: readonly Proposal[],
+  { funds, prices }: Pick<Books, "funds" | "prices">,
+  itemOf: (position: number) => string,
+) {
   const growing = proposals.map((one) => ({ one, more: one.charge.filter((charge) => charge.quantity > 0) })).filter(({ more }) => more.length > 0);
   if (growing.length === 0) return undefined;
   if (!prices) throw new Refusal("no-price-book", "Nothing can be priced before a price book is in force.", { remedy: "Ask finance to publish one." });
@@ -566,6 +625,19 @@ async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
         subjectId: row.id,
         data: { number: row.number, state: row.state, error: row.error === null ? null : JSON.stringify(row.error) },
       })),
+  );
+  await appendEvents(
+    tx,
+    decisions.flatMap(({ act, row, warnings }) =>
+      warnings.map((warning) => ({
+        at: act.now,
+        departmentId: row.department_id,
+        requestId: row.id,
+        type: "quota.over-soft-limit",
+        subjectId: warning.department,
+        data: { number: row.number, ...warning },
+      })),
+    ),
   );
 }
 

@@ -14,7 +14,7 @@ import { type Amounts, changePool, createPool, listPools, type PoolWithAccounts 
 import { digestOf } from "../domain/digest.ts";
 import { publishPrices } from "./price-books.ts";
 import { pricesAt } from "./prices.ts";
-import { setLimit } from "./quotas.ts";
+import { setQuota } from "./quota-limits.ts";
 import { createRequest } from "./acceptance.ts";
 import type { Principal, Seal } from "./requests.ts";
 
@@ -138,7 +138,7 @@ const sameAmounts = (there: Amounts, named: Amounts) => Object.entries(named).ev
 
 async function importQuotas(importer: CityImporter, quotas: CityData["quotas"], departments: Directory): Promise<void> {
   const { tx, act } = importer;
-  const accounts = await tx.selectFrom("quota_accounts").select(["department_id", "dimension", "limit_value"]).execute();
+  const accounts = await tx.selectFrom("quota_accounts").select(["department_id", "dimension", "limit_value"]).where("level", "=", 0).execute();
   const limits = new Map(accounts.map((one) => [`${one.department_id} ${one.dimension}`, one.limit_value]));
   for (const [index, one] of quotas.entries()) {
     const department = departments(one.department);
@@ -151,7 +151,7 @@ async function importQuotas(importer: CityImporter, quotas: CityData["quotas"], 
       const before = limits.get(key) ?? null;
       if (before === limit) importer.count("unchanged", "quotas");
       else {
-        await importer.at(`/quotas/${index}/limits/${dimension}`, () => setLimit(tx, act, department.id, dimension, limit));
+        await importer.at(`/quotas/${index}/limits/${dimension}`, () => setQuota(tx, act, { departmentId: department.id, dimension, level: 0 }, { limit }));
         importer.count(before === null ? "created" : "changed", "quotas");
         limits.set(key, limit);
       }

@@ -19,6 +19,7 @@ import * as system from "./migrations/0006_system.ts";
 import * as replicas from "./migrations/0008_replicas.ts";
 import * as updateEvents from "./migrations/0009_update_events.ts";
 import * as plans from "./migrations/0011_plans.ts";
+import * as quotas from "./migrations/0012_quotas.ts";
 import * as approvals from "./migrations/0013_approvals.ts";
 import * as auditChain from "./migrations/0015_audit_chain.ts";
 import * as roleBindings from "./migrations/0016_role_bindings.ts";
@@ -49,6 +50,7 @@ const migrations: Record<string, Migration> = {
   "0008_replicas": replicas,
   "0009_update_events": updateEvents,
   "0011_plans": plans,
+  "0012_quotas": quotas,
   "0013_approvals": approvals,
   "0015_audit_chain": auditChain,
   "0016_role_bindings": roleBindings,

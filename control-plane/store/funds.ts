@@ -19,6 +19,16 @@ export async function lockProjects(tx: Tx, projectIds: readonly string[]): Promi
   return new Map(rows.map((row) => [row.id, row]));
 }
 
+/** The same without a lock, for what changes nothing. */
+export async function readPayers(db: Db, projectIds: readonly string[]): Promise<Map<string, Payer>> {
+  const rows = await db
+    .selectFrom("projects")
+    .select(["id", "code", "name", "stage"])
+    .where("id", "in", [...projectIds])
+    .execute();
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
 export async function fundsOf(db: Db, projectIds: readonly string[]): Promise<FundRow[]> {
   if (projectIds.length === 0) return [];
   return db

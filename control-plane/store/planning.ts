@@ -10,6 +10,7 @@ import { beginRound, invalidateSteps, type Kind } from "./approval-steps.ts";
 import { specificationsOf } from "./approvals.ts";
 import type { Db, Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
+import { softWarnings } from "./quotas.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
 
 export const askEvent = { "department-approval": "ask-department", "authority-approval": "ask-authority" } as const satisfies Record<Kind, string>;
@@ -41,7 +42,7 @@ export async function recordPlan(
   const before = submitted.previous_plan as ChangePlan | null;
   const differences = before === null ? [] : planDifferences(before, content);
   const planned = await move(tx, act, submitted, "plan", {
-    plan: JSON.stringify({ ...content, differences, hash, computedAt: act.now.toISOString() }),
+    plan: JSON.stringify({ ...content, differences, warnings: await warningsOf(tx, row, content.charge), hash, computedAt: act.now.toISOString() }),
     plan_hash: hash,
   });
   const kind = await beginRound(tx, act, planned);
@@ -92,6 +93,13 @@ export async function plansThatMayMove(db: Db, departmentId: string): Promise<Pi
     )
     .orderBy("r.id")
     .execute();
+}
+
+/** Soft limits that are passed with it. Shown beside what is approved, not part of it: what others hold meanwhile must not undo an approval. */
+async function warningsOf(tx: Tx, row: RequestRow, charge: ChangePlan["charge"]): Promise<ChangePlan["warnings"]> {
+  const growing = charge.filter((one) => one.quantity > 0).map((one) => one.dimension);
+  const { protection_level } = await tx.selectFrom("applications").select("protection_level").where("id", "=", row.application_id).executeTakeFirstOrThrow();
+  return softWarnings(tx, row.department_id, protection_level, growing);
 }
 
 /** What an approval is bound to. */

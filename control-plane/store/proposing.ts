@@ -11,13 +11,13 @@ import type { Db, Tx } from "./database.ts";
 import type { Dimension, Projects } from "./schema.ts";
 import type { Selectable } from "kysely";
 
-/** Pools with what is free in each, their accounts locked. */
-export async function lockPools(tx: Tx): Promise<PoolView[]> {
+/** Pools with what is free in each, their accounts locked. @param lock false: only read, for what changes nothing */
+export async function lockPools(tx: Tx, lock = true): Promise<PoolView[]> {
   const { rows } = await sql<
     Omit<PoolView, "securityLevel" | "free" | "capacity"> & { security_level: number; dimension: Dimension; capacity: number; taken: number }
   >`
     select p.id, p.code, p.kind, p.tier, p.security_level, p.zone, p.driver, p.endpoint, p.state, a.dimension, a.capacity, a.taken
-    from pool_accounts a join pools p on p.id = a.pool_id order by a.pool_id, a.dimension for update of a`.execute(tx);
+    from pool_accounts a join pools p on p.id = a.pool_id order by a.pool_id, a.dimension ${lock ? sql`for update of a` : sql``}`.execute(tx);
   return [...Map.groupBy(rows, (row) => row.id).values()]
     .map((accounts) => {
       const { security_level, dimension: _dimension, capacity: _capacity, taken: _taken, ...pool } = accounts[0]!;

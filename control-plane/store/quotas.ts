@@ -1,11 +1,10 @@
 /** Quota accounts (配额): reserved at submission, used at apply, released exactly once; counted at the department and each ancestor. */
 import { sql, type Selectable } from "kysely";
 import { type Dimension, dimensions } from "../contract/common.ts";
-import { type Account, Ledger } from "../domain/ledger.ts";
+import { type Account, Ledger, type SoftWarning, warningOf } from "../domain/ledger.ts";
 import { type Quantity, sumByDimension } from "../domain/resources.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
-import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { endCosts, settleCosts, shrinkCosts } from "./fund-charges.ts";
 import { newId } from "./ids.ts";
@@ -17,6 +16,8 @@ export type QuotaRow = Selectable<QuotaAccounts>;
 /** What an item reserves for a resource. */
 export interface Charge extends Quantity {
   departmentId: string;
+  /** Protection level of its application. */
+  level: number;
   requestId: string;
   resourceId: string;
   itemId: string;
@@ -32,11 +33,11 @@ export async function ensureAccounts(tx: Tx, departmentIds: string | readonly st
 }
 
 /** Locks the accounts of a department and its ancestors, always in one order, so that no two transactions wait for each other. */
-async function lockChain(tx: Tx, departmentId: string, of: readonly Dimension[]): Promise<void> {
+export async function lockChain(tx: Tx, departmentId: string, of: readonly Dimension[]): Promise<void> {
   await sql`
     select from department_ancestors a join quota_accounts q on q.department_id = a.ancestor_id
     where a.department_id = ${departmentId} and q.dimension = any(${sql.val(of)}::text[])
-    order by q.department_id, q.dimension for update of q`.execute(tx);
+    order by q.department_id, q.dimension, q.level for update of q`.execute(tx);
 }
 
 /** Locks every account of a department and its ancestors, before several charges are settled. */
@@ -54,16 +55,36 @@ export async function usedBy(db: Db, resourceIds: readonly string[]): Promise<Ma
   return Map.groupBy(rows, (row) => row.resource_id);
 }
 
-/** Locks and reads the accounts of departments and their ancestors. */
-export async function lockLedger(tx: Tx, departmentIds: readonly string[]): Promise<Ledger> {
+const accountColumns = sql`q.department_id, d.parent_id, d.name_zh, q.dimension, q.level, q.limit_value, q.soft_limit, q.guaranteed, q.borrow_cap, q.lends, q.reserved, q.used`;
+
+/** Locks and reads the accounts of departments and their ancestors. @param lock false: only reads, for what changes nothing */
+export async function lockLedger(tx: Tx, departmentIds: readonly string[], lock = true): Promise<Ledger> {
   const { rows } = await sql<Account & { of: string; distance: number }>`
-    select a.department_id as of, a.distance, q.department_id, q.dimension, q.limit_value, q.reserved, q.used, d.name_zh
+    select a.department_id as of, a.distance, ${accountColumns}
     from department_ancestors a join quota_accounts q on q.department_id = a.ancestor_id join departments d on d.id = q.department_id
     where a.department_id = any(${sql.val(departmentIds)}::text[])
-    order by q.department_id, q.dimension for update of q`.execute(tx);
+    order by q.department_id, q.dimension, q.level ${lock ? sql`for update of q` : sql``}`.execute(tx);
   const lines = Map.groupBy(rows, (row) => row.of);
   const nearestFirst = (of: readonly (typeof rows)[number][]) => [...new Set(of.toSorted((a, b) => a.distance - b.distance).map((row) => row.department_id))];
-  return new Ledger(rows, new Map([...lines].map(([id, of]) => [id, nearestFirst(of)])));
+  const beside = await accountsBeside(tx, [...new Set(rows.map((row) => row.department_id))]);
+  return new Ledger(rows, new Map([...lines].map(([id, of]) => [id, nearestFirst(of)])), beside);
+}
+
+/**
+ * Accounts of the children of departments: all where the parent lends, those with a guarantee elsewhere. Who changes a child's account holds the parent's lock,
+ * so that they stay as they are while the caller holds it; a statement of its own, since it must see what was committed while the lock was waited for.
+ */
+async function accountsBeside(tx: Tx, parentIds: readonly string[]): Promise<Account[]> {
+  const parents = sql`any(${sql.val(parentIds)}::text[])`;
+  const { rows } = await sql<Account>`
+    select ${accountColumns} from quota_accounts p join departments d on d.parent_id = p.department_id
+      join quota_accounts q on q.department_id = d.id and q.dimension = p.dimension and q.level = p.level
+      where p.lends and p.department_id = ${parents}
+    union
+    select ${accountColumns} from quota_accounts q join departments d on d.id = q.department_id where q.guaranteed > 0 and d.parent_id = ${parents}`.execute(
+    tx,
+  );
+  return rows;
 }
 
 /**
@@ -71,18 +92,22 @@ export async function lockLedger(tx: Tx, departmentIds: readonly string[]): Prom
  * @throws Refusal quota-exceeded should an account pass its limit all the same: whatever the lock and the ledger are worth, none can
  */
 export async function writeReservations(tx: Tx, act: Act, charges: readonly Charge[], expiresAt: Date): Promise<void> {
-  const sums = [...Map.groupBy(charges, (charge) => charge.departmentId)].flatMap(([departmentId, of]) =>
-    sumByDimension(of).map((sum) => ({ departmentId, ...sum })),
+  const sums = [...Map.groupBy(charges, (charge) => `${charge.departmentId} ${charge.level}`).values()].flatMap((of) =>
+    sumByDimension(of).map((sum) => ({ departmentId: of[0]!.departmentId, level: of[0]!.level, ...sum })),
   );
   if (sums.length === 0) return;
   const { rows } = await sql<{ within: boolean }>`
     update quota_accounts q set reserved = q.reserved + w.quantity
     from (
-      select a.ancestor_id, s.dimension, sum(s.quantity)::bigint as quantity
-      from unnest(${sql.val(sums.map((sum) => sum.departmentId))}::text[], ${sql.val(sums.map((sum) => sum.dimension))}::text[], ${sql.val(sums.map((sum) => sum.quantity))}::bigint[]) as s(department_id, dimension, quantity)
-      join department_ancestors a on a.department_id = s.department_id group by 1, 2) w
-    where q.department_id = w.ancestor_id and q.dimension = w.dimension
-    returning q.limit_value is null or q.reserved + q.used <= q.limit_value as within`.execute(tx);
+      select a.ancestor_id, s.dimension, l.level, sum(s.quantity)::bigint as quantity
+      from unnest(${sql.val(sums.map((sum) => sum.departmentId))}::text[], ${sql.val(sums.map((sum) => sum.level))}::int[], ${sql.val(sums.map((sum) => sum.dimension))}::text[], ${sql.val(sums.map((sum) => sum.quantity))}::bigint[]) as s(department_id, level, dimension, quantity)
+      join department_ancestors a on a.department_id = s.department_id cross join lateral (values (0), (s.level)) l(level) group by 1, 2, 3) w
+      join departments d on d.id = w.ancestor_id
+      left join quota_accounts p on p.department_id = d.parent_id and p.dimension = w.dimension and p.level = w.level
+    where q.department_id = w.ancestor_id and q.dimension = w.dimension and q.level = w.level
+    returning q.limit_value is null or q.reserved + q.used <= q.limit_value + case when p.lends then coalesce(q.borrow_cap, ${Number.MAX_SAFE_INTEGER}::bigint - q.limit_value) else 0 end as within`.execute(
+    tx,
+  );
   if (!rows.every((row) => row.within))
     throw new Refusal("quota-exceeded", "The quota was taken by somebody else at the same moment.", { remedy: "Try again." });
   await insertRows(
@@ -95,6 +120,7 @@ export async function writeReservations(tx: Tx, act: Act, charges: readonly Char
       request_id: charge.requestId,
       item_id: charge.itemId,
       dimension: charge.dimension,
+      level: charge.level,
       quantity: charge.quantity,
       state: "reserved" as const,
       expires_at: expiresAt,
@@ -128,12 +154,12 @@ async function moveCharges(tx: Tx, act: Act, which: ReturnType<typeof sql>, to: 
   // The charges' own state decides: what was moved by somebody else is not counted twice.
   await sql`
     with before as (select id, state as was from quota_charges where ${which} for update),
-    moved as (update quota_charges c set state = ${to}, settled_at = ${act.now} from before b where c.id = b.id returning c.department_id, c.dimension, c.quantity, b.was),
+    moved as (update quota_charges c set state = ${to}, settled_at = ${act.now} from before b where c.id = b.id returning c.department_id, c.dimension, c.level, c.quantity, b.was),
     sums as (
-      select a.ancestor_id, m.dimension, sum(case when m.was = 'reserved' then m.quantity else 0 end) as reserved, sum(case when m.was = 'used' then m.quantity else 0 end) as used
-      from moved m join department_ancestors a on a.department_id = m.department_id group by 1, 2)
+      select a.ancestor_id, m.dimension, l.level, sum(case when m.was = 'reserved' then m.quantity else 0 end) as reserved, sum(case when m.was = 'used' then m.quantity else 0 end) as used
+      from moved m join department_ancestors a on a.department_id = m.department_id cross join lateral (values (0), (m.level)) l(level) group by 1, 2, 3)
     update quota_accounts q set reserved = q.reserved - s.reserved, used = q.used - s.used ${to === "used" ? sql`+ s.reserved` : sql``}
-    from sums s where q.department_id = s.ancestor_id and q.dimension = s.dimension`.execute(tx);
+    from sums s where q.department_id = s.ancestor_id and q.dimension = s.dimension and q.level = s.level`.execute(tx);
 }
 
 /**
@@ -152,6 +178,14 @@ export async function giveBackDifference(
     ask.departmentId,
     ask.less.map((one) => one.dimension),
   );
+  // The level under which it was charged.
+  const { level } = await tx
+    .selectFrom("quota_charges")
+    .select("level")
+    .where("resource_id", "=", ask.resourceId)
+    .orderBy("id")
+    .limit(1)
+    .executeTakeFirstOrThrow();
   await tx
     .insertInto("quota_charges")
     .values(
@@ -162,6 +196,7 @@ export async function giveBackDifference(
         request_id: ask.requestId,
         item_id: ask.itemId,
         dimension: one.dimension,
+        level,
         quantity: -one.quantity,
         state: "used" as const,
         expires_at: null,
@@ -173,48 +208,24 @@ export async function giveBackDifference(
   await sql`
     update quota_accounts q set used = q.used - w.quantity
     from unnest(${sql.val(ask.less.map((one) => one.dimension))}::text[], ${sql.val(ask.less.map((one) => one.quantity))}::bigint[]) as w(dimension, quantity), department_ancestors a
-    where a.department_id = ${ask.departmentId} and q.department_id = a.ancestor_id and q.dimension = w.dimension`.execute(tx);
+    where a.department_id = ${ask.departmentId} and q.department_id = a.ancestor_id and q.dimension = w.dimension and q.level in (0, ${level})`.execute(tx);
   await shrinkCosts(tx, act, ask.resourceId, ask.less);
   return [...ask.less];
 }
 
-/** @throws Refusal not-found, precondition-failed, or rule-broken for a limit below what is held */
-export async function setLimit(tx: Tx, act: Act, departmentId: string, dimension: Dimension, limit: number | null, ifMatch?: number): Promise<QuotaRow> {
-  const before = await tx
-    .selectFrom("quota_accounts")
-    .selectAll()
-    .where("department_id", "=", departmentId)
-    .where("dimension", "=", dimension)
-    .forUpdate()
-    .executeTakeFirst();
-  if (!before) throw new Refusal("not-found", `There is no quota account ${dimension} of ${departmentId}.`);
-  if (ifMatch !== undefined && before.revision !== ifMatch)
-    throw new Refusal("precondition-failed", `The account has revision ${before.revision}, not ${ifMatch}.`, { remedy: "Read it again." });
-  if (before.limit_value === limit) return before;
-  const held = before.reserved + before.used;
-  if (limit !== null && limit < held)
-    throw new Refusal("rule-broken", `${held} of ${dimension} are reserved or used; the limit cannot be ${limit}.`, { remedy: "Retire resources first." });
-  const after = await tx
-    .updateTable("quota_accounts")
-    .set({ limit_value: limit, revision: before.revision + 1 })
-    .where("department_id", "=", departmentId)
-    .where("dimension", "=", dimension)
-    .returningAll()
-    .executeTakeFirstOrThrow();
-  await appendAudit(tx, act, {
-    action: "quota.set",
-    subjectKind: "quota",
-    subjectId: `${departmentId}/${dimension}`,
-    departmentId,
-    before: { limit: before.limit_value },
-    after: { limit },
-  });
-  return after;
+/** Accounts over their soft limit among those that a department's charges of these dimensions and this level count in. */
+export async function softWarnings(db: Db, departmentId: string, level: number, of: readonly Dimension[]): Promise<SoftWarning[]> {
+  if (of.length === 0) return [];
+  const { rows } = await sql<Account>`
+    select ${accountColumns} from department_ancestors a join quota_accounts q on q.department_id = a.ancestor_id join departments d on d.id = q.department_id
+    where a.department_id = ${departmentId} and q.level in (0, ${level}) and q.dimension = any(${sql.val(of)}::text[]) and q.reserved + q.used > q.soft_limit
+    order by a.distance, q.dimension, q.level`.execute(db);
+  return rows.map(warningOf);
 }
 
 /** Accounts of these departments (all: undefined), in one order. */
 export async function listQuotas(db: Db, departmentIds?: readonly string[]): Promise<QuotaRow[]> {
-  let query = db.selectFrom("quota_accounts").selectAll().orderBy("department_id").orderBy("dimension");
+  let query = db.selectFrom("quota_accounts").selectAll().orderBy("department_id").orderBy("dimension").orderBy("level");
   if (departmentIds) query = query.where("department_id", "in", [...departmentIds]);
   return query.execute();
 }

@@ -99,7 +99,17 @@ export interface PoolAccounts {
 export interface QuotaAccounts {
   department_id: string;
   dimension: Dimension;
+  /** A protection level; 0: all of them together, and the only one that always has a row. */
+  level: Generated<number>;
   limit_value: number | null;
+  /** Over it requests are accepted and flagged. */
+  soft_limit: Generated<number | null>;
+  /** Kept free for it within its parent's limit. */
+  guaranteed: Generated<number>;
+  /** How much it may borrow above its limit; null: what there is. */
+  borrow_cap: Generated<number | null>;
+  /** Its children may borrow from each other. */
+  lends: Generated<boolean>;
   reserved: Generated<number>;
   used: Generated<number>;
   revision: Generated<number>;
@@ -114,6 +124,8 @@ export interface QuotaCharges {
   request_id: string;
   item_id: string;
   dimension: Dimension;
+  /** Protection level of its application. */
+  level: number;
   quantity: number;
   state: "reserved" | "used" | "released";
   /** A reservation that is not applied by then is released by housekeeping. */
@@ -662,6 +674,31 @@ export interface Calendars {
   updated_at: Time;
 }
 
+/** A difference between what is accounted for and what adds up, reported by a reconciliation. Never mended by itself. */
+export interface QuotaFindings {
+  id: string;
+  /** account: of its charges · charge: of what its resource is and its open requests ask for · pool: of its resources' charges */
+  kind: "account" | "charge" | "pool";
+  /** What differs; one open finding each. */
+  subject: string;
+  field: "reserved" | "used" | "taken";
+  department_id: string | null;
+  resource_id: string | null;
+  pool_id: string | null;
+  dimension: Dimension;
+  level: number | null;
+  expected: number;
+  found: number;
+  first_seen_at: Time;
+  last_seen_at: Time;
+  closed_at: MaybeTime;
+  closed_by: ColumnType<string | null, string | null | undefined, string | null>;
+  reason: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Whether the account was set right when it was closed. */
+  corrected: ColumnType<boolean | null, boolean | null | undefined, boolean | null>;
+  revision: Generated<number>;
+}
+
 export interface Database extends StateTables {
   departments: Departments;
   department_ancestors: DepartmentAncestors;
@@ -671,6 +708,7 @@ export interface Database extends StateTables {
   pool_accounts: PoolAccounts;
   quota_accounts: QuotaAccounts;
   quota_charges: QuotaCharges;
+  quota_findings: QuotaFindings;
   requests: Requests;
   request_items: RequestItems;
   resources: Resources;

@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import type { DepartmentUsage } from "../contract/usage.ts";
 import type { Dimension } from "../contract/common.ts";
+import { borrowedOf } from "../domain/ledger.ts";
 import type { Db } from "./database.ts";
 
 export interface UsageAsk {
@@ -28,8 +29,17 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
         sum(quantity * greatest(0, extract(epoch from least(coalesce(to_at, ${to}), ${to}) - greatest(from_at, ${from})))) as seconds
       from allocations where from_at <= ${to} and (to_at is null or to_at > ${from}) group by 1, 2) i
     join department_ancestors a on a.department_id = i.department_id where a.ancestor_id = any(${ids}::text[]) group by 1, 2`.execute(db);
-  const quotas = await sql<{ department_id: string; dimension: Dimension; limit_value: number | null; reserved: number; used: number }>`
-    select department_id, dimension, limit_value, reserved, used from quota_accounts where department_id = any(${ids}::text[]) order by dimension`.execute(db);
+  const quotas = await sql<{
+    department_id: string;
+    dimension: Dimension;
+    limit_value: number | null;
+    soft_limit: number | null;
+    reserved: number;
+    used: number;
+  }>`
+    select department_id, dimension, limit_value, soft_limit, reserved, used from quota_accounts where level = 0 and department_id = any(${ids}::text[]) order by dimension`.execute(
+    db,
+  );
   const hosts = await sql<{ department_id: string; state: string; n: number }>`
     select a.ancestor_id as department_id, r.observed_state as state, count(*) as n from resources r join department_ancestors a on a.department_id = r.department_id
     where r.kind = 'host' and r.phase = 'live' and a.ancestor_id = any(${ids}::text[]) group by 1, 2`.execute(db);
@@ -69,7 +79,14 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
         tree: pick("tree"),
         ownSeconds: pick("own_seconds"),
         treeSeconds: pick("tree_seconds"),
-        quota: (byQuota.get(department.id) ?? []).map((row) => ({ dimension: row.dimension, limit: row.limit_value, reserved: row.reserved, used: row.used })),
+        quota: (byQuota.get(department.id) ?? []).map((row) => ({
+          dimension: row.dimension,
+          limit: row.limit_value,
+          softLimit: row.soft_limit,
+          borrowed: borrowedOf(row),
+          reserved: row.reserved,
+          used: row.used,
+        })),
         hostsByState: Object.fromEntries((byHosts.get(department.id) ?? []).map((row) => [row.state, row.n])),
         backups: { count: backup?.n ?? 0, bytes: backup?.bytes ?? 0, lastSuccessAt: backup?.last?.toISOString() ?? null },
         uptimeSeconds: time?.up ?? 0,

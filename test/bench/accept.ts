@@ -1,8 +1,9 @@
 /** accept: POST of a request against a bare Hono route with one INSERT, 16 in flight, on both stores. */
 import { randomUUID } from "node:crypto";
-import { serve } from "@hono/node-server";
+import { createAdaptorServer } from "@hono/node-server";
 import { Hono } from "hono";
 import { sql } from "kysely";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Engine } from "../setup/databases.ts";
 import { type Figure, sideBySide, timed } from "./bench.ts";
@@ -25,10 +26,14 @@ async function flood(send: (index: number) => Promise<Response>): Promise<void> 
   );
 }
 
-async function listen(fetch: (request: Request) => Response | Promise<Response>): Promise<{ url: string; close(): void }> {
-  const listening = Promise.withResolvers<AddressInfo>();
-  const server = serve({ fetch, hostname: "127.0.0.1", port: 0 }, listening.resolve);
-  return { url: `http://127.0.0.1:${(await listening.promise).port}`, close: () => server.close() };
+/** Serves on a free port of this machine. */
+export async function listen(fetch: (request: Request) => Response | Promise<Response>): Promise<{ url: string; close(): void }> {
+  const server = createAdaptorServer({ fetch }) as Server;
+  // Room for a thousand connections that come at once.
+  await new Promise<void>((done) => server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, done));
+  // Client and server share this process: while it is busy the server would end connections that the client still takes for alive.
+  server.keepAliveTimeout = 600_000;
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
 }
 
 export async function acceptFigure(engine: Engine): Promise<Figure> {

@@ -8,6 +8,7 @@ import type { Figure } from "./bench.ts";
 import { cityFillFigure } from "./city-fill.ts";
 import { growthFigures } from "./growth.ts";
 import { noopFigures, noopHundredFigures } from "./noop.ts";
+import { quotaContentionFigure } from "./quota-contention.ts";
 import { scrapeFigure } from "./scrape.ts";
 import { engines } from "../setup/databases.ts";
 import { stateBytesFigures } from "./state-bytes.ts";
@@ -30,6 +31,7 @@ const benches: { names: string[]; run(): Promise<Figure[]> }[] = [
   { names: onEach("apply-growth"), run: growthFigures },
   { names: onEach("state-bytes"), run: stateBytesFigures },
   ...engines.map((engine) => ({ names: [`city-fill-${engine}`], run: async () => [await cityFillFigure(engine)] })),
+  ...engines.map((engine) => ({ names: [`quota-contention-${engine}`], run: async () => [await quotaContentionFigure(engine)] })),
   { names: ["scrape"], run: async () => [await scrapeFigure()] },
 ];
 

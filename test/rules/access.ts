@@ -53,6 +53,16 @@ export const trials: Record<string, Trial> = {
       items: [{ action: "create", kind: "volume", spec: { name: "v", sizeGib: 1 } }],
     },
   })),
+  "post /api/v1/requests/what-if": names((ids) => ({
+    path: "/api/v1/requests/what-if",
+    body: {
+      project: ids.project,
+      application: ids.application,
+      title: "T",
+      draft: true,
+      items: [{ action: "create", kind: "volume", spec: { name: "v", sizeGib: 1 } }],
+    },
+  })),
   "post /api/v1/requests/{id}/submit": names((ids) => ({ path: `/api/v1/requests/${ids.request}/submit` })),
   "post /api/v1/requests/{id}/withdraw": names((ids) => ({ path: `/api/v1/requests/${ids.request}/withdraw` })),
   "post /api/v1/requests/{id}/approve": names((ids) => ({ path: `/api/v1/requests/${ids.request}/approve`, body: { planHash: "0".repeat(64) } })),

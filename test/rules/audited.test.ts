@@ -7,7 +7,7 @@ import { Role } from "../../control-plane/contract/roles.ts";
 import { trustedProxies } from "../../control-plane/domain/client-address.ts";
 import { openApp, type TestApp } from "../setup/app.ts";
 import { trials } from "./access.ts";
-import { acts, openStage, type Stage } from "./audited.ts";
+import { acts, changesNothing, openStage, type Stage } from "./audited.ts";
 
 let api: TestApp;
 let stage: Stage;
@@ -44,7 +44,7 @@ async function call(secret: string | undefined, method: string, path: string, op
 const actorOf = async (secret: string) => (await findTokens(api.database.db, [secret]))[0]!.id;
 
 it("every route that changes something is tried", () => {
-  expect(changing.filter((key) => !acts[key])).toEqual([]);
+  expect(changing.filter((key) => !acts[key] && !changesNothing.includes(key))).toEqual([]);
 });
 
 it.each(Object.entries(acts))("%s leaves who, as what, from where, and what was done", async (key, act) => {

@@ -86,6 +86,9 @@ const department = () => ({ code: code(), nameZh: "局", nameEn: "Bureau", level
 const project = () => ({ department: "office", code: code(), name: "P", fiscalYear: 2026, budgetFen: 1 });
 const pool = () => ({ code: code(), name: "P", kind: "storage", site: "S", capacity: { "storage_gib:standard": 9 } });
 
+/** What is asked by POST for its body alone: it can write nothing. */
+export const changesNothing = ["post /api/v1/requests/what-if"];
+
 /** `method /path` → how to succeed. A new route that changes something needs a line. */
 export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "get /sign-in": async (stage) => ({ path: (await browser(stage)).signIn }),
@@ -132,6 +135,12 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "post /api/v1/pools": () => ({ path: "/api/v1/pools", body: pool() }),
   "patch /api/v1/pools/{id}": ({ ids }) => ({ path: `/api/v1/pools/${ids.pool}`, body: { name: code() } }),
   "put /api/v1/quotas/{department}/{dimension}": () => ({ path: "/api/v1/quotas/office/hosts", body: { limit: 7 } }),
+  "post /api/v1/quota-reconciliations": () => ({ path: "/api/v1/quota-reconciliations", body: {} }),
+  "post /api/v1/quota-findings/{id}/close": async (stage) => {
+    await sql`update quota_accounts set used = used + 1 where dimension = 'backup_gib' and level = 0`.execute(stage.api.database.db);
+    const { findings } = (await stage.post("operations", "/api/v1/quota-reconciliations", {})).body as { findings: { id: string }[] };
+    return { path: `/api/v1/quota-findings/${findings[0]!.id}/close`, body: { reason: "broken by a test" } };
+  },
   "post /api/v1/requests": () => ({
     path: "/api/v1/requests",
     body: { project: "p", application: "office-app", title: "T", items: [volume(code())] },

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { Id, pageOf } from "../../contract/common.ts";
 import { Answer, Approval, DecisionOffer, Question, Rejection } from "../../contract/approvals.ts";
-import { Amendment, type ChangePlan, NewRequest, Request, RequestQuery } from "../../contract/requests.ts";
+import { Amendment, type ChangePlan, NewRequest, Nothing, Request, RequestQuery } from "../../contract/requests.ts";
 import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
@@ -23,7 +23,6 @@ import { departmentsAsked } from "../scope.ts";
 const params = z.object({ id: Id });
 const path = "/api/v1/requests";
 const tags = ["requests"];
-const Nothing = z.strictObject({}).meta({ id: "Nothing" });
 
 const list = defineRoute({
   method: "get",

@@ -5,11 +5,13 @@ import { Listr } from "listr2";
 import { parse } from "yaml";
 import { type Comment, type Evidence, evidenceTypes } from "../../contract/approvals.ts";
 import type { Request } from "../../contract/requests.ts";
+import type { WhatIf } from "../../contract/what-if.ts";
 import { json, wait } from "../arguments.ts";
 import { type Client, clientFromEnvironment } from "../client.ts";
 import { bytes, localTime, show, showOne } from "../output.ts";
 import { settled, undecided, waitFor } from "../wait.ts";
 import { listCommand } from "./list.ts";
+import { printWhatIf } from "./what-if.ts";
 
 const path = "/api/v1/requests";
 const id = { type: "positional", required: true, description: "Id of the request" } as const;
@@ -56,6 +58,10 @@ function print(request: Request, asJson: boolean): void {
   if (!plan) return;
   for (const line of plan.differences) console.log(`moved since it was decided on: ${line}`);
   console.log(`\nChange plan ${plan.hash} of ${localTime(plan.computedAt)}`);
+  for (const one of plan.warnings ?? []) {
+    const level = one.level === 0 ? "" : ` of level ${one.level}`;
+    console.log(`Soft limit: ${one.departmentName} holds ${one.held} of ${one.dimension}${level} with it, over ${one.softLimit}.`);
+  }
   show(
     plan.steps,
     [
@@ -137,6 +143,17 @@ export const requests = defineCommand({
         const client = clientFromEnvironment();
         const made = await client.post<Request>(path, parse(readFileSync(args.file === "-" ? 0 : args.file, "utf8")));
         print(args.wait ? await follow(client, made.id, planned, args.json) : made, args.json);
+      },
+    }),
+    "what-if": defineCommand({
+      meta: { name: "what-if", description: "What a request would charge and what would be left; changes nothing" },
+      args: { file: { type: "positional", required: true, description: "File with the body of POST /api/v1/requests (`-`: standard input)" }, json },
+      async run({ args }) {
+        const body: unknown = parse(readFileSync(args.file === "-" ? 0 : args.file, "utf8"));
+        const prospect = await clientFromEnvironment().post<WhatIf>(`${path}/what-if`, body);
+        if (args.json) showOne(prospect, true);
+        else printWhatIf(prospect);
+        if (prospect.outcome === "refused") process.exitCode = 1;
       },
     }),
     submit: defineCommand({

@@ -27,6 +27,19 @@ describe("a quota bar", () => {
     expect(width(element)).toBe(100);
     expect(words(element)).toContain("150%");
   });
+  it("shows where the soft limit lies, and says when it is passed and what is borrowed", async () => {
+    const shown = (ratio: number, soft: number | null, borrowed: number) =>
+      mount<QuotaBar>(html`<zy-quota-bar .ratio=${ratio} .soft=${soft} .borrowed=${borrowed} .label=${"配额"}></zy-quota-bar>`);
+    const below = await shown(0.5, 0.8, 0);
+    expect(below.renderRoot.querySelector("line")!.getAttribute("x1")).toBe("80");
+    expect(words(below)).toContain("软限额 80%");
+    const over = await shown(1.25, 0.8, 3);
+    expect(words(over)).toContain("已超软限额");
+    expect(words(over)).toContain("借用 3");
+    expect(over.renderRoot.querySelector("[role=img]")!.getAttribute("aria-label")).toContain("借用 3");
+    expect(await violations()).toEqual([]);
+    expect((await shown(0.5, null, 0)).renderRoot.querySelector("line")).toBeNull();
+  });
   it("draws nothing where there is no limit", async () => {
     const element = await bar(null);
     expect(element.renderRoot.querySelector("rect")).toBeNull();

@@ -6,6 +6,7 @@ import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { reject } from "../../../control-plane/store/approving.ts";
 import { undecidedStates } from "../../../control-plane/domain/lifecycle.ts";
 import { withdraw } from "../../../control-plane/store/requests.ts";
+import { reconcile } from "../../../control-plane/store/reconciliation.ts";
 import { usage } from "../../../control-plane/store/usage.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, smallCity, volume } from "../../setup/small-city.ts";
@@ -26,6 +27,7 @@ describe.each(engines)("accounts, on %s", (engine) => {
       .select(["reserved", "used"])
       .where("department_id", "=", await id(code))
       .where("dimension", "=", "hosts")
+      .where("level", "=", 0)
       .executeTakeFirstOrThrow();
 
   it("reserves at submission, uses at apply, releases at retirement, at every ancestor", async () => {
@@ -161,6 +163,7 @@ describe.each(engines)("accounts, on %s", (engine) => {
               .catch(expectRefusal);
         } else if (one.do === "observe") await books.observe();
         await expectBooksToBalance(opened);
+        expect((await reconcile(opened.db, books.act())).findings, "a reconciliation finds nothing").toEqual([]);
       }
     };
     await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), run), { numRuns: engine === "pglite" ? 20 : 40, endOnFailure: true });

@@ -1,0 +1,85 @@
+/** What a request would do, before anyone submits it: asked in a transaction that can write nothing. */
+import type { z } from "zod";
+import { NewRequest } from "../../contract/requests.ts";
+import { WhatIf, type WhatIfAccount } from "../../contract/what-if.ts";
+import { borrowedOf, heldOf, type Step } from "../../domain/ledger.ts";
+import { sumByDimension } from "../../domain/resources.ts";
+import { type Prospect, whatIf } from "../../store/acceptance.ts";
+import type { App, AppDeps } from "../deps.ts";
+import { defineRoute, jsonAnswer, jsonBody } from "../route.ts";
+
+const ask = defineRoute({
+  method: "post",
+  path: "/api/v1/requests/what-if",
+  tags: ["requests"],
+  summary: "What a request would charge, where, and what would be left; changes nothing",
+  request: { body: jsonBody(NewRequest) },
+  responses: { 200: jsonAnswer(WhatIf, "What it would do") },
+});
+
+export function registerWhatIf(app: App, deps: AppDeps): void {
+  app.openapi(ask, async (c) => {
+    const prospect = await deps.db
+      .transaction()
+      .setIsolationLevel("repeatable read")
+      .setAccessMode("read only")
+      .execute((tx) => whatIf(tx, c.get("act"), c.get("principal"), c.req.valid("json")));
+    return c.json(show(prospect));
+  });
+}
+
+function show({ application, project, proposals, pools, steps, refusals, cost }: Prospect): WhatIf {
+  const codes = new Map(pools.map((pool) => [pool.id, pool.code]));
+  const short = proposals.shortages.length > 0;
+  return {
+    department: application.department_id,
+    application: application.id,
+    project: project.id,
+    level: application.protectionLevel,
+    outcome: refusals.length > 0 ? "refused" : short ? "waits" : "fits",
+    items: proposals.items.map((one) => ({
+      position: one.position,
+      action: one.action,
+      kind: one.kind,
+      name: one.name,
+      charge: one.charge,
+      placement: one.placement !== null && one.poolId !== null ? { pool: codes.get(one.poolId) ?? "", reason: one.placement } : null,
+    })),
+    charge: sumByDimension(proposals.items.flatMap((one) => one.charge)),
+    accounts: steps.map(showStep),
+    shortages: proposals.shortages,
+    warnings: steps
+      .filter((step) => step.fits && step.overSoft)
+      .map(({ account, asked }) => ({
+        department: account.department_id,
+        departmentName: account.name_zh,
+        dimension: account.dimension,
+        level: account.level,
+        softLimit: account.soft_limit!,
+        held: heldOf(account) + asked,
+      })),
+    problems: refusals.map((one) => ({ code: one.code, detail: one.detail, remedy: one.remedy ?? null })),
+    cost,
+  };
+}
+
+const showStep = ({ account, asked, leftBefore, leftAfter, borrowable, fits, overSoft, raisedBy }: Step): z.infer<typeof WhatIfAccount> => ({
+  department: account.department_id,
+  departmentName: account.name_zh,
+  dimension: account.dimension,
+  level: account.level,
+  limit: account.limit_value,
+  softLimit: account.soft_limit,
+  reserved: account.reserved,
+  used: account.used,
+  asked,
+  leftBefore,
+  leftAfter: fits ? leftAfter : leftBefore,
+  // Bounded by what siblings have: never infinite.
+  borrowable,
+  borrowedBefore: borrowedOf(account),
+  borrowedAfter: borrowedOf({ ...account, reserved: account.reserved + (fits ? asked : 0) }),
+  fits,
+  overSoftLimit: overSoft,
+  raisedBy,
+});

@@ -18,6 +18,7 @@ import * as approvedDigest from "./migrations/0005_approved_digest.ts";
 import * as system from "./migrations/0006_system.ts";
 import * as replicas from "./migrations/0008_replicas.ts";
 import * as updateEvents from "./migrations/0009_update_events.ts";
+import * as identity from "./migrations/0010_identity.ts";
 import * as plans from "./migrations/0011_plans.ts";
 import * as approvals from "./migrations/0013_approvals.ts";
 import * as auditChain from "./migrations/0015_audit_chain.ts";
@@ -48,6 +49,7 @@ const migrations: Record<string, Migration> = {
   "0006_system": system,
   "0008_replicas": replicas,
   "0009_update_events": updateEvents,
+  "0010_identity": identity,
   "0011_plans": plans,
   "0013_approvals": approvals,
   "0015_audit_chain": auditChain,

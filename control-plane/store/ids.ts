@@ -32,7 +32,8 @@ export type IdPrefix =
   | "stp"
   | "cmt"
   | "evd"
-  | "dlg";
+  | "dlg"
+  | "acc";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

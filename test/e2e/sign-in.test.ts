@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sessionFile } from "../../control-plane/cli/client.ts";
+import { waitFor } from "../../control-plane/cli/wait.ts";
 import { codeAt, fromBase32, stepAt } from "../../control-plane/domain/totp.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 
@@ -58,11 +59,16 @@ describe("signing in, on a real control plane", () => {
     mkdirSync(pictures, { recursive: true });
     writeFileSync(passwordFile, `${chosen}\n`, { mode: 0o600 });
     await plane.start();
-    firstLink = /once, within a day: (\S+)/.exec(plane.output)?.[1] ?? "";
+    const printed = () => /once, within a day: (\S+)\n/.exec(plane.output)?.[1];
+    firstLink = (await waitFor(
+      async () => printed(),
+      (found) => found !== undefined,
+      { timeoutMs: 10_000, intervalMs: 20 },
+    ))!;
     browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
     context = await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN", viewport: { width: 1280, height: 900 } });
     page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(10_000);
   });
   afterAll(async () => {
     await browser?.close();

@@ -6,6 +6,7 @@ import type { NamedStep } from "./approval-steps.ts";
 import { personOf, subjectOf } from "./approving.ts";
 import type { Db } from "./database.ts";
 import { type Page, type PageAsk, readCursor, writeCursor } from "./page.ts";
+import { namesOf } from "./subjects.ts";
 import type { Principal, RequestRow } from "./requests.ts";
 import type { RequestState } from "./schema.ts";
 
@@ -87,8 +88,7 @@ export async function todo(db: Db, principal: Principal, now: Date, { limit = 50
 
 async function nameThem(db: Db, items: readonly InboxRow[]): Promise<void> {
   const ids = [...new Set(items.flatMap((one) => (one.for ? [one.for.id] : [])))];
-  if (ids.length === 0) return;
-  const names = new Map((await db.selectFrom("tokens").select(["id", "name"]).where("id", "in", ids).execute()).map((row) => [row.id, row.name]));
+  const names = await namesOf(db, ids);
   for (const one of items) if (one.for) one.for.name = names.get(one.for.id) ?? one.for.id;
 }
 

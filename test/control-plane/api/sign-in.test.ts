@@ -1,6 +1,7 @@
 /** Accounts over the API, on both stores: what somebody without credentials, or with stolen ones, can and cannot do. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { codeAt, fromBase32, stepAt } from "../../../control-plane/domain/totp.ts";
+import { bindingsOf, namesOf } from "../../../control-plane/store/subjects.ts";
 import { type CallOptions, openApp, type TestApp } from "../../setup/app.ts";
 import { engines } from "../../setup/databases.ts";
 
@@ -210,7 +211,20 @@ describe.each(engines)("accounts, on %s", (engine) => {
     expect((await signIn("exporter")).status).toBe(401);
     const ask = { name: "night", expiresAt: new Date(now().getTime() + 86_400_000).toISOString() };
     const { secret } = (await post(`/accounts/${service.id}/tokens`, ask, { as: operations })).body;
-    expect((await me(secret)).body).toMatchObject({ name: "Exporter" });
+    expect((await me(secret)).body).toMatchObject({ name: "Exporter", roles: [] });
+    const grant = { subject: service.id, role: "operations", department: null, kind: "standing", reason: "exports at night" };
+    expect((await post("/role-bindings", grant, { as: await api.token("security-admin") })).body).toMatchObject({ subjectName: "Exporter" });
+    expect((await me(secret)).body).toMatchObject({ name: "Exporter", roles: [{ role: "operations" }] });
+    // A token that reads stays one.
+    expect((await post("/departments", { code: "x", nameZh: "x", nameEn: "x", level: "city" }, { as: secret })).status).toBe(403);
+    const { db } = api.database;
+    expect(await namesOf(db, [service.id, "tok_none"])).toEqual(new Map([[service.id, "Exporter"]]));
+    expect((await bindingsOf(db, service.id, now()))?.map(({ role }) => role)).toEqual(["operations"]);
+    await post(`/accounts/${service.id}/disable`, undefined, { as: operations });
+    expect(await bindingsOf(db, service.id, now())).toBe(undefined);
+    expect((await me(secret)).status).toBe(401);
+    await post(`/accounts/${service.id}/enable`, undefined, { as: operations });
+    expect((await me(secret)).status).toBe(200);
     ahead += 2 * 86_400_000;
     expect((await me(secret)).status).toBe(401);
   });

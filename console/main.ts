@@ -11,15 +11,21 @@ import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
 import { shared } from "./styles.ts";
 import "./pages/audit.ts";
+import "./pages/account.ts";
 import "./pages/department.ts";
 import "./pages/inbox.ts";
 import "./pages/new-request.ts";
 import "./pages/project.ts";
 import "./pages/request.ts";
 import "./pages/requests.ts";
+import "./pages/set-up.ts";
+import "./pages/sign-in.ts";
 import "./pages/usage.ts";
 
 type Me = z.infer<typeof Session>;
+
+/** A one-time link is used by nobody who is signed in: what it opens is another account. */
+const setsUp = () => location.pathname === "/set-up";
 
 class App extends LitElement {
   #me: Me | undefined;
@@ -78,6 +84,7 @@ class App extends LitElement {
       pattern: new URLPattern({ pathname: "/" }),
       render: () => html`<zy-usage-page .open=${this.#query("open")} .month=${this.#query("month")}></zy-usage-page>`,
     },
+    { pattern: new URLPattern({ pathname: "/account" }), render: () => html`<zy-account-page></zy-account-page>` },
     { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
     { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
     { pattern: new URLPattern({ pathname: "/projects/:id" }), render: ({ id }) => html`<zy-project-page .project=${id}></zy-project-page>` },
@@ -163,14 +170,14 @@ class App extends LitElement {
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
           >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}
         </nav>
-        ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span>${this.#me.name} · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
+        ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>
         ${this.#me ? html`<button @click=${() => this.#signOut()}>${msg("退出", { id: "sign-out" })}</button>` : nothing}
       </header>
       <main id="main" tabindex="-1">
-        ${this.#signedOut ? this.#signIn() : nothing}
+        ${setsUp() ? html`<zy-set-up-page></zy-set-up-page>` : this.#signedOut ? this.#signIn() : nothing}
         ${
-          this.#me
+          this.#me && !setsUp()
             ? (renderRoute(this.#routes, location.href) ??
               html`<h1>404</h1>
                 <p>${msg("没有这个页面。", { id: "no-page" })}</p>`)
@@ -182,10 +189,11 @@ class App extends LitElement {
   #signIn() {
     return html`<div class="card">
       <h1>${msg("请登录", { id: "sign-in" })}</h1>
+      <zy-sign-in></zy-sign-in>
       <p>${msg("用一次性登录链接登录。运维人员可生成：", { id: "sign-in-how" })} <code>zhengyun session link</code></p>
       <form class="bar" @submit=${(event: SubmitEvent) => this.#signInWith(event)}>
         <label>${msg("或使用令牌", { id: "token" })}<input name="token" type="password" autocomplete="off" required size="40" /></label>
-        <button class="primary">${msg("登录", { id: "sign-in-now" })}</button>
+        <button>${msg("使用令牌", { id: "with-token" })}</button>
       </form>
       ${this.#tokenRefused ? html`<p class="bad" role="alert">✕ ${msg("令牌无效或已过期。", { id: "token-refused" })}</p>` : nothing}
     </div>`;

@@ -15,12 +15,23 @@ export const pages = {
   requests: (state?: string) => `/requests${query({ state })}`,
   request: (id: string) => `/requests/${id}`,
   audit: (search: AuditSearch = {}) => `/audit${query(search)}`,
+  account: () => "/account",
   newRequest: (department?: string) => `/requests/new${query({ department })}`,
 };
 
 const v1 = "/api/v1";
 export const api = {
   me: `${v1}/sessions/current`,
+  signIn: `${v1}/sign-in`,
+  readLink: `${v1}/account-links/read`,
+  useLink: `${v1}/account-links/use`,
+  account: `${v1}/account`,
+  password: `${v1}/account/password`,
+  totp: `${v1}/account/totp`,
+  totpConfirm: `${v1}/account/totp/confirm`,
+  totpRemove: `${v1}/account/totp/remove`,
+  sessions: `${v1}/sessions`,
+  session: (id: string) => `${v1}/sessions/${id}`,
   links: `${v1}/sessions/links`,
   events: `${v1}/events`,
   requestEvents: (id: string) => `${v1}/requests/${id}/events`,

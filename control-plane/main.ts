@@ -23,6 +23,8 @@ try {
     console.log(`First start: the operator's token lies in ${plane.tokenFile} (the CLI finds it there).`);
     console.log(`Sign in once: ${plane.url}${link.path}`);
   }
+  // Until there is an account; each start makes the link before void.
+  if (plane.bootstrapPath) console.log(`The first administrator chooses name and password once, within a day: ${plane.url}${plane.bootstrapPath}`);
 } catch (error) {
   const { name, message, code } = error as NodeJS.ErrnoException;
   if (code === "EADDRINUSE") console.error(`The port is in use: ${message}. Set PORT to another one.`);

@@ -20,6 +20,7 @@ import { Observer } from "./observe/observer.ts";
 import { type Replicas, startReplicas } from "./jobs/replicas.ts";
 import { startSchedules } from "./schedules/schedules.ts";
 import { abandonedStacks, escrow, loadKeys, masterKeyFingerprint, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
+import { linkPath, makeBootstrapLink } from "./store/account-links.ts";
 import { notifyEvents } from "./store/events.ts";
 import { type Db, openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
@@ -131,6 +132,7 @@ export async function startControlPlane(config: Config) {
       renameSync(`${tokenFile}.new`, tokenFile);
       firstStart = true;
     });
+    const bootstrap = await makeBootstrapLink(db, now());
     const ready = async () => {
       const database = await db
         .selectFrom("settings")
@@ -176,7 +178,7 @@ export async function startControlPlane(config: Config) {
         }),
     );
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-    return { url: `http://${host}:${port}`, db, engine, observer, tokenFile, firstStart, close };
+    return { url: `http://${host}:${port}`, db, engine, observer, tokenFile, firstStart, bootstrapPath: bootstrap && linkPath(bootstrap), close };
   } catch (error) {
     await close();
     throw error;

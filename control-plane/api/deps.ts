@@ -50,8 +50,12 @@ export interface AppDeps {
 
 /** Who is signed in, with everything held. */
 export interface Holder {
-  /** Of the account or token. */
+  /** Of the token, or of the account whose session or personal token it is: the same person by whichever way. */
   id: string;
+  /** Of an account, by session or personal token. */
+  accountId?: string | undefined;
+  /** By a session: which. */
+  sessionId?: string | undefined;
   name: string;
   bindings: readonly Binding[];
   /** When the token or the session ends; null: never. */

@@ -2,6 +2,7 @@
 import { streamSSE } from "hono/streaming";
 import type { Event } from "../contract/access.ts";
 import { Refusal } from "../domain/refusal.ts";
+import { sessionHolds } from "../store/sessions.ts";
 import { eventBus, type EventRow, eventsAfter, lastEventId } from "../store/events.ts";
 import type { ApiContext, AppDeps } from "./deps.ts";
 
@@ -40,7 +41,10 @@ export async function eventStream(c: ApiContext, deps: AppDeps, filter: EventFil
       const until = Date.now() + lifeMs;
       let last = from;
       let spoke = Date.now();
+      const { sessionId } = c.get("holder");
       while (!gone.signal.aborted && Date.now() < until) {
+        // A session that was ended hears nothing more.
+        if (sessionId !== undefined && !(await sessionHolds(deps.db, sessionId, deps.now()))) return;
         const rows = await read(Math.max(0, last - lookBack));
         for (const row of rows.filter(({ id }) => !seen.has(id))) {
           await stream.writeSSE({ id: String(row.id), event: row.type, data: JSON.stringify(shown(row)) });

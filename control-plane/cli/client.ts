@@ -1,6 +1,7 @@
 /** The API as the CLI and the demo call it: typed by the contract, one place for address, token and errors. */
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Problem } from "../contract/problems.ts";
 
@@ -17,6 +18,7 @@ export class ApiProblem extends Error {
 export interface ClientOptions {
   /** Such as http://127.0.0.1:8080, no slash at the end. */
   url: string;
+  /** Empty: none, for signing in. */
   token: string;
 }
 
@@ -39,7 +41,7 @@ export function createClient({ url, token }: ClientOptions) {
   async function send(method: string, path: string, { body, query, ifMatch, idempotencyKey, signal }: CallOptions = {}): Promise<Response> {
     const address = new URL(path, url);
     for (const [key, value] of Object.entries(query ?? {})) if (value !== undefined) address.searchParams.set(key, String(value));
-    const headers: Record<string, string> = { authorization: `Bearer ${token}`, accept: "application/json" };
+    const headers: Record<string, string> = { accept: "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) };
     if (body !== undefined) headers["content-type"] = "application/json";
     if (method === "POST") headers["idempotency-key"] = idempotencyKey ?? randomUUID();
     if (ifMatch !== undefined) headers["if-match"] = `"${ifMatch}"`;
@@ -88,18 +90,31 @@ async function problemOf(response: Response): Promise<Problem> {
   }
 }
 
+/** ZHENGYUN_URL, else what HOST and PORT say. */
+export const addressFromEnvironment = (env: NodeJS.ProcessEnv = process.env): string =>
+  (env["ZHENGYUN_URL"] ?? `http://${env["HOST"] ?? "127.0.0.1"}:${env["PORT"] ?? "8080"}`).replace(/\/$/, "");
+
+/** Where `login` keeps a session with a control plane: one file for each address. */
+export function sessionFile(url: string, env: NodeJS.ProcessEnv = process.env): string {
+  const directory = env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config");
+  return join(directory, "zhengyun", `${new URL(url).host.replaceAll(/[^\w.-]/g, "_")}.session`);
+}
+
 /**
- * Address and token from the environment: ZHENGYUN_URL, ZHENGYUN_TOKEN or ZHENGYUN_TOKEN_FILE, else the operator's token that the control plane
- * left in its data directory.
+ * Address and token from the environment: ZHENGYUN_URL, ZHENGYUN_TOKEN or ZHENGYUN_TOKEN_FILE, else the session that `login` began, else the
+ * operator's token that the control plane left in its data directory.
  * @throws Error that says where a token was looked for
  */
 export function clientFromEnvironment(env: NodeJS.ProcessEnv = process.env): Client {
-  const url = (env["ZHENGYUN_URL"] ?? `http://${env["HOST"] ?? "127.0.0.1"}:${env["PORT"] ?? "8080"}`).replace(/\/$/, "");
+  const url = addressFromEnvironment(env);
   if (env["ZHENGYUN_TOKEN"]) return createClient({ url, token: env["ZHENGYUN_TOKEN"] });
-  const file = env["ZHENGYUN_TOKEN_FILE"] ?? join(env["ZHENGYUN_DATA"] ?? "data", "operator.token");
+  const session = sessionFile(url, env);
+  const file = env["ZHENGYUN_TOKEN_FILE"] ?? (existsSync(session) ? session : join(env["ZHENGYUN_DATA"] ?? "data", "operator.token"));
   try {
     return createClient({ url, token: readFileSync(file, "utf8").trim() });
   } catch {
-    throw new Error(`No token: set ZHENGYUN_TOKEN or ZHENGYUN_TOKEN_FILE (looked for ${file}, which the control plane writes at its first start).`);
+    throw new Error(
+      `No token: \`zhengyun login NAME\`, or set ZHENGYUN_TOKEN or ZHENGYUN_TOKEN_FILE (looked for ${file}, which the control plane writes at its first start).`,
+    );
   }
 }

@@ -9,6 +9,8 @@ import { applications, pools } from "./commands/registry.ts";
 import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
 import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
+import { accounts, ownTokens } from "./commands/accounts.ts";
+import { login, logout } from "./commands/login.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
@@ -43,7 +45,11 @@ const main = defineCommand({
     stack,
     system,
     audit,
+    login,
+    logout,
+    accounts,
     tokens,
+    token: ownTokens,
     roles,
     session,
   },

@@ -10,6 +10,8 @@ export interface RefusalExtras {
   limits?: Problem["limits"];
   /** The project's funds that have too little left. */
   funds?: Problem["funds"];
+  /** When to try again: the header Retry-After. */
+  retryAfterSeconds?: number;
 }
 
 export class Refusal extends Error {
@@ -19,6 +21,7 @@ export class Refusal extends Error {
   readonly errors: Problem["errors"];
   readonly limits: Problem["limits"];
   readonly funds: Problem["funds"];
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ProblemCode, detail: string, extras: RefusalExtras = {}) {
     super(detail);
@@ -29,6 +32,7 @@ export class Refusal extends Error {
     this.errors = extras.errors;
     this.limits = extras.limits;
     this.funds = extras.funds;
+    this.retryAfterSeconds = extras.retryAfterSeconds;
   }
 }
 

@@ -1,4 +1,5 @@
 /** What is done from time to time: due backups, expired reservations, warnings, old rows. */
+import { removeOldCounts } from "../store/rate-limits.ts";
 import { CronExpressionParser } from "cron-parser";
 import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { forgetVersions } from "../state/index.ts";
@@ -108,6 +109,8 @@ async function housekeeping(context: JobContext): Promise<void> {
     await tx.deleteFrom("events").where("at", "<", before(keepEventsDays)).where("update_id", "is", null).execute();
     await tx.deleteFrom("events").where("at", "<", before(keepStepsDays)).execute();
     await tx.deleteFrom("sessions").where("expires_at", "<", act.now).execute();
+    await tx.deleteFrom("account_links").where("expires_at", "<", act.now).execute();
+    await removeOldCounts(tx, act.now);
     await tx.deleteFrom("stack_operations").where("created_at", "<", before(keepEventsDays)).execute();
   });
   await forgetVersions(context.db, context.now());

@@ -10,6 +10,7 @@ import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
 import { newId } from "./ids.ts";
 import { inboxKey } from "./inbox-key.ts";
+import { nameOf } from "./names.ts";
 import { insertRows } from "./rows.ts";
 import type { ApprovalSteps, Requests } from "./schema.ts";
 
@@ -140,10 +141,8 @@ export async function stepsOfRequests(db: Db, requestIds: readonly string[]) {
   if (requestIds.length === 0) return [];
   return db
     .selectFrom("approval_steps as s")
-    .leftJoin("tokens as b", "b.id", "s.decided_by")
-    .leftJoin("tokens as f", "f.id", "s.decided_for")
     .selectAll("s")
-    .select(["b.name as decided_by_name", "f.name as decided_for_name"])
+    .select([nameOf("s.decided_by").as("decided_by_name"), nameOf("s.decided_for").as("decided_for_name")])
     .where("s.request_id", "in", [...requestIds])
     .orderBy("s.request_id")
     .orderBy("s.round")

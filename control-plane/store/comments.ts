@@ -5,6 +5,7 @@ import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvent } from "./events.ts";
 import { newId } from "./ids.ts";
+import { nameOf } from "./names.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
 import type { RequestComments } from "./schema.ts";
 
@@ -12,12 +13,7 @@ export type CommentRow = Selectable<RequestComments> & { author_name: string | n
 
 /** Oldest first. */
 export async function listComments(db: Db, requestId: string, ask: PageAsk): Promise<Page<CommentRow>> {
-  const query = db
-    .selectFrom("request_comments as c")
-    .leftJoin("tokens as t", "t.id", "c.created_by")
-    .selectAll("c")
-    .select("t.name as author_name")
-    .where("c.request_id", "=", requestId);
+  const query = db.selectFrom("request_comments as c").selectAll("c").select(nameOf("c.created_by").as("author_name")).where("c.request_id", "=", requestId);
   return page(query, { ...ask, by: "c.id" });
 }
 

@@ -18,6 +18,7 @@ import * as approvedDigest from "./migrations/0005_approved_digest.ts";
 import * as system from "./migrations/0006_system.ts";
 import * as replicas from "./migrations/0008_replicas.ts";
 import * as updateEvents from "./migrations/0009_update_events.ts";
+import * as identity from "./migrations/0010_identity.ts";
 import * as plans from "./migrations/0011_plans.ts";
 import * as quotas from "./migrations/0012_quotas.ts";
 import * as approvals from "./migrations/0013_approvals.ts";
@@ -49,6 +50,7 @@ const migrations: Record<string, Migration> = {
   "0006_system": system,
   "0008_replicas": replicas,
   "0009_update_events": updateEvents,
+  "0010_identity": identity,
   "0011_plans": plans,
   "0012_quotas": quotas,
   "0013_approvals": approvals,

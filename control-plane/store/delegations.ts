@@ -11,8 +11,7 @@ import { ancestorsOf } from "./departments.ts";
 import { newId } from "./ids.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
 import type { Delegations } from "./schema.ts";
-import { heldBy, heldOf } from "./role-bindings.ts";
-import { isUsable } from "./tokens.ts";
+import { bindingsOf } from "./subjects.ts";
 
 export type DelegationRow = Selectable<Delegations>;
 /** One who stands in now, and by what. */
@@ -22,10 +21,10 @@ export interface StandIn extends Holder {
 
 /** A person with the deciding roles that they hold now; undefined: they may not sign in. */
 export async function holderOf(db: Db, id: string, now: Date): Promise<Holder | undefined> {
-  const token = await db.selectFrom("tokens").selectAll().select(heldBy("tokens.id").as("held")).where("id", "=", id).executeTakeFirst();
-  if (!token || !isUsable(token, now)) return undefined;
+  const held = await bindingsOf(db, id, now);
+  if (!held) return undefined;
   const decides = (role: string) => (DecidingRole.options as readonly string[]).includes(role);
-  return { id, holds: heldOf(token.held).filter((binding) => decides(binding.role) && isInForce(binding, now)) };
+  return { id, holds: held.filter((binding) => decides(binding.role) && isInForce(binding, now)) };
 }
 
 /** Those who are on leave at this moment and have named this person. */

@@ -9,6 +9,7 @@ import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvent } from "./events.ts";
 import { newId } from "./ids.ts";
+import { nameOf } from "./names.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
 import type { RequestEvidence } from "./schema.ts";
 
@@ -21,8 +22,7 @@ export const mostFiles = 20;
 export async function listEvidence(db: Db, requestId: string, ask: PageAsk): Promise<Page<EvidenceRow>> {
   const query = db
     .selectFrom("request_evidence as e")
-    .leftJoin("tokens as t", "t.id", "e.created_by")
-    .select([...columns, "t.name as author_name"])
+    .select([...columns, nameOf("e.created_by").as("author_name")])
     .where("e.request_id", "=", requestId);
   return page(query, { ...ask, by: "e.id" });
 }

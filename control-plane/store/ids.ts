@@ -33,7 +33,8 @@ export type IdPrefix =
   | "cmt"
   | "evd"
   | "dlg"
-  | "qfd";
+  | "qfd"
+  | "acc";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

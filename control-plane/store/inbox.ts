@@ -6,6 +6,7 @@ import type { NamedStep } from "./approval-steps.ts";
 import { personOf, subjectOf } from "./approving.ts";
 import type { Db } from "./database.ts";
 import { type Page, type PageAsk, readCursor, writeCursor } from "./page.ts";
+import { nameOf, namesOf } from "./names.ts";
 import type { Principal, RequestRow } from "./requests.ts";
 import type { RequestState } from "./schema.ts";
 
@@ -28,10 +29,8 @@ const steps = (db: Db) =>
     .selectFrom("approval_steps as s")
     .innerJoin("requests as r", "r.id", "s.request_id")
     .innerJoin("departments as d", "d.id", "r.department_id")
-    .leftJoin("tokens as b", "b.id", "s.decided_by")
-    .leftJoin("tokens as f", "f.id", "s.decided_for")
     .selectAll("s")
-    .select(["b.name as decided_by_name", "f.name as decided_for_name", "d.name_zh", "d.name_en"])
+    .select([nameOf("s.decided_by").as("decided_by_name"), nameOf("s.decided_for").as("decided_for_name"), "d.name_zh", "d.name_en"])
     .select(["r.number", "r.title", "r.state as request_state", "r.department_id", "r.plan_hash as request_plan_hash", "r.revision"])
     .select(["r.requested_by", "r.submitted_by", "r.authors"])
     .select(sql<string[]>`(select jsonb_agg(a.ancestor_id) from department_ancestors a where a.department_id = r.department_id)`.as("departments"))
@@ -87,8 +86,7 @@ export async function todo(db: Db, principal: Principal, now: Date, { limit = 50
 
 async function nameThem(db: Db, items: readonly InboxRow[]): Promise<void> {
   const ids = [...new Set(items.flatMap((one) => (one.for ? [one.for.id] : [])))];
-  if (ids.length === 0) return;
-  const names = new Map((await db.selectFrom("tokens").select(["id", "name"]).where("id", "in", ids).execute()).map((row) => [row.id, row.name]));
+  const names = await namesOf(db, ids);
   for (const one of items) if (one.for) one.for.name = names.get(one.for.id) ?? one.for.id;
 }
 

@@ -9,6 +9,7 @@ import type { Db, Tx } from "./database.ts";
 import { resolveDepartment } from "./departments.ts";
 import { appendEvent } from "./events.ts";
 import { newId } from "./ids.ts";
+import { nameOf } from "./names.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
 import type { RoleBindings } from "./schema.ts";
 
@@ -48,7 +49,7 @@ export interface BindingFilter extends PageAsk {
   unreviewed?: boolean | undefined;
 }
 
-const named = (db: Db) => db.selectFrom("role_bindings as b").leftJoin("tokens as t", "t.id", "b.subject_id").selectAll("b").select("t.name as subject_name");
+const named = (db: Db) => db.selectFrom("role_bindings as b").selectAll("b").select(nameOf("b.subject_id").as("subject_name"));
 
 /** Newest first. */
 export function listBindings(db: Db, { subject, role, kind, unreviewed, ...ask }: BindingFilter): Promise<Page<NamedBinding>> {
@@ -61,6 +62,13 @@ export function listBindings(db: Db, { subject, role, kind, unreviewed, ...ask }
 }
 
 export const namedBinding = (db: Db, id: string): Promise<NamedBinding> => named(db).where("b.id", "=", id).executeTakeFirstOrThrow();
+
+/** Roles are held by accounts, and by tokens that are no account's: those act as their account does. */
+async function isSubject(tx: Tx, id: string): Promise<boolean> {
+  const account = await tx.selectFrom("accounts").select("id").where("id", "=", id).executeTakeFirst();
+  const token = await tx.selectFrom("tokens").select("id").where("id", "=", id).where("account_id", "is", null).executeTakeFirst();
+  return account !== undefined || token !== undefined;
+}
 
 /** Whether somebody holds a role now. */
 async function isHeld(tx: Tx, role: Role, now: Date): Promise<boolean> {
@@ -85,8 +93,7 @@ export async function grantRole(tx: Tx, act: Act, ask: NewRoleBinding, isSecurit
   }
   const errors = faultsOf(ask, act.actor, act.now);
   if (errors.length > 0) throw new Refusal("rule-broken", errors.map(({ pointer, detail }) => `${pointer.slice(1)}: ${detail}`).join("; "), { errors });
-  const subject = await tx.selectFrom("tokens").select("id").where("id", "=", ask.subject).executeTakeFirst();
-  if (!subject) throw notFound("account or token", ask.subject);
+  if (!(await isSubject(tx, ask.subject))) throw notFound("account or token", ask.subject);
   const node = ask.department === null ? null : await resolveDepartment(tx, ask.department);
   return bind(tx, act, {
     subject_id: ask.subject,
@@ -108,7 +115,7 @@ export type Bound = Pick<
 
 /** @throws Refusal conflict when the subject would hold two of the 三员 at once */
 export async function bind(tx: Tx, act: Act, bound: Bound): Promise<RoleBindingRow> {
-  await tx.selectFrom("tokens").select("id").where("id", "=", bound.subject_id).forUpdate().execute();
+  for (const table of ["tokens", "accounts"] as const) await tx.selectFrom(table).select("id").where("id", "=", bound.subject_id).forUpdate().execute();
   const rival = await tx
     .selectFrom("role_bindings")
     .select(["role"])

@@ -349,13 +349,24 @@ export interface Tokens {
   revoked_at: MaybeTime;
   last_used_at: MaybeTime;
   created_at: Time;
+  /** Of a personal token: it acts as this account does, never more. */
+  account_id: ColumnType<string | null, string | null | undefined, string | null>;
+  /** It reads and changes nothing. */
+  read_only: Generated<boolean>;
 }
 
 /** A browser's session: opened by a one-time link, acts as its token does. */
 export interface Sessions {
   id: string;
   secret_hash: string;
-  token_id: string;
+  /** Either this or account_id: whom it acts as. */
+  token_id: ColumnType<string | null, string | null | undefined, string | null>;
+  account_id: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Of an account's session: to the minute; it ends when it is idle for too long. */
+  last_seen_at: MaybeTime;
+  /** Address and program that opened it, so that its owner knows it again. */
+  source: ColumnType<string | null, string | null | undefined, string | null>;
+  agent: ColumnType<string | null, string | null | undefined, string | null>;
   /** Until the link is used: hash of its code. */
   link_hash: string | null;
   link_expires_at: MaybeTime;
@@ -699,7 +710,64 @@ export interface QuotaFindings {
   revision: Generated<number>;
 }
 
+/** Who may sign in (a person), or act by tokens alone (a service). */
+export interface Accounts {
+  id: string;
+  /** For signing in; lower case. */
+  name: string;
+  display_name: string;
+  kind: "person" | "service";
+  password_hash: ColumnType<string | null, string | null | undefined, string | null>;
+  password_set_at: MaybeTime;
+  /** Since the last success; what is under way counts as failed until it has succeeded. */
+  failed_attempts: Generated<number>;
+  locked_until: MaybeTime;
+  /** Base32, sealed; a second factor once it is confirmed. */
+  totp_sealed: ColumnType<string | null, string | null | undefined, string | null>;
+  totp_confirmed_at: MaybeTime;
+  /** The last half minute whose code was taken: none is taken twice. */
+  totp_last_step: ColumnType<number | null, number | null | undefined, number | null>;
+  disabled_at: MaybeTime;
+  last_sign_in_at: MaybeTime;
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+export interface PasswordHistory {
+  account_id: string;
+  password_hash: string;
+  set_at: Time;
+}
+
+export interface RecoveryCodes {
+  account_id: string;
+  code_hash: string;
+  used_at: MaybeTime;
+}
+
+/** One-time links: for the first administrator (bootstrap), or to set an account's password. */
+export interface AccountLinks {
+  code_hash: string;
+  purpose: "bootstrap" | "set-up";
+  account_id: string | null;
+  expires_at: Time;
+  created_at: Time;
+}
+
+/** How often somebody tried within a window. */
+export interface RateLimits {
+  key: string;
+  window_start: Time;
+  count: number;
+}
+
 export interface Database extends StateTables {
+  accounts: Accounts;
+  password_history: PasswordHistory;
+  recovery_codes: RecoveryCodes;
+  account_links: AccountLinks;
+  rate_limits: RateLimits;
   departments: Departments;
   department_ancestors: DepartmentAncestors;
   projects: Projects;

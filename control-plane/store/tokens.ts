@@ -15,6 +15,9 @@ export type TokenRow = Selectable<Tokens>;
 export interface TokenAsk {
   name: string;
   expiresAt: Date | null;
+  /** Of a personal token, or a service's: whom it acts as. */
+  accountId?: string;
+  readOnly?: boolean;
 }
 
 export const newSecret = (prefix: string): string => `${prefix}_${randomBytes(32).toString("base64url")}`;
@@ -36,6 +39,8 @@ export async function makeToken(tx: Tx, act: Act, ask: TokenAsk): Promise<{ toke
       secret_hash: hashSecret(secret),
       expires_at: ask.expiresAt,
       created_at: act.now,
+      account_id: ask.accountId ?? null,
+      read_only: ask.readOnly ?? false,
     })
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -44,23 +49,25 @@ export async function makeToken(tx: Tx, act: Act, ask: TokenAsk): Promise<{ toke
     subjectKind: "token",
     subjectId: token.id,
     departmentId: null,
-    after: { name: token.name },
+    after: { name: token.name, ...(token.account_id ? { account: token.account_id } : {}) },
   });
   return { token, secret };
 }
 
-/** Ends a token and the sessions that act as it does. Revoking twice is no error. */
-export async function revokeToken(tx: Tx, act: Act, id: string): Promise<void> {
+/** Ends a token and the sessions that act as it does. Revoking twice is no error. @param accountId whose it must be */
+export async function revokeToken(tx: Tx, act: Act, id: string, accountId?: string): Promise<void> {
   const token = await tx.selectFrom("tokens").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
-  if (!token) throw notFound("token", id);
+  if (!token || (accountId !== undefined && token.account_id !== accountId)) throw notFound("token", id);
   if (token.revoked_at) return;
   await tx.updateTable("tokens").set({ revoked_at: act.now }).where("id", "=", id).execute();
   await tx.deleteFrom("sessions").where("token_id", "=", id).execute();
   await appendAudit(tx, act, { action: "token.revoke", subjectKind: "token", subjectId: id, departmentId: null });
 }
 
-export async function listTokens(db: Db, ask: PageAsk): Promise<Page<TokenRow>> {
-  return page(db.selectFrom("tokens").selectAll(), { ...ask, by: "id" });
+/** @param accountId only those of this account */
+export async function listTokens(db: Db, ask: PageAsk, accountId?: string): Promise<Page<TokenRow>> {
+  const all = db.selectFrom("tokens").selectAll();
+  return page(accountId === undefined ? all : all.where("account_id", "=", accountId), { ...ask, by: "id" });
 }
 
 /** A token with all that it holds; `heldOf` opens it. */
@@ -93,11 +100,16 @@ export async function touchToken(db: Db, token: Pick<TokenRow, "id" | "last_used
 /** A token that runs the platform: operations staff and system administrator in one. Roles are granted by others. @returns its secret */
 export async function makeOperator(tx: Tx, act: Act, name: string): Promise<string> {
   const { token, secret } = await makeToken(tx, act, { name, expiresAt: null });
+  await bindOperator(tx, act, token.id);
+  return secret;
+}
+
+/** Operations staff and system administrator in one. */
+export async function bindOperator(tx: Tx, act: Act, subject: string): Promise<void> {
   for (const role of ["operations", "system-admin"] as const) {
-    const held = { subject_id: token.id, role, department_id: null, kind: "standing" as const, valid_from: act.now };
+    const held = { subject_id: subject, role, department_id: null, kind: "standing" as const, valid_from: act.now };
     await bind(tx, act, { ...held, valid_until: null, period_from: null, period_to: null, reason: "the platform's first operator" });
   }
-  return secret;
 }
 
 /**

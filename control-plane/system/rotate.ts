@@ -10,6 +10,7 @@ import { fault } from "../../infra/drivers/fault.ts";
 import { findKeys, type Keys, masterKeyFingerprint, MasterKeyError } from "../state/index.ts";
 import { keysFrom, makeMasterKey, masterKeyPath } from "../state/keys.ts";
 import { dataKeyContext } from "../state/secrets.ts";
+import { totpContext } from "../store/second-factors.ts";
 import { systemAct } from "../store/act.ts";
 import { appendAudit } from "../store/audit.ts";
 import { auditKeyContext } from "../store/audit-chain.ts";
@@ -114,6 +115,12 @@ async function reseal(tx: Tx, old: Keys, fresh: Keys, now: Date): Promise<number
     const spec = resealItem(row, again);
     if (spec) await tx.updateTable("request_items").set({ spec }).where("id", "=", row.id).execute();
   }
+  for (const { id, totp_sealed } of await tx.selectFrom("accounts").select(["id", "totp_sealed"]).where("totp_sealed", "is not", null).execute())
+    await tx
+      .updateTable("accounts")
+      .set({ totp_sealed: again(totpContext(id), totp_sealed!) })
+      .where("id", "=", id)
+      .execute();
   await tx.updateTable("state_master_key").set({ fingerprint: fresh.fingerprint }).execute();
   await appendAudit(tx, systemAct(now), {
     action: "system.rotate-key",

@@ -83,10 +83,10 @@ describe("the console, in Chromium on a real control plane", () => {
     expect(await page.getByRole("table").count()).toBe(0);
     expect(await violations(page)).toEqual([]);
     await page.getByLabel("或使用令牌").fill("no-such-token");
-    await page.getByRole("button", { name: "登录" }).click();
+    await page.getByRole("button", { name: "使用令牌" }).click();
     await page.getByText("令牌无效或已过期。").waitFor();
     await page.getByLabel("或使用令牌").fill(readFileSync(join(plane.data, "operator.token"), "utf8"));
-    await page.getByRole("button", { name: "登录" }).click();
+    await page.getByRole("button", { name: "使用令牌" }).click();
     await page.getByRole("heading", { name: "用量与配额" }).waitFor();
     await context.close();
   });

@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import { Role } from "../../control-plane/contract/roles.ts";
 import { makeEscrowPair } from "../../control-plane/state/escrow.ts";
+import { codeAt, fromBase32, stepAt } from "../../control-plane/domain/totp.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
@@ -71,6 +72,32 @@ async function browser(stage: Stage): Promise<{ signIn: string; cookie: () => Pr
   return { signIn: path, cookie: async () => (await stage.api.app.request(path)).headers.get("set-cookie")!.split(";")[0]! };
 }
 
+const chosen = "Corr3ct-horse-battery";
+/** A person who has signed in. */
+async function person(stage: Stage): Promise<{ id: string; link: string; signIn: () => Promise<string>; name: string }> {
+  const name = code();
+  const made = (await stage.post("system-admin", "/api/v1/accounts", { name, displayName: "N" })).body as { id: string; setUp: { path: string } };
+  const link = made.setUp.path.split("#")[1]!;
+  const signIn = async () => {
+    await stage.api.call(undefined, "POST", "/api/v1/account-links/use", { body: { code: link, password: chosen } });
+    const ask = { name, password: chosen, session: "bearer" };
+    return ((await stage.api.call(undefined, "POST", "/api/v1/sign-in", { body: ask })).body as { secret: string }).secret;
+  };
+  return { id: made.id, link, signIn, name };
+}
+/** With a second factor whose secret is known, confirmed or not. */
+async function withFactor(stage: Stage): Promise<{ secret: string; codeIn: (steps: number) => string }> {
+  const secret = await (await person(stage)).signIn();
+  const begun = (await stage.api.call(secret, "POST", "/api/v1/account/totp", { body: { password: chosen } })).body as { secret: string };
+  return { secret, codeIn: (steps) => codeAt(fromBase32(begun.secret), stepAt(new Date()) + steps) };
+}
+const nextYear = () => new Date(Date.now() + 300 * 86_400_000).toISOString();
+const changesAccount = (verb: string) => async (stage: Stage) => {
+  const { id } = await person(stage);
+  if (verb === "enable") await stage.post("system-admin", `/api/v1/accounts/${id}/disable`, {});
+  return { path: `/api/v1/accounts/${id}/${verb}`, body: {} };
+};
+
 /** What is sent; If-Match fits whatever is there. */
 export interface Ask {
   /** By whom; left out: by the first of the roles that may. "": by nobody. */
@@ -104,6 +131,55 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     const { secret, path } = await eligible(stage);
     const { id } = (await stage.api.call(secret, "POST", path, { body: elevation })).body as { id: string };
     return { path: `/api/v1/role-bindings/${id}/review`, body: { verdict: "justified", comment: "ok" } };
+  },
+  "post /api/v1/accounts": () => ({ path: "/api/v1/accounts", body: { name: code(), displayName: "N" } }),
+  "post /api/v1/accounts/{id}/disable": changesAccount("disable"),
+  "post /api/v1/accounts/{id}/enable": changesAccount("enable"),
+  "post /api/v1/accounts/{id}/unlock": changesAccount("unlock"),
+  "post /api/v1/accounts/{id}/reset": changesAccount("reset"),
+  "post /api/v1/accounts/{id}/tokens": async (stage) => {
+    const { id } = (await stage.post("system-admin", "/api/v1/accounts", { name: code(), displayName: "N", kind: "service" })).body as { id: string };
+    return { path: `/api/v1/accounts/${id}/tokens`, body: { name: "T", expiresAt: nextYear() } };
+  },
+  "post /api/v1/sign-in": async (stage) => {
+    const { name, signIn } = await person(stage);
+    await signIn();
+    return { secret: "", path: "/api/v1/sign-in", body: { name, password: chosen } };
+  },
+  "post /api/v1/account-links/use": async (stage) => ({
+    secret: "",
+    path: "/api/v1/account-links/use",
+    body: { code: (await person(stage)).link, password: chosen },
+  }),
+  "post /api/v1/account/password": async (stage) => ({
+    secret: await (await person(stage)).signIn(),
+    path: "/api/v1/account/password",
+    body: { password: chosen, newPassword: "An0ther-long-secret" },
+  }),
+  "post /api/v1/account/totp": async (stage) => ({ secret: await (await person(stage)).signIn(), path: "/api/v1/account/totp", body: { password: chosen } }),
+  "post /api/v1/account/totp/confirm": async (stage) => {
+    const { secret, codeIn } = await withFactor(stage);
+    return { secret, path: "/api/v1/account/totp/confirm", body: { code: codeIn(0) } };
+  },
+  "post /api/v1/account/totp/remove": async (stage) => {
+    const { secret, codeIn } = await withFactor(stage);
+    await stage.api.call(secret, "POST", "/api/v1/account/totp/confirm", { body: { code: codeIn(0) } });
+    return { secret, path: "/api/v1/account/totp/remove", body: { password: chosen, code: codeIn(1) } };
+  },
+  "post /api/v1/account/tokens": async (stage) => ({
+    secret: await (await person(stage)).signIn(),
+    path: "/api/v1/account/tokens",
+    body: { name: "T", expiresAt: nextYear(), password: chosen },
+  }),
+  "delete /api/v1/account/tokens/{id}": async (stage) => {
+    const secret = await (await person(stage)).signIn();
+    const made = await stage.api.call(secret, "POST", "/api/v1/account/tokens", { body: { name: "T", expiresAt: nextYear(), password: chosen } });
+    return { secret, path: `/api/v1/account/tokens/${made.body.id}` };
+  },
+  "delete /api/v1/sessions/{id}": async (stage) => {
+    const secret = await (await person(stage)).signIn();
+    const { items } = (await stage.api.call(secret, "GET", "/api/v1/sessions")).body as { items: { id: string; current: boolean }[] };
+    return { secret, path: `/api/v1/sessions/${items.find((one) => !one.current)!.id}` };
   },
   "delete /api/v1/sessions/current": async (stage) => ({
     secret: "",

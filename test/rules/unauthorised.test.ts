@@ -41,7 +41,17 @@ afterAll(() => api?.close());
 /** An address of the route; what it names need not exist. */
 function anyAddress(path: string): string {
   const missing = "00000000000000000000000000";
-  const prefixes: Record<string, string> = { tokens: "tok", projects: "prj", applications: "app", requests: "req", system: "arc", "role-bindings": "rbd" };
+  const prefixes: Record<string, string> = {
+    tokens: "tok",
+    account: "tok",
+    accounts: "acc",
+    sessions: "ses",
+    projects: "prj",
+    applications: "app",
+    requests: "req",
+    system: "arc",
+    "role-bindings": "rbd",
+  };
   const prefix = prefixes[path.split("/")[3] ?? ""] ?? "hst";
   return path
     .replace("{id}", `${prefix}_${missing}`)

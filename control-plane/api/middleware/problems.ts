@@ -23,6 +23,7 @@ export function problemResponse(c: ApiContext, refusal: Refusal, headers: Record
     ...(refusal.funds ? { funds: refusal.funds } : {}),
   };
   if (refusal.code === "unauthenticated") headers["www-authenticate"] = 'Bearer realm="zhengyun"';
+  if (refusal.retryAfterSeconds !== undefined) headers["retry-after"] = String(refusal.retryAfterSeconds);
   return c.body(JSON.stringify(problem), status, { ...headers, "content-type": "application/problem+json" });
 }
 

@@ -3,6 +3,7 @@ import { DecidingRole, Delegation, NewDelegation } from "../../contract/approval
 import { PageQuery, pageOf } from "../../contract/common.ts";
 import { delegate, type DelegationRow, endDelegation, listDelegations } from "../../store/delegations.ts";
 import type { Db } from "../../store/database.ts";
+import { namesOf } from "../../store/names.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { idempotent } from "../middleware/idempotency.ts";
 import { byId, defineRoute, jsonAnswer, jsonBody } from "../route.ts";
@@ -36,8 +37,7 @@ const end = defineRoute({
 
 async function show(db: Db, rows: readonly DelegationRow[]): Promise<Delegation[]> {
   const ids = [...new Set(rows.flatMap((row) => [row.from_id, row.to_id]))];
-  const people = ids.length === 0 ? [] : await db.selectFrom("tokens").select(["id", "name"]).where("id", "in", ids).execute();
-  const names = new Map(people.map((row) => [row.id, row.name]));
+  const names = await namesOf(db, ids);
   return rows.map((row) => ({
     id: row.id,
     from: row.from_id,

@@ -5,6 +5,7 @@ import { Amendment, type ChangePlan, NewRequest, Nothing, Request, RequestQuery 
 import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
+import { namesOf } from "../../store/names.ts";
 import { requireVisible } from "../../store/departments.ts";
 import { page } from "../../store/page.ts";
 import { amendRequest, type Ask, createRequests, submitRequest } from "../../store/acceptance.ts";
@@ -223,10 +224,10 @@ export function registerRequests(app: App, deps: AppDeps): void {
     const found = await decisionOf(deps.db, c.get("principal"), row, deps.now());
     const step = found instanceof Refusal ? undefined : found.step;
     const holder = found instanceof Refusal ? undefined : found.standsInFor;
-    const named = holder && (await deps.db.selectFrom("tokens").select("name").where("id", "=", holder.id).executeTakeFirst());
+    const names = await namesOf(deps.db, holder ? [holder.id] : []);
     const body: DecisionOffer = {
       step: step?.id ?? null,
-      onBehalfOf: holder ? { id: holder.id, name: named?.name ?? holder.id } : null,
+      onBehalfOf: holder ? { id: holder.id, name: names.get(holder.id) ?? holder.id } : null,
       code: found instanceof Refusal ? found.code : null,
       why: found instanceof Refusal ? found.detail : null,
       ...timeLeft(step, await workingCalendar(deps.db), deps.now()),

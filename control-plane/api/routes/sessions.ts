@@ -1,14 +1,15 @@
 /** How a browser signs in: by a one-time link that somebody with a token made. */
 import { z } from "@hono/zod-openapi";
-import { deleteCookie, getCookie, setCookie } from "hono/cookie";
+import { OwnSession } from "../../contract/accounts.ts";
+import { pageOf, PageQuery } from "../../contract/common.ts";
 import { Session, SignInLink } from "../../contract/access.ts";
 import { isInForce } from "../../domain/authority.ts";
 import { departmentNames } from "../../store/departments.ts";
-import { endSession, makeLink, openSession, sessionSeconds } from "../../store/sessions.ts";
-import type { App, AppDeps } from "../deps.ts";
-import { sessionCookie } from "../middleware/authentication.ts";
+import { endOwnSession, endSession, listSessions, makeLink, openSession, type SessionOwner, type SessionRow } from "../../store/sessions.ts";
+import type { App, AppDeps, Holder } from "../deps.ts";
+import { dropSessionCookie, readSessionCookie, setSessionCookie } from "../middleware/session-cookie.ts";
 import { idempotent } from "../middleware/idempotency.ts";
-import { defineRoute, jsonAnswer } from "../route.ts";
+import { byId, defineRoute, jsonAnswer } from "../route.ts";
 import { sourceOf } from "../source.ts";
 
 const current = defineRoute({
@@ -42,6 +43,34 @@ const signIn = defineRoute({
   responses: { 303: { description: "Signed in; goes on to the console" } },
 });
 
+const list = defineRoute({
+  method: "get",
+  path: "/api/v1/sessions",
+  tags: ["sessions"],
+  summary: "One's own sessions that hold",
+  request: { query: PageQuery },
+  responses: { 200: jsonAnswer(pageOf(OwnSession)) },
+});
+const endOne = defineRoute({
+  method: "delete",
+  path: "/api/v1/sessions/{id}",
+  tags: ["sessions"],
+  summary: "End one of one's own sessions, at once",
+  request: byId,
+  responses: { 204: { description: "Ended" } },
+});
+
+const ownerOf = ({ accountId, id }: Holder): SessionOwner => (accountId === undefined ? { token_id: id } : { account_id: accountId });
+const shown = (row: SessionRow, current: string | undefined): OwnSession => ({
+  id: row.id,
+  current: row.id === current,
+  source: row.source,
+  agent: row.agent,
+  createdAt: row.created_at.toISOString(),
+  lastSeenAt: row.last_seen_at?.toISOString() ?? null,
+  expiresAt: row.expires_at.toISOString(),
+});
+
 export function registerSessions(app: App, deps: AppDeps): void {
   app.openapi(current, async (c) => {
     const holder = c.get("holder");
@@ -64,14 +93,24 @@ export function registerSessions(app: App, deps: AppDeps): void {
     return c.json(body);
   });
   app.openapi(end, async (c) => {
-    const cookie = getCookie(c, sessionCookie);
+    const bearer = /^Bearer +(zys_[A-Za-z0-9_-]+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
+    const cookie = bearer ?? readSessionCookie(c);
     if (cookie) await deps.db.transaction().execute((tx) => endSession(tx, c.get("act"), cookie));
-    deleteCookie(c, sessionCookie, { path: "/" });
+    dropSessionCookie(c);
+    return c.body(null, 204);
+  });
+  app.openapi(list, async (c) => {
+    const viewer = c.get("holder");
+    const { items, next } = await listSessions(deps.db, ownerOf(viewer), deps.now(), c.req.valid("query"));
+    return c.json({ items: items.map((row) => shown(row, viewer.sessionId)), next });
+  });
+  app.openapi(endOne, async (c) => {
+    await deps.db.transaction().execute((tx) => endOwnSession(tx, c.get("act"), ownerOf(c.get("holder")), c.req.valid("param").id));
     return c.body(null, 204);
   });
   app.openapi(links, (c) =>
     idempotent(c, deps, async (tx) => {
-      const { code, expiresAt } = await makeLink(tx, c.get("act"), c.get("holder").id);
+      const { code, expiresAt } = await makeLink(tx, c.get("act"), ownerOf(c.get("holder")));
       const body: z.infer<typeof SignInLink> = { path: `/sign-in?code=${code}`, expiresAt: expiresAt.toISOString() };
       return { status: 201, body, secret: true };
     }),
@@ -79,8 +118,7 @@ export function registerSessions(app: App, deps: AppDeps): void {
   app.openapi(signIn, async (c) => {
     const from = { source: sourceOf(c, deps), correlationId: c.get("correlationId"), now: deps.now() };
     const { secret } = await deps.db.transaction().execute((tx) => openSession(tx, c.req.valid("query").code, from));
-    const secure = c.req.url.startsWith("https:") || c.req.header("x-forwarded-proto") === "https";
-    setCookie(c, sessionCookie, secret, { httpOnly: true, sameSite: "Strict", path: "/", maxAge: sessionSeconds, secure });
+    setSessionCookie(c, secret);
     return c.redirect("/", 303);
   });
 }

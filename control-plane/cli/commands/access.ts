@@ -5,6 +5,7 @@ import type { MadeToken, SignInLink, Token } from "../../contract/access.ts";
 import { json } from "../arguments.ts";
 import { clientFromEnvironment } from "../client.ts";
 import { localTime, showOne } from "../output.ts";
+import { ownSessions } from "./accounts.ts";
 import { listCommand } from "./list.ts";
 
 export const tokens = defineCommand({
@@ -44,8 +45,9 @@ export const tokens = defineCommand({
 });
 
 export const session = defineCommand({
-  meta: { name: "session", description: "The web console" },
+  meta: { name: "session", description: "Your sessions, and the web console" },
   subCommands: {
+    ...ownSessions,
     link: defineCommand({
       meta: { name: "link", description: "A one-time sign-in link that acts as this token does" },
       args: { json },

@@ -36,7 +36,7 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
     }
   }
 
-  /** Every secret opens: of a stack, of a resource, of a request that is not decided. */
+  /** Every secret opens: of a stack, of a resource, of a request that is not decided, of a second factor. */
   const expectSecrets = () =>
     started(async (db, keys) => {
       const [plain] = await secretsOf(db, keys)("stack").decrypt([ciphertext]);
@@ -51,6 +51,8 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
       });
       expect(opened.length).toBe(2);
       for (const texts of opened) for (const text of texts) expect(text ?? "resource secret").toBe("resource secret");
+      const { id, totp_sealed } = await db.selectFrom("accounts").select(["id", "totp_sealed"]).executeTakeFirstOrThrow();
+      expect(keys.unseal(`totp/${id}`, totp_sealed!)).toBe("FACTOR");
       // The audit goes on under the signing key that it has.
       await chainerOf(db, { sealer: keys }).close();
       const chain = await verified(db);
@@ -70,6 +72,12 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
       department = request.department_id;
       await books.ask("office", [secret("later")], keys.seal);
       await chainerOf(db, { sealer: keys }).close();
+      const [id, at] = ["acc_00000000000000000000000000", new Date()];
+      const person = { id, name: "p", display_name: "P", kind: "person" as const, created_at: at, updated_at: at };
+      await db
+        .insertInto("accounts")
+        .values({ ...person, totp_sealed: keys.seal(`totp/${id}`, "FACTOR") })
+        .execute();
       await db.insertInto("state_stacks").values({ id: "stack", organization: "o", project: "p", name: "n", tags: "{}", created_at: new Date() }).execute();
       [ciphertext] = (await secretsOf(db, keys)("stack").encrypt([Buffer.from("stack secret")])) as [Buffer];
     });

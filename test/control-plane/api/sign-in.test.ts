@@ -1,7 +1,8 @@
 /** Accounts over the API, on both stores: what somebody without credentials, or with stolen ones, can and cannot do. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { codeAt, fromBase32, stepAt } from "../../../control-plane/domain/totp.ts";
-import { bindingsOf, namesOf } from "../../../control-plane/store/subjects.ts";
+import { namesOf } from "../../../control-plane/store/names.ts";
+import { bindingsOf } from "../../../control-plane/store/subjects.ts";
 import { type CallOptions, openApp, type TestApp } from "../../setup/app.ts";
 import { engines } from "../../setup/databases.ts";
 

@@ -11,18 +11,18 @@ import { loadDriver } from "../infra/drivers/load.ts";
 import type { Backup, Restore } from "./contract/backups.ts";
 import type { Host, Volume } from "./contract/resources.ts";
 import type { Request } from "./contract/requests.ts";
-import type { Role } from "./contract/roles.ts";
-import type { SignInLink } from "./contract/access.ts";
+import type { SignedIn } from "./contract/accounts.ts";
+import type { ApprovalStep } from "./contract/approvals.ts";
 import { loadCity } from "./cli/city-file.ts";
 import { type Client, createClient } from "./cli/client.ts";
 import { importCity } from "./cli/commands/city.ts";
+import { appointCity, type Invitation, inviteCity } from "./cli/people.ts";
 import { readUsage, usageColumns } from "./cli/commands/usage.ts";
 import { bytes, table } from "./cli/output.ts";
 import { settled, undecided, waitFor } from "./cli/wait.ts";
 import { readConfig } from "./config.ts";
 import { startControlPlane } from "./server.ts";
 import { lockDirectory } from "./store/lock.ts";
-import type { z } from "zod";
 
 /** Four municipal bodies, a district and one body of each level below it. */
 const shown = ["110000-001", "110000-003", "110000-005", "110000-010", "110108", "110108-001", "110108-002", "110108-002-01"];
@@ -90,39 +90,53 @@ async function run(url: string): Promise<void> {
   const hosts = loaded.city.requests.flatMap((request) => request.items).filter((item) => item.kind === "host").length;
   say(`imported ${loaded.city.name}: ${loaded.city.departments.length} departments, ${loaded.city.requests.length} draft requests for ${hosts} hosts`);
 
-  // Who wrote a request or submitted it does not decide on it: the operator wrote them all by the import.
-  // The system administrator makes who there is and the first security administrator; that one grants everybody else's roles.
-  const make = (name: string) => operations.post<{ id: string; secret: string }>("/api/v1/tokens", { name });
-  const grant = (by: Client, subject: { id: string }, role: Role, department: string | null) =>
-    by.post("/api/v1/role-bindings", { subject: subject.id, role, department, reason: "示例 / demo" });
-  const securityAdmin = await make("安全管理员 / security administrator (demo)");
-  await grant(operations, securityAdmin, "security-admin", null);
-  const security = createClient({ url, token: securityAdmin.secret });
-  const as = async (name: string, role: Role, department: string | null) => {
-    const made = await make(name);
-    await grant(security, made, role, department);
-    return createClient({ url, token: made.secret });
+  // The system administrator makes accounts, the security administrator grants roles: two people, as everywhere (三员).
+  const invited = new Map((await inviteCity(operations, loaded)).map((one) => [one.name, one]));
+  const password = `Demo-${randomBytes(9).toString("base64url")}`;
+  const arrive = async (name: string) => [name, await signIn(url, invited.get(name)!, password)] as const;
+  const [, security] = await arrive("security");
+  const { granted, policies } = await appointCity(security, loaded);
+  const names = ...["110000", ...shown].flatMap((code) => [`${code}.applicant`, `${code}.approver`]), "authority", "haidian-office", "haidian-data"];
+  const people = new Map(await Promise.all(names.map(arrive)));
+  say(`${invited.size} accounts with ${granted} roles and ${policies} approval policies; ${names.length} people set their passwords and signed in`);
+
+  /** Whom a step asks: the one it names, or the department's own approver; with `--full` the municipality's where nobody of the department has signed in. */
+  const asked = (step: ApprovalStep, department: string) => {
+    const named = [...invited.values()].find((one) => one.id === step.approver)?.name;
+    return people.get(named ?? (step.role === "authority" ? "authority" : `${department}.approver`)) ?? people.get("110000.approver")!;
   };
-  const applicant = await as("申请人 / applicant (demo)", "applicant", "110000");
-  const approver = await as("部门审批人 / department approver (demo)", "approver", "110000");
-  const authority = await as("主管部门审批人 / authority (demo)", "authority", null);
   const drafts = imported.requests.filter((request) => options.full || shown.includes(codeOf(request.ref)));
-  await Promise.all(drafts.map((draft) => provision(applicant, [approver, authority], draft.id)));
+  const applicantOf = (department: string) => people.get(`${department}.applicant`) ?? people.get("110000.applicant")!;
+  await Promise.all(
+    drafts.map(({ id, ref }) => {
+      const department = codeOf(ref);
+      return provision(applicantOf(department), (step) => asked(step, department), id);
+    }),
+  );
   const live = await collect(operations.all<Host>("/api/v1/hosts", { phase: "live" }));
   say(`${live.filter((host) => host.observedState === "running").length} hosts are running in ${drafts.length} departments`);
 
-  await backUpAndRestore(applicant);
+  await backUpAndRestore(applicantOf("110000"));
 
   const usage = await readUsage(operations, {});
   const rows = usage.items.filter((row) => (row.tree.hosts ?? 0) > 0);
   console.log(`\n用量 Usage per department (with everything below it), ${usage.from} – ${usage.to}\n`);
   console.log(table(rows, usageColumns));
 
-  const link = await approver.post<z.infer<typeof SignInLink>>("/api/v1/sessions/links", {});
-  console.log(`\n控制台 Console   ${url}${link.path}   (one-time sign-in link)\n指标 Metrics     ${url}/metrics\nAPI              ${url}/docs\n`);
+  console.log(
+    `\n控制台 Console   ${url}   (${["110108.applicant", "110108.approver", "haidian-office", "authority"].join(", ")}; password ${password})\n指标 Metrics     ${url}/metrics\nAPI              ${url}/docs\n`,
+  );
   if (options.once) return;
   say("serving; Ctrl-C takes everything down");
   await new Promise(() => undefined);
+}
+
+/** A person sets the password by their one-time link and signs in, as `zhengyun login` does. */
+async function signIn(url: string, { name, link }: Invitation, password: string): Promise<Client> {
+  const stranger = createClient({ url, token: "" });
+  await stranger.post("/api/v1/account-links/use", { code: new URL(link).hash.slice(1), password });
+  const { secret } = await stranger.post<SignedIn>("/api/v1/sign-in", { name, password, session: "bearer" });
+  return createClient({ url, token: secret! });
 }
 
 /** `110000-001.bureau` → `110000-001` */
@@ -136,8 +150,8 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** One request from draft to running hosts: submitted by the department, planned by the engine, approved by one person after the other. */
-async function provision(applicant: Client, approvers: readonly Client[], id: string): Promise<void> {
+/** One request from draft to running hosts: submitted by its department, planned by the engine, then decided by each whom its policy asks. */
+async function provision(applicant: Client, asked: (step: ApprovalStep) => Client, id: string): Promise<void> {
   const path = `/api/v1/requests/${id}`;
   const draft = await applicant.get<Request>(path);
   await applicant.post(`${path}/submit`, {}, { ifMatch: draft.revision });
@@ -145,16 +159,19 @@ async function provision(applicant: Client, approvers: readonly Client[], id: st
   const planned = await waitFor(read, (request) => undecided(request.state) || settled(request.state), { intervalMs: 100 });
   const { plan } = planned;
   if (!undecided(planned.state) || !plan) throw new Error(`${planned.number} is ${planned.state}: ${planned.error?.message ?? "no plan"}`);
+  const openStep = (request: Request) => request.approvals.find((step) => step.state === "open" && step.invalidatedAt === null);
   let row = planned;
-  for (const approver of approvers)
-    if (undecided(row.state))
-      row = await approver.post<Request>(`${path}/approve`, { planHash: plan.hash, reason: "示例审批 / demo" }, { ifMatch: row.revision });
+  for (let step = openStep(row); step; step = openStep(row))
+    row = await asked(step).post<Request>(`${path}/approve`, { planHash: plan.hash, reason: "示例审批 / demo" }, { ifMatch: row.revision });
   const done = await waitFor(read, (request) => settled(request.state), { intervalMs: 100 });
   const failed = done.items.filter((item) => item.state === "failed");
   if (done.state !== "active" || failed.length > 0)
     throw new Error(`${done.number} is ${done.state}: ${failed.map((item) => `${item.name}: ${item.error?.message}`).join("; ")}`);
   say(
-    `${done.number} ${done.title}: ${plan.steps.length} steps planned, ${((plan.cost?.amountFen ?? 0) / 100).toFixed(2)} yuan to the year's end, approved by ${row.approvals.filter((step) => step.state === "approved").length}, ${done.items.length} items active`,
+    `${done.number} ${done.title}: ${plan.steps.length} steps planned, ${((plan.cost?.amountFen ?? 0) / 100).toFixed(2)} yuan to the year's end, approved by ${row.approvals
+      .filter((step) => step.state === "approved")
+      .map((step) => step.decidedByName)
+      .join(", ")}; ${done.items.length} items active`,
   );
 }
 

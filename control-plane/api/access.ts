@@ -25,6 +25,8 @@ const platform: readonly Role[] = ["operations", "authority", "audit-admin", "au
 const open: Access = { roles: [], scope: "public" };
 const self: Access = { roles: [], scope: "self" };
 const reads: Access = { roles: business, scope: "subtree" };
+/** Whoever sets them sees them too. */
+const readsPolicies: Access = { roles: [...business, "security-admin"], scope: "subtree" };
 const asks: Access = { roles: ["applicant", "operations"], scope: "subtree" };
 const files: Access = { roles: ["applicant", "authority"], scope: "subtree" };
 const decides: Access = { roles: ["approver", "authority"], scope: "subtree" };
@@ -133,8 +135,8 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /api/v1/delegations": all("approver", "authority", "supervision", "audit-admin", "auditor"),
   "post /api/v1/delegations": all("approver", "authority"),
   "delete /api/v1/delegations/{id}": all("approver", "authority"),
-  "get /api/v1/approval-policies": reads,
-  "get /api/v1/approval-policies/{department}": reads,
+  "get /api/v1/approval-policies": readsPolicies,
+  "get /api/v1/approval-policies/{department}": readsPolicies,
   "put /api/v1/approval-policies/{department}": all("security-admin"),
   "get /api/v1/calendars": { roles: everyone, scope: "all" },
   "get /api/v1/calendars/{year}": { roles: everyone, scope: "all" },

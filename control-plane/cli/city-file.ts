@@ -12,7 +12,9 @@ import { NewDepartment } from "../contract/departments.ts";
 import { CityProject } from "../contract/projects.ts";
 import { NewApplication } from "../contract/applications.ts";
 import { Count, Dimension, Reference } from "../contract/common.ts";
+import { CityPolicy, Person, ProfilePerson } from "../contract/people.ts";
 import { expandEstates } from "./estates.ts";
+import type { People } from "./people.ts";
 
 /** A place in a file and what is wrong there. */
 export interface FileError {
@@ -39,6 +41,7 @@ export const Profile = z.strictObject({
   project: CityProject.omit({ department: true }),
   application: NewApplication.omit({ department: true, project: true }),
   quota: z.partialRecord(Dimension, Count),
+  people: z.array(ProfilePerson).max(20).default([]),
   request: z.strictObject({ title: z.string().min(1).max(200), reason: z.string().max(2000).default(""), items: z.array(CountedItem).min(1).max(200) }),
 });
 export type Profile = z.infer<typeof Profile>;
@@ -48,13 +51,15 @@ export const CityFile = City.extend({
   departments: z.union([z.array(NewDepartment), z.strictObject({ csv: z.string().min(1) })]).default([]),
   profiles: z.record(z.string(), Profile).default({}),
   estates: z.array(z.strictObject({ profile: z.string(), departments: z.array(Reference).optional(), level: z.string().optional() })).default([]),
+  people: z.array(Person).max(20_000).default([]),
+  policies: z.array(CityPolicy).max(20_000).default([]),
   /** Adds to each department's limits those of the departments below it, so that limits add up on every level. */
   rollUpQuotas: z.boolean().default(false),
 });
 export type CityFile = z.infer<typeof CityFile>;
 
-/** A parsed city and the way back from a JSON Pointer of it to file and line. */
-export interface LoadedCity {
+/** A parsed city with its people, and the way back from a JSON Pointer of it to file and line. */
+export interface LoadedCity extends People {
   city: City;
   locate(pointer: string): { file: string; line: number };
 }
@@ -76,7 +81,7 @@ export async function loadCity(path: string): Promise<LoadedCity> {
   const file = parsed.data;
   const listed = Array.isArray(file.departments) ? undefined : await loadDepartments(join(dirname(path), file.departments.csv));
   const departments = listed?.departments ?? (file.departments as z.infer<typeof NewDepartment>[]);
-  const { city, origins, errors } = expandEstates(file, departments);
+  const { city, people, origins, errors } = expandEstates(file, departments);
   if (errors.length > 0) throw new CityFileInvalid(errors.map((error) => ({ file: path, line: lineOf(error.at), message: error.message })));
   const checked = City.safeParse(city);
   const locate = (pointer: string) => {
@@ -93,7 +98,7 @@ export async function loadCity(path: string): Promise<LoadedCity> {
       }),
     );
   }
-  return { city: checked.data, locate };
+  return { city: checked.data, people, policies: file.policies, locate };
 }
 
 /** @throws CityFileInvalid that says why it cannot be read */

@@ -1,5 +1,6 @@
 /** Profiles and estates of a city file, written out: pure. */
 import type { City } from "../contract/city.ts";
+import type { Person } from "../contract/people.ts";
 import type { Dimension } from "../contract/common.ts";
 import type { CityFile, Profile } from "./city-file.ts";
 
@@ -9,12 +10,13 @@ type Limits = Partial<Record<Dimension, number>>;
 
 export interface Expanded {
   city: City;
+  people: Person[];
   /** From a path in the city to the path in the file that it came from. */
   origins(at: (string | number)[]): Path;
   errors: { at: Path; message: string }[];
 }
 
-/** Writes a project, an application, a quota and a draft request for every department of every estate. */
+/** Writes a project, an application, a quota, a draft request and the people for every department of every estate. */
 export function expandEstates(file: CityFile, departments: Department[]): Expanded {
   const errors: Expanded["errors"] = [];
   const from = new Map<string, Path>();
@@ -31,6 +33,14 @@ export function expandEstates(file: CityFile, departments: Department[]): Expand
     applications: [...file.applications],
     requests: [...file.requests],
   };
+  const people = [...file.people];
+  const named = new Map<string, Path>();
+  const once = (name: string, at: Path) => {
+    if (named.has(name)) errors.push({ at, message: `${name} stands in the file twice` });
+    named.set(name, at);
+  };
+  for (const [index, one] of file.people.entries()) once(one.name, ["people", index, "name"]);
+  const titles = new Map(departments.map((department) => [department.code, department.nameZh]));
   const note = (list: "quotas" | "projects" | "applications" | "requests", origin: Path) => from.set(`${list}/${city[list].length - 1}`, origin);
 
   for (const [index, estate] of file.estates.entries()) {
@@ -62,8 +72,17 @@ export function expandEstates(file: CityFile, departments: Department[]): Expand
       });
       note("requests", [...origin, "request"]);
       written.set(city.requests.length - 1, sources(profile));
+      for (const [place, { name, displayName, role }] of profile.people.entries()) {
+        const person = { name: `${department}.${name}`.toLowerCase(), displayName: `${titles.get(department) ?? department}${displayName}` };
+        once(person.name, [...origin, "people", place, "name"]);
+        people.push({ ...person, roles: [{ role, department }] });
+      }
     }
   }
+  for (const [index, policy] of file.policies.entries())
+    for (const [at, stage] of policy.stages.entries())
+      for (const [place, name] of stage.approvers.entries())
+        if (!named.has(name)) errors.push({ at: ["policies", index, "stages", at, "approvers", place], message: `${name} is none of the file's people` });
   if (file.rollUpQuotas) city.quotas = rollUp(city.quotas, departments);
   const origins = (at: (string | number)[]) => {
     const found = from.get(`${at[0]}/${at[1]}`);
@@ -72,7 +91,7 @@ export function expandEstates(file: CityFile, departments: Department[]): Expand
     const source = at[0] === "requests" && rest[0] === "items" ? written.get(Number(at[1]))?.[Number(rest[1])] : undefined;
     return source === undefined ? [...found, ...rest] : [...found, "items", source, ...rest.slice(2)];
   };
-  return { city, origins, errors };
+  return { city, people, origins, errors };
 }
 
 /** An item with `count: 3` and the name `web` becomes web-1, web-2 and web-3. */

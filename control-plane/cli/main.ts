@@ -10,7 +10,7 @@ import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
 import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
 import { accounts, ownTokens } from "./commands/accounts.ts";
-import { login, logout } from "./commands/login.ts";
+import { login, logout, setUp } from "./commands/login.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
@@ -45,6 +45,7 @@ const main = defineCommand({
     stack,
     system,
     audit,
+    "set-up": setUp,
     login,
     logout,
     accounts,

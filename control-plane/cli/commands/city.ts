@@ -5,7 +5,8 @@ import type { CityImport } from "../../contract/city.ts";
 import { json } from "../arguments.ts";
 import { CityFileInvalid, loadCity, type LoadedCity } from "../city-file.ts";
 import { ApiProblem, clientFromEnvironment, type Client } from "../client.ts";
-import { showOne } from "../output.ts";
+import { localTime, show, showOne } from "../output.ts";
+import { appointCity, inviteCity } from "../people.ts";
 
 export type Imported = z.infer<typeof CityImport>;
 
@@ -23,6 +24,7 @@ export async function importCity(client: Client, { city, locate }: LoadedCity): 
   }
 }
 
+const file = { type: "positional", description: "YAML file", required: true } as const;
 const total = (counts: Record<string, number>) => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
 export const city = defineCommand({
@@ -30,7 +32,7 @@ export const city = defineCommand({
   subCommands: {
     import: defineCommand({
       meta: { name: "import", description: "Import a city file, all or nothing; may be repeated (docs/city-file.md)" },
-      args: { file: { type: "positional", description: "YAML file", required: true }, json },
+      args: { file, json },
       async run({ args }) {
         const client = clientFromEnvironment();
         let loaded: LoadedCity | undefined;
@@ -46,6 +48,28 @@ export const city = defineCommand({
         console.log(`Created ${total(result!.created)}, changed ${total(result!.changed)}, unchanged ${total(result!.unchanged)}.`);
         showOne({ created: result!.created, changed: result!.changed, unchanged: result!.unchanged }, false);
       },
+    }),
+    accounts: defineCommand({
+      meta: { name: "accounts", description: "Make the accounts of the file's people, as system administrator; shows once where each sets the password" },
+      args: { file, json },
+      async run({ args }) {
+        const invited = await inviteCity(clientFromEnvironment(), await loadCity(args.file));
+        show(
+          invited,
+          [
+            { title: "name", value: (row) => row.name },
+            { title: "who", value: (row) => row.displayName },
+            { title: "sets the password at", value: (row) => row.link },
+            { title: "until", value: (row) => localTime(row.expiresAt) },
+          ],
+          args.json,
+        );
+      },
+    }),
+    roles: defineCommand({
+      meta: { name: "roles", description: "Grant the roles of the file's people and set its approval policies, as security administrator" },
+      args: { file, json },
+      run: async ({ args }) => showOne(await appointCity(clientFromEnvironment(), await loadCity(args.file)), args.json),
     }),
   },
 });

@@ -2,12 +2,39 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { defineCommand } from "citty";
-import type { SignedIn } from "../../contract/accounts.ts";
+import type { LinkPurpose, SignedIn } from "../../contract/accounts.ts";
 import { ApiProblem, addressFromEnvironment, clientFromEnvironment, createClient, sessionFile } from "../client.ts";
 import { localTime } from "../output.ts";
 import { password, prompt } from "../prompt.ts";
 
 const asksFor = (error: unknown, code: string) => error instanceof ApiProblem && error.problem.code === code;
+
+/** The session that was opened is the one that later commands act by. */
+function keepSession(url: string, { name, secret, expiresAt }: SignedIn): void {
+  const file = sessionFile(url);
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  // A file that is there keeps its mode: it is made anew.
+  rmSync(file, { force: true });
+  writeFileSync(file, `${secret}\n`, { mode: 0o600 });
+  console.log(`Signed in as ${name}, until ${localTime(expiresAt)} at the latest.`);
+}
+
+export const setUp = defineCommand({
+  meta: { name: "set-up", description: "Set your account's password by the one-time link that an administrator gave you" },
+  args: {
+    link: { type: "positional", required: true, description: "The link, or what stands behind its #" },
+    "password-file": { type: "string", description: "Its first line is the new password; left out: asked for" },
+  },
+  async run({ args }) {
+    const client = createClient({ url: addressFromEnvironment(), token: "" });
+    const code = args.link.slice(args.link.indexOf("#") + 1);
+    const { purpose, name } = await client.post<LinkPurpose>("/api/v1/account-links/read", { code });
+    if (purpose === "bootstrap") throw new Error("This link makes the first administrator: open it in a browser.");
+    const chosen = await password(args["password-file"], `New password of ${name}`);
+    await client.post("/api/v1/account-links/use", { code, password: chosen });
+    console.log(`The password is set. Now: zhengyun login ${name}`);
+  },
+});
 
 export const login = defineCommand({
   meta: { name: "login", description: "Sign in to an account; later commands act as it" },
@@ -28,13 +55,7 @@ export const login = defineCommand({
     };
     for (;;) {
       try {
-        const { name, secret, expiresAt } = await client.post<SignedIn>("/api/v1/sign-in", ask);
-        const file = sessionFile(url);
-        mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-        // A file that is there keeps its mode: it is made anew.
-        rmSync(file, { force: true });
-        writeFileSync(file, `${secret}\n`, { mode: 0o600 });
-        console.log(`Signed in as ${name}, until ${localTime(expiresAt)} at the latest.`);
+        keepSession(url, await client.post<SignedIn>("/api/v1/sign-in", ask));
         return;
       } catch (error) {
         if (asksFor(error, "second-factor-needed") && ask.code === null && process.stdin.isTTY) ask.code = await prompt("Code of the second factor");

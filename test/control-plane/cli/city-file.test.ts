@@ -31,6 +31,21 @@ describe("a city file", () => {
     expect(locate("/departments/3").line).toBe(5);
   });
 
+  it("names who asks and who decides in each department, and by which policies", async () => {
+    const { city, people, policies } = await loadCity(sample);
+    for (const { code } of city.departments)
+      for (const role of ["applicant", "approver"])
+        expect(people.find((one) => one.name === `${code}.${role}`)?.roles, `${role} of ${code}`).toEqual([{ role, department: code }]);
+    expect(policies.map((one) => one.department)).toEqual(["110000", "110108"]);
+
+    const twice =
+      "name: x\npeople:\n  - { name: li, displayName: L, roles: [{ role: finance }] }\n  - { name: LI, displayName: L, roles: [{ role: finance }] }\n";
+    expect(await errorsOf(write("twice.yaml", twice))).toMatch(/twice\.yaml:4: li stands in the file twice/);
+    const stage = "{ name: S, kind: department-approval, role: approver, approvers: [nobody] }";
+    const policy = `name: x\npolicies:\n  - department: "1"\n    stages:\n      - ${stage}\n`;
+    expect(await errorsOf(write("policy.yaml", policy))).toMatch(/policy\.yaml:5: nobody is none of the file's people/);
+  });
+
   it("says on which line what is wrong", async () => {
     expect(await errorsOf(write("syntax.yaml", "name: x\npools: [\n"))).toMatch(/syntax\.yaml:[23]/);
     expect(await errorsOf(write("unknown.yaml", "name: x\ndepartments: []\npoolz: []\n"))).toMatch(/unknown\.yaml:\d+.*poolz/s);

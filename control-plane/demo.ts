@@ -96,7 +96,7 @@ async function run(url: string): Promise<void> {
   const arrive = async (name: string) => [name, await signIn(url, invited.get(name)!, password)] as const;
   const [, security] = await arrive("security");
   const { granted, policies } = await appointCity(security, loaded);
-  const names = ...["110000", ...shown].flatMap((code) => [`${code}.applicant`, `${code}.approver`]), "authority", "haidian-office", "haidian-data"];
+  const names = [...["110000", ...shown].flatMap((code) => [`${code}.applicant`, `${code}.approver`]), "authority", "haidian-office", "haidian-data"];
   const people = new Map(await Promise.all(names.map(arrive)));
   say(`${invited.size} accounts with ${granted} roles and ${policies} approval policies; ${names.length} people set their passwords and signed in`);
 

@@ -2,9 +2,11 @@
 import { resolve } from "node:path";
 import type { Driver } from "./driver.ts";
 import { EmbeddedDriver } from "./embedded/embedded.ts";
+import { LxdDriver } from "./lxd/lxd.ts";
 
 const drivers: Record<string, (endpoint: string) => Driver> = {
   embedded: (endpoint) => new EmbeddedDriver(resolve(endpoint)),
+  lxd: (endpoint) => new LxdDriver(endpoint),
 };
 
 const loaded = new Map<string, Driver>();

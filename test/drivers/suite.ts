@@ -160,12 +160,12 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await driver.exec(host.name, ["write", "/data/later"], { stdin: "gone" });
       await driver.restore("bak_1", volume.name, call());
       expect(await inside(host.name, "ls", "/data")).toBe("big\n");
-      expect(await allocate(1024)).toMatch(/no space/);
+      expect(await allocate(1024)).toMatch(/no space|quota exceeded/);
       expect((await driver.observe()).volumes[0]?.usedBytes).toBeLessThanOrEqual(1024 ** 3);
       await driver.updateVolume(id, { ...volume, sizeGib: 2 }, call());
       expect(await allocate(1024)).toBe("");
       expect((await reading(host.name))?.state).toBe("running");
-      return expect(await allocate(2048)).toMatch(/no space/);
+      return expect(await allocate(2048)).toMatch(/no space|quota exceeded/);
     });
 
     it("enforces memory where it says so", async () => {

@@ -23,6 +23,8 @@ const needed: Record<string, () => boolean> = {
   chromium: () => onPath("chromium"),
   "fonts-noto-cjk": () => existsSync("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
   e2fsprogs: () => onPath("mkfs.ext4") && onPath("resize2fs"),
+  lxd: () => onPath("lxd"),
+  "btrfs-progs": () => onPath("mkfs.btrfs"),
   openssl: () => onPath("openssl"),
   "util-linux": () => onPath("setpriv"),
   "python3-venv": () => spawnSync("python3", ["-c", "import ensurepip, venv"]).status === 0,

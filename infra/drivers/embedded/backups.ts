@@ -8,7 +8,7 @@ import { createZstdCompress, createZstdDecompress } from "node:zlib";
 import { type BackupReading, type Call, Corrupt, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
-import { readRecord, recordsIn, removeTree, writeRecord } from "./files.ts";
+import { readRecord, recordsIn, removeTree, writeRecord } from "../files.ts";
 import { guest } from "./guest.ts";
 import type { Paths } from "./paths.ts";
 import type { Volumes } from "./volumes.ts";

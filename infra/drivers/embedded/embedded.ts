@@ -20,7 +20,7 @@ import {
 import { Backups } from "./backups.ts";
 import { type Cgroups, findCgroups } from "./cgroups.ts";
 import { checkFence } from "./fences.ts";
-import { namesIn, removeTree } from "./files.ts";
+import { namesIn, removeTree } from "../files.ts";
 import { runInside } from "./guest.ts";
 import { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";

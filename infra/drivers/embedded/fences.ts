@@ -1,7 +1,7 @@
 /** The highest fencing token seen per scope, durable: a control plane that was paused and replaced is refused. */
 import { join } from "node:path";
 import { type Call, StaleFence } from "../driver.ts";
-import { readRecord, writeRecord } from "./files.ts";
+import { readRecord, writeRecord } from "../files.ts";
 import { withLock } from "./lock.ts";
 
 const seen = new Map<string, number>();

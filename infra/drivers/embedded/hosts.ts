@@ -6,7 +6,7 @@ import { type Call, type HostReading, type Made, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Cgroups } from "./cgroups.ts";
-import { readRecord, recordsIn, removeTree, writeRecord } from "./files.ts";
+import { readRecord, recordsIn, removeTree, writeRecord } from "../files.ts";
 import { guest, guestProgram } from "./guest.ts";
 import { imageDirectory, writeOwnFiles } from "./image.ts";
 import { nameOf, newId, type Paths } from "./paths.ts";

@@ -1,11 +1,9 @@
 /** Named images: root file systems that the project makes itself from its one static program. */
 import { cpSync, existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { baseImage, baseTools } from "../base-image.ts";
 import { UnknownImage } from "../driver.ts";
-import { namesIn, removeTree } from "./files.ts";
-
-export const baseImage = "zhengyun-base-1";
-const tools = ["true", "false", "echo", "cat", "ls", "mkdir", "rm", "write", "sha256sum", "hostname", "id", "sleep", "burn", "eat", "allocate"];
+import { namesIn, removeTree } from "../files.ts";
 
 /** The image's directory; the project's own is made at the first use. @throws UnknownImage that lists the images there are */
 export function imageDirectory(endpoint: string, name: string, guest: string): string {
@@ -24,7 +22,7 @@ function makeBase(images: string, directory: string, guest: string): void {
   for (const folder of ["bin", "sbin", "etc", "var", "root", "proc", "dev", "tmp", "run", "mnt", "srv", "data"])
     mkdirSync(join(fresh, folder), { recursive: true, mode: 0o755 });
   cpSync(guest, join(fresh, "sbin/init"));
-  for (const tool of tools) symlinkSync("/sbin/init", join(fresh, "bin", tool));
+  for (const tool of baseTools) symlinkSync("/sbin/init", join(fresh, "bin", tool));
   try {
     renameSync(fresh, directory);
   } catch (error) {

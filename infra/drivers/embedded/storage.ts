@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { DriverError } from "../driver.ts";
 import { fault } from "../fault.ts";
-import { removeTree, usedBytesOf } from "./files.ts";
+import { removeTree, usedBytesOf } from "../files.ts";
 import { guest } from "./guest.ts";
 import { withLock } from "./lock.ts";
 import type { Paths } from "./paths.ts";

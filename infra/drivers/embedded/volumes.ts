@@ -4,7 +4,7 @@ import type { AttachmentSpec, BackupPolicySpec, VolumeSpec } from "../../spec.ts
 import { type Call, DriverError, InUse, type Made, NotFound, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
-import { readRecord, recordsIn, removeTree, writeRecord } from "./files.ts";
+import { readRecord, recordsIn, removeTree, writeRecord } from "../files.ts";
 import { guest } from "./guest.ts";
 import type { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";

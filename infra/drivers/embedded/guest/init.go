@@ -43,6 +43,10 @@ func runInit() {
 		fmt.Fprintln(boot, time.Now().UTC().Format(time.RFC3339))
 		boot.Close()
 	}
+	// An engine that writes the name into the host's files leaves it to init to take it on.
+	if name, err := os.ReadFile("/etc/hostname"); err == nil {
+		_ = unix.Sethostname(bytes.TrimSpace(name))
+	}
 	null, _ := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if null != nil {
 		_ = unix.Dup3(int(null.Fd()), 0, 0)
@@ -54,7 +58,8 @@ func runInit() {
 		go serve(listener)
 	}
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
+	// SIGPWR is how LXC asks a host to stop, or SIGRTMIN+3, which it takes us to understand since Go's threads block it as systemd does.
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGPWR, syscall.Signal(37), syscall.SIGCHLD)
 	for received := range signals {
 		if received == syscall.SIGCHLD {
 			reap()

@@ -1,0 +1,240 @@
+/** Hosts: containers of their own id maps, in their department's project. */
+import type { HostSpec } from "../../spec.ts";
+import { type Call, DriverError, type HostReading, type HostState, type Made, NotFound } from "../driver.ts";
+import { fault } from "../fault.ts";
+import { undoing } from "../undo.ts";
+import type { Address } from "./address.ts";
+import { hasMoved, type LxdClient, Refused } from "./client.ts";
+import type { Images } from "./images.ts";
+import { type Instance, type Kept, keptOf } from "./instances.ts";
+import { key, lxdName, nameOf, newId } from "./names.ts";
+
+/** How long a host may take to stop by itself before it is ended, seconds. */
+const stopSeconds = 30;
+const startSeconds = 60;
+
+export class Hosts {
+  readonly #client: LxdClient;
+  readonly #address: Address;
+  readonly #images: Images;
+  constructor(client: LxdClient, address: Address, images: Images) {
+    this.#client = client;
+    this.#address = address;
+    this.#images = images;
+  }
+
+  /** undefined: not there, or none of ours. */
+  async get(project: string, name: string): Promise<{ instance: Instance; kept: Kept; etag: string } | undefined> {
+    const found = await this.#client.find<Instance>(this.#path(name), { project });
+    const kept = found && keptOf(found.metadata);
+    return kept && { instance: found.metadata, kept, etag: found.etag };
+  }
+
+  /** @throws NotFound when it is not there in exactly this generation */
+  async require(project: string, id: string): Promise<{ instance: Instance; kept: Kept; etag: string }> {
+    const found = await this.get(project, nameOf(id));
+    if (found?.kept.id !== id) throw new NotFound(`There is no host ${id}.`);
+    return found;
+  }
+
+  async create(project: string, spec: HostSpec, call: Call): Promise<Made> {
+    const there = await this.get(project, spec.name);
+    if (there) return this.#adopt(project, there, spec, call);
+    const fingerprint = await this.#images.require(spec.image);
+    return undoing(async (undo) => {
+      const kept: Kept = { id: newId(spec.name), scope: call.scope, spec: withoutSecrets(spec) };
+      fault("lxd.host.create:asked");
+      const body = {
+        name: lxdName(spec.name),
+        type: "container",
+        source: { type: "image", fingerprint },
+        profiles: [],
+        config: { "security.idmap.isolated": "true", ...settings(kept, spec) },
+        devices: this.#devices(spec),
+      };
+      undo.add(() => this.#remove(project, kept.id));
+      try {
+        await this.#client.change("POST", "/1.0/instances", { project, body, signal: call.signal });
+      } catch (error) {
+        // Asked twice at the same moment, or taken though the answer never came.
+        const made =
+          error instanceof Refused || (error instanceof DriverError && error.code === "unreachable") ? await this.get(project, spec.name) : undefined;
+        if (!made) throw error;
+        undo.success();
+        return this.#adopt(project, made, spec, call);
+      }
+      fault("lxd.host.create:made");
+      if (spec.power === "running") await this.#power(project, spec.name, "start", call.signal);
+      fault("lxd.host.create:started");
+      return { id: kept.id, adopted: false };
+    });
+  }
+
+  async update(project: string, id: string, spec: HostSpec, call: Call): Promise<void> {
+    await this.#converge(project, await this.require(project, id), spec, call);
+  }
+
+  /** Of another generation there is nothing to delete. */
+  async delete(project: string, id: string): Promise<void> {
+    const there = await this.get(project, nameOf(id));
+    if (there?.kept.id !== id) return;
+    await this.#remove(project, id);
+  }
+
+  /** @param at of a listing with recursion 2 */
+  reading(instance: Instance): HostReading | undefined {
+    const kept = keptOf(instance);
+    if (!kept) return undefined;
+    const { id, scope, spec } = kept;
+    const state = stateOf(instance, spec.power);
+    const now = instance.state;
+    const addresses = Object.values(now?.network ?? {}).flatMap(({ addresses: all }) => all.filter((one) => one.scope === "global").map((one) => one.address));
+    const started = Date.parse(instance.config[key("started")] ?? "");
+    return {
+      id,
+      scope,
+      name: spec.name,
+      hostname: spec.hostname,
+      pool: spec.pool,
+      state,
+      addresses: addresses.length > 0 ? addresses : spec.addresses,
+      ...(state === "running" && now
+        ? {
+            pid: now.pid,
+            cpuSeconds: Math.max(0, now.cpu.usage) / 1e9,
+            memoryBytes: Math.max(0, now.memory.usage),
+            ...(Number.isNaN(started) ? {} : { startedAt: started }),
+          }
+        : {}),
+    };
+  }
+
+  async #adopt(project: string, there: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<Made> {
+    await this.#settled(project, spec.name, call.signal);
+    const now = await this.get(project, spec.name);
+    if (!now) throw new DriverError("vanished", `Host ${spec.name} was being made and is gone: its creation failed.`);
+    await this.#converge(project, now, spec, call);
+    return { id: there.kept.id, adopted: true };
+  }
+
+  /** Brings settings, devices and power to what is wanted. */
+  async #converge(project: string, { instance, kept, etag }: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<void> {
+    const { signal } = call;
+    const wanted = { ...kept, spec: withoutSecrets(spec) };
+    const config = { ...dropUnset(instance.config, settings(kept, kept.spec)), ...settings(wanted, spec) };
+    const devices = { ...instance.devices, ...this.#devices(spec) };
+    if (!sameRecord(config, instance.config) || !sameDevices(devices, instance.devices)) {
+      const { architecture, description, ephemeral, profiles } = instance;
+      try {
+        await this.#client.change("PUT", this.#path(spec.name), {
+          project,
+          etag,
+          signal,
+          body: { architecture, description, ephemeral, profiles, config, devices },
+        });
+      } catch (error) {
+        if (!hasMoved(error)) throw error;
+        // The server itself writes into an instance that has just stopped.
+        return this.#converge(project, await this.require(project, kept.id), spec, call);
+      }
+    }
+    const runs = instance.status === "Running";
+    if (spec.power === "running" && !runs) await this.#power(project, spec.name, "start", signal);
+    else if (spec.power === "stopped" && runs) await this.#power(project, spec.name, "stop", signal);
+  }
+
+  async #power(project: string, name: string, action: "start" | "stop", signal?: AbortSignal): Promise<void> {
+    const ask = (force: boolean, timeout: number) =>
+      this.#client.change("PUT", `${this.#path(name)}/state`, { project, signal, body: { action, timeout, force } });
+    try {
+      await ask(false, action === "start" ? startSeconds : stopSeconds);
+    } catch (error) {
+      const now = await this.get(project, name);
+      if (now?.instance.status === (action === "start" ? "Running" : "Stopped")) return;
+      if (action === "start" || signal?.aborted) throw error;
+      // It did not stop by itself in time.
+      await ask(true, stopSeconds);
+    }
+  }
+
+  /** Waits for what the server is still doing with it: of one who was killed in the middle. */
+  async #settled(project: string, name: string, signal?: AbortSignal): Promise<void> {
+    const { metadata } = await this.#client.get<Record<string, { id: string; status_code: number; resources: Record<string, string[]> | null }[]>>(
+      "/1.0/operations",
+      {
+        project,
+        query: { recursion: "1" },
+        signal,
+      },
+    );
+    const own = Object.values(metadata)
+      .flat()
+      .filter(
+        (one) => one.status_code < 200 && Object.values(one.resources ?? {}).some((paths) => paths.some((path) => path.split(/[/?]/).includes(lxdName(name)))),
+      );
+    for (const one of own) await this.#client.operations.wait(one.id, signal);
+  }
+
+  async #remove(project: string, id: string): Promise<void> {
+    const name = nameOf(id);
+    await this.#settled(project, name);
+    const there = await this.get(project, name);
+    if (there?.kept.id !== id) return;
+    if (there.instance.status !== "Stopped")
+      await this.#client
+        .change("PUT", `${this.#path(name)}/state`, { project, body: { action: "stop", timeout: stopSeconds, force: true } })
+        .catch(() => undefined);
+    fault("lxd.host.delete:stopped");
+    await this.#client.change("DELETE", this.#path(name), { project });
+  }
+
+  #path(name: string): string {
+    return `/1.0/instances/${lxdName(name)}`;
+  }
+
+  #devices(spec: HostSpec): Instance["devices"] {
+    const { storage, network } = this.#address;
+    const [address] = spec.addresses;
+    return {
+      root: { type: "disk", pool: storage, path: "/", size: `${spec.flavour.diskGib}GiB` },
+      ...(network ? { eth0: { type: "nic", network, ...(address ? { [address.includes(":") ? "ipv6.address" : "ipv4.address"]: address } : {}) } } : {}),
+    };
+  }
+}
+
+/** What of a host is written into the instance's settings. */
+function settings(kept: Kept, spec: HostSpec): Record<string, string> {
+  return {
+    "limits.cpu": String(spec.flavour.vcpu),
+    "limits.memory": `${spec.flavour.memoryMib}MiB`,
+    "limits.memory.swap": "false",
+    // JSON is YAML: names and keys of people never become other settings.
+    "cloud-init.vendor-data": `#cloud-config\n${JSON.stringify({ hostname: spec.hostname, ssh_authorized_keys: spec.sshKeys })}`,
+    ...(spec.userData === undefined ? {} : { "cloud-init.user-data": spec.userData }),
+    [key("host")]: JSON.stringify(kept),
+    [key("hostname")]: spec.hostname,
+    [key("keys")]: spec.sshKeys.join("\n"),
+  };
+}
+
+function withoutSecrets({ userData: _secret, ...spec }: HostSpec): Omit<HostSpec, "userData"> {
+  return spec;
+}
+
+/** Without the settings that we made before, so that those that are wanted no more go. */
+function dropUnset(config: Record<string, string>, before: Record<string, string>): Record<string, string> {
+  const ours = new Set([...Object.keys(before), "cloud-init.user-data"]);
+  return Object.fromEntries(Object.entries(config).filter(([name]) => !ours.has(name)));
+}
+
+const sameRecord = (a: Record<string, string>, b: Record<string, string>) =>
+  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, value]) => b[name] === value);
+const sameDevices = (a: Instance["devices"], b: Instance["devices"]) =>
+  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, device]) => b[name] !== undefined && sameRecord(device, b[name]));
+
+/** A host that should run and doesn't has crashed; of one whose member doesn't answer nothing is known. */
+function stateOf({ status }: Instance, power: HostSpec["power"]): HostState {
+  if (status === "Running") return "running";
+  if (status === "Error" || status === "") return "unknown";
+  return power === "stopped" ? "stopped" : "crashed";
+}

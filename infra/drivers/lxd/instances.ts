@@ -1,0 +1,66 @@
+/** Instances as the server has them, and what of them is ours. */
+import type { AttachmentSpec, HostSpec } from "../../spec.ts";
+import type { LxdClient } from "./client.ts";
+import { key, lxdName } from "./names.ts";
+
+export interface Instance {
+  name: string;
+  project: string;
+  status: string;
+  location: string;
+  architecture: string;
+  description: string;
+  ephemeral: boolean;
+  profiles: string[];
+  config: Record<string, string>;
+  devices: Record<string, Record<string, string>>;
+  state?: {
+    status: string;
+    pid: number;
+    cpu: { usage: number };
+    memory: { usage: number };
+    network: Record<string, { addresses: { family: string; address: string; scope: string }[] }> | null;
+  } | null;
+}
+
+/** What is kept of a host on the server: everything but its user data, which lies in its own setting. */
+export interface Kept {
+  id: string;
+  scope: string;
+  spec: Omit<HostSpec, "userData">;
+}
+export interface StoredAttachment {
+  id: string;
+  scope: string;
+  spec: AttachmentSpec;
+}
+
+const attachmentPrefix = key("attachment.");
+export const attachmentKey = (name: string) => `${attachmentPrefix}${lxdName(name)}`;
+
+/** undefined: an instance that is none of ours. */
+export function keptOf({ config }: Instance): Kept | undefined {
+  const kept = config[key("host")];
+  return kept === undefined ? undefined : (JSON.parse(kept) as Kept);
+}
+export const attachmentsOf = ({ config }: Instance): StoredAttachment[] =>
+  Object.entries(config)
+    .filter(([name]) => name.startsWith(attachmentPrefix))
+    .map(([, value]) => JSON.parse(value) as StoredAttachment);
+
+/** Every instance of ours, or of one project; @param recursion 2: with what they use now */
+export async function listInstances(client: LxdClient, project?: string, recursion: 1 | 2 = 1): Promise<Instance[]> {
+  const { metadata } = await client.get<Instance[]>("/1.0/instances", {
+    query: { recursion: String(recursion), ...(project === undefined ? { "all-projects": "true" } : {}) },
+    ...(project === undefined ? {} : { project }),
+  });
+  return metadata.filter((one) => keptOf(one) !== undefined);
+}
+
+/** In whichever project. */
+export async function findInstance(client: LxdClient, name: string): Promise<Instance | undefined> {
+  const { metadata } = await client.get<Instance[]>("/1.0/instances", {
+    query: { recursion: "1", "all-projects": "true", filter: `name eq ${lxdName(name)}` },
+  });
+  return metadata.find((one) => one.name === lxdName(name) && keptOf(one) !== undefined);
+}

@@ -1,0 +1,199 @@
+/** The LXD driver: hosts and volumes on an LXD (or Incus) server or cluster, which holds all of its truth. */
+import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
+import { type BackupReading, type Call, type Capabilities, type Driver, type Made, NotFound, NotRunning, type PoolReading } from "../driver.ts";
+import { type Address, addressOf } from "./address.ts";
+import { Backups } from "./backups.ts";
+import { LxdClient } from "./client.ts";
+import { execInside } from "./exec.ts";
+import { Hosts } from "./hosts.ts";
+import { Images } from "./images.ts";
+import { attachmentsOf, findInstance, type Instance, keptOf, listInstances } from "./instances.ts";
+import { lxdName, nameOf, projectOf } from "./names.ts";
+import { Projects } from "./projects.ts";
+import { type StoredVolume, Volumes } from "./volumes.ts";
+
+/** Storage drivers that keep a volume within its size. */
+const bounded = ["btrfs", "zfs", "lvm", "ceph", "cephfs"];
+/** Volumes that are asked at once what they use. */
+const askedAtOnce = 8;
+
+export class LxdDriver implements Driver {
+  readonly kind = "lxd";
+  readonly #address: Address;
+  readonly #client: LxdClient;
+  readonly #projects: Projects;
+  readonly #hosts: Hosts;
+  readonly #volumes: Volumes;
+  readonly #backups: Backups;
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  constructor(endpoint: string) {
+    this.#address = addressOf(endpoint);
+    this.#client = new LxdClient(this.#address);
+    this.#projects = new Projects(this.#client);
+    this.#hosts = new Hosts(this.#client, this.#address, new Images(this.#client));
+    this.#volumes = new Volumes(this.#client, this.#address);
+    this.#backups = new Backups(this.#address.backups, this.#volumes);
+  }
+
+  async capabilities(): Promise<Capabilities> {
+    const { metadata } = await this.#client.get<{ driver: string }>(`/1.0/storage-pools/${this.#address.storage}`);
+    const enforced = bounded.includes(metadata.driver);
+    return {
+      cpuLimit: "engine",
+      memoryLimit: "engine",
+      volumeSizeEnforced: enforced,
+      liveAttach: true,
+      namespaces: ["user", "pid", "mount", "net", "uts", "ipc", "cgroup"],
+      notes: [
+        ...(enforced
+          ? []
+          : [`Volume sizes are recorded and charged, but not enforced: the storage pool ${this.#address.storage} is of the driver ${metadata.driver}.`]),
+        ...(this.#address.network ? [] : ["The endpoint names no network: hosts have loopback only; addresses and ports are recorded."]),
+      ],
+    };
+  }
+
+  createHost(spec: HostSpec, call: Call): Promise<Made> {
+    return this.#change(spec.name, call, (project) => this.#hosts.create(project, spec, call));
+  }
+  updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, (project) => this.#hosts.update(project, id, spec, call));
+  }
+  deleteHost(id: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, (project) => this.#hosts.delete(project, id));
+  }
+
+  createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
+    return this.#change(spec.name, call, (project) => this.#volumes.create(project, spec, call));
+  }
+  updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, (project) => this.#volumes.update(project, id, spec));
+  }
+  deleteVolume(id: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, (project) => this.#volumes.delete(project, id));
+  }
+
+  attach(spec: AttachmentSpec, call: Call): Promise<Made> {
+    return this.#change(spec.volume, call, (project) => this.#volumes.attach(project, spec, call));
+  }
+  detach(id: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, (project) => this.#volumes.detach(project, id));
+  }
+
+  putBackupPolicy(spec: BackupPolicySpec, call: Call): Promise<Made> {
+    return this.#change(spec.name, call, async (project) => {
+      await this.#volumes.require(project, spec.volume);
+      return this.#projects.putPolicy(project, spec, call.scope);
+    });
+  }
+  deleteBackupPolicy(id: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, (project) => this.#projects.deletePolicy(project, id));
+  }
+
+  backup(volume: string, name: string, pool: string, call: Call): Promise<BackupReading> {
+    return this.#change(volume, call, (project) => this.#backups.make(project, volume, name, pool, call));
+  }
+  restore(backup: string, volume: string, call: Call): Promise<{ bytes: number; sha256: string }> {
+    return this.#change(volume, call, (project) => this.#backups.restore(project, backup, volume));
+  }
+  deleteBackup(name: string, call: Call): Promise<void> {
+    return this.#change(name, call, async () => this.#backups.remove(name));
+  }
+
+  async find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined> {
+    const found =
+      kind === "host"
+        ? await findInstance(this.#client, name).then((instance) => instance && keptOf(instance))
+        : kind === "volume"
+          ? (await this.#volumes.all()).find((one) => one.spec.name === name)
+          : kind === "attachment"
+            ? (await listInstances(this.#client)).flatMap(attachmentsOf).find((one) => one.spec.name === name)
+            : (await this.#projects.policies()).find((one) => one.spec.name === name);
+    return found && { id: found.id, spec: found.spec };
+  }
+
+  async list(scope?: string): ReturnType<Driver["list"]> {
+    const project = scope === undefined ? undefined : projectOf(scope);
+    if (project !== undefined && !(await this.#client.find(`/1.0/projects/${project}`))) return this.#listed([], [], [], scope);
+    const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
+    return this.#listed(instances, volumes, policies, scope);
+  }
+
+  async observe(): Promise<PoolReading> {
+    const at = Date.now();
+    const [instances, stored, space, machine] = await Promise.all([
+      listInstances(this.#client, undefined, 2),
+      this.#volumes.all(),
+      this.#client.find<{ space: { used: number; total: number } }>(`/1.0/storage-pools/${this.#address.storage}/resources`),
+      this.#client.find<{ memory: { used: number; total: number } }>("/1.0/resources"),
+    ]);
+    const attached = new Map(instances.flatMap(attachmentsOf).map((one) => [one.spec.volume, one.spec.host]));
+    const used = await usedBytes(stored, (one) => this.#volumes.usedBytes(one));
+    return {
+      at,
+      hosts: instances.flatMap((one) => this.#hosts.reading(one) ?? []),
+      volumes: stored.map(({ id, scope, spec }, index) => {
+        const host = attached.get(spec.name);
+        return { id, scope, name: spec.name, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes: used[index]!, ...(host ? { attachedTo: host } : {}) };
+      }),
+      backups: this.#backups.all(),
+      ...(space ? { disk: freeOf(space.metadata.space) } : {}),
+      ...(machine ? { memory: freeOf(machine.metadata.memory) } : {}),
+    };
+  }
+
+  async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {
+    const instance = await findInstance(this.#client, host);
+    if (!instance) throw new NotFound(`There is no host ${host}.`);
+    if (instance.status !== "Running") throw new NotRunning(`Host ${keptOf(instance)!.spec.hostname} does not run.`);
+    return execInside(this.#client, this.#address, { path: `/1.0/instances/${lxdName(host)}`, project: instance.project }, argv, options);
+  }
+
+  async purge(scopes?: string[]): Promise<void> {
+    const ours = (scope: string) => scopes === undefined || scopes.includes(scope);
+    for (const { name, scope } of await this.#projects.all()) {
+      if (!ours(scope)) continue;
+      await Promise.all((await listInstances(this.#client, name)).map((one) => this.#hosts.delete(name, keptOf(one)!.id)));
+      await this.#volumes.purge(name);
+      await this.#projects.remove(name);
+    }
+    for (const { name, scope } of this.#backups.all()) if (ours(scope)) this.#backups.remove(name);
+  }
+
+  #listed(instances: Instance[], volumes: StoredVolume[], policies: Awaited<ReturnType<Projects["policies"]>>, scope?: string) {
+    const all = [
+      ...instances.flatMap((one) => keptOf(one) ?? []).map(({ id, scope: of, spec }) => ({ kind: "host" as const, id, name: spec.name, scope: of })),
+      ...volumes.map(({ id, scope: of, spec }) => ({ kind: "volume" as const, id, name: spec.name, scope: of })),
+      ...instances.flatMap(attachmentsOf).map(({ id, scope: of, spec }) => ({ kind: "attachment" as const, id, name: spec.name, scope: of })),
+      ...policies.map(({ id, scope: of, spec }) => ({ kind: "backup-policy" as const, id, name: spec.name, scope: of })),
+      ...this.#backups.all().map(({ id, name, scope: of }) => ({ kind: "backup" as const, id, name, scope: of })),
+    ];
+    return scope === undefined ? all : all.filter((one) => one.scope === scope);
+  }
+
+  /** Things of one name take turns within this process; across processes the server keeps names unique and the fence keeps older ones out. */
+  async #change<T>(name: string, call: Call, work: (project: string) => Promise<T>): Promise<T> {
+    const project = await this.#projects.enter(call);
+    const before = this.#turns.get(name);
+    const turn = (async () => {
+      await before?.catch(() => undefined);
+      return work(project);
+    })();
+    this.#turns.set(name, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(name) === turn) this.#turns.delete(name);
+    }
+  }
+}
+
+const freeOf = ({ used, total }: { used: number; total: number }) => ({ totalBytes: total, freeBytes: total - used });
+
+/** In the order of the volumes, some at once. */
+async function usedBytes(volumes: readonly StoredVolume[], ask: (one: StoredVolume) => Promise<number>): Promise<number[]> {
+  const used: number[] = [];
+  for (let from = 0; from < volumes.length; from += askedAtOnce) used.push(...(await Promise.all(volumes.slice(from, from + askedAtOnce).map(ask))));
+  return used;
+}

@@ -1,0 +1,101 @@
+/** What a server does in the background, waited for by its stream of events; asked for one by one only where that breaks. */
+import { type ClientOptions, WebSocket } from "ws";
+import type { Address } from "./address.ts";
+
+export interface Operation {
+  id: string;
+  status: string;
+  /** 200 success, 400 failure, 401 cancelled; below 200 it goes on. */
+  status_code: number;
+  err: string;
+  metadata: unknown;
+}
+type Ended = Omit<Operation, "id">;
+
+/** Ends that came before anybody waited for them. */
+const remembered = 1000;
+
+export class Operations {
+  readonly #address: Address;
+  readonly #ask: (id: string, signal: AbortSignal | undefined) => Promise<Ended>;
+  readonly #waiting = new Map<string, (operation: Ended) => void>();
+  readonly #ended = new Map<string, Ended>();
+  #events: Promise<WebSocket> | undefined;
+
+  constructor(address: Address, ask: (id: string, signal: AbortSignal | undefined) => Promise<Ended>) {
+    this.#address = address;
+    this.#ask = ask;
+  }
+
+  /** Before anything is begun, so that no end is missed. Where no stream is to be had, ends are asked for. */
+  async listen(): Promise<void> {
+    this.#events ??= this.#open();
+    await this.#events.catch(() => undefined);
+  }
+
+  async wait(id: string, signal?: AbortSignal): Promise<Ended> {
+    const ended = this.#ended.get(id);
+    if (ended) return ended;
+    const events = await this.#events?.catch(() => undefined);
+    if (!events) return this.#ask(id, signal);
+    hold(events, true);
+    try {
+      const told = Promise.withResolvers<Ended | undefined>();
+      this.#waiting.set(id, told.resolve);
+      const gone = () => told.resolve(undefined);
+      const aborted = () => told.reject(signal!.reason as Error);
+      events.once("close", gone);
+      signal?.addEventListener("abort", aborted, { once: true });
+      if (events.readyState !== WebSocket.OPEN) gone();
+      if (signal?.aborted) aborted();
+      try {
+        return (await told.promise) ?? (await this.#ask(id, signal));
+      } finally {
+        events.off("close", gone);
+        signal?.removeEventListener("abort", aborted);
+        this.#waiting.delete(id);
+      }
+    } finally {
+      if (this.#waiting.size === 0) hold(events, false);
+    }
+  }
+
+  #open(): Promise<WebSocket> {
+    const socket = openSocket(this.#address, "/1.0/events?type=operation&all-projects=true");
+    socket.on("message", (data: Buffer) => {
+      const { metadata } = JSON.parse(data.toString()) as { metadata: Operation };
+      if (metadata.status_code < 200) return;
+      const told = this.#waiting.get(metadata.id);
+      if (told) return told(metadata);
+      this.#ended.set(metadata.id, metadata);
+      if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value!);
+    });
+    return new Promise((resolve, reject) => {
+      const forget = () => {
+        this.#events = undefined;
+      };
+      socket.once("open", () => {
+        // Nobody waits: a process may end.
+        if (this.#waiting.size === 0) hold(socket, false);
+        resolve(socket);
+      });
+      socket.once("error", (error) => {
+        forget();
+        reject(error);
+      });
+      socket.once("close", forget);
+    });
+  }
+}
+
+/** Whether this connection keeps the process alive. */
+function hold(socket: WebSocket, held: boolean): void {
+  const { _socket } = socket as unknown as { _socket?: { ref(): void; unref(): void } };
+  if (held) _socket?.ref();
+  else _socket?.unref();
+}
+
+export function openSocket({ socketPath, host, port, tls }: Address, path: string): WebSocket {
+  const url = socketPath === undefined ? `wss://${host?.includes(":") ? `[${host}]` : host}:${port}${path}` : `ws+unix:${socketPath}:${path}`;
+  return new WebSocket(url, [], { ...(tls as ClientOptions), perMessageDeflate: false, handshakeTimeout: 30_000 });
+}

@@ -1,0 +1,116 @@
+/** A project for each department: its own limits on the server, the highest fencing token seen, and its backup policies. */
+import type { BackupPolicySpec } from "../../spec.ts";
+import { type Call, type Made, StaleFence } from "../driver.ts";
+import { hasMoved, type LxdClient } from "./client.ts";
+import { key, lxdName, nameOf, newId, projectOf } from "./names.ts";
+
+export interface Project {
+  name: string;
+  description: string;
+  config: Record<string, string>;
+}
+export interface StoredPolicy {
+  id: string;
+  scope: string;
+  spec: BackupPolicySpec;
+}
+
+const policyKey = (name: string) => key(`policy.${lxdName(name)}`);
+/** Containers are unprivileged with id maps of their own, nothing of the server's is passed through. */
+const restricted = {
+  restricted: "true",
+  "restricted.containers.privilege": "isolated",
+  "restricted.devices.disk": "managed",
+  "restricted.devices.nic": "managed",
+  "restricted.backups": "allow",
+  "restricted.snapshots": "allow",
+  "features.images": "false",
+  "features.profiles": "true",
+  "features.storage.volumes": "true",
+  "features.networks": "false",
+};
+
+export class Projects {
+  readonly #client: LxdClient;
+  constructor(client: LxdClient) {
+    this.#client = client;
+  }
+
+  /** Makes the department's project and notes the fencing token. @throws StaleFence before any effect */
+  async enter({ scope, fence, signal }: Call): Promise<string> {
+    signal?.throwIfAborted();
+    const name = projectOf(scope);
+    for (;;) {
+      const there = await this.#client.find<Project>(`/1.0/projects/${name}`, { signal });
+      if (!there) {
+        await this.#make(name, scope, fence);
+        continue;
+      }
+      const highest = Number(there.metadata.config[key("fence")] ?? -1);
+      if (fence < highest) throw new StaleFence(`The lease of ${scope} has passed on: token ${fence} is older than ${highest}.`);
+      if (fence === highest || (await this.#put(there, { [key("fence")]: String(fence) }))) return name;
+    }
+  }
+
+  /** Projects of ours. */
+  async all(): Promise<(Project & { scope: string })[]> {
+    const { metadata } = await this.#client.get<Project[]>("/1.0/projects", { query: { recursion: "1" } });
+    return metadata.flatMap((one) => {
+      const scope = one.config[key("scope")];
+      return scope === undefined ? [] : [{ ...one, scope }];
+    });
+  }
+
+  async policies(): Promise<StoredPolicy[]> {
+    return (await this.all()).flatMap(({ config }) =>
+      Object.entries(config)
+        .filter(([name]) => name.startsWith(key("policy.")))
+        .map(([, value]) => JSON.parse(value) as StoredPolicy),
+    );
+  }
+
+  async putPolicy(project: string, spec: BackupPolicySpec, scope: string): Promise<Made> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      const kept = there.metadata.config[policyKey(spec.name)];
+      const id = kept === undefined ? newId(spec.name) : (JSON.parse(kept) as StoredPolicy).id;
+      const policy: StoredPolicy = { id, scope, spec };
+      if (await this.#put(there, { [policyKey(spec.name)]: JSON.stringify(policy) })) return { id, adopted: kept !== undefined };
+    }
+  }
+
+  /** Of another generation nothing is deleted. */
+  async deletePolicy(project: string, id: string): Promise<void> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      const kept = there.metadata.config[policyKey(nameOf(id))];
+      if (kept === undefined || (JSON.parse(kept) as StoredPolicy).id !== id || (await this.#put(there, { [policyKey(nameOf(id))]: undefined }))) return;
+    }
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#client.change("DELETE", `/1.0/projects/${name}`);
+  }
+
+  async #make(name: string, scope: string, fence: number): Promise<void> {
+    const config = { ...restricted, [key("scope")]: scope, [key("fence")]: String(fence) };
+    try {
+      await this.#client.change("POST", "/1.0/projects", { body: { name, description: "Zhengyun", config } });
+    } catch (error) {
+      // Somebody else made it at the same moment.
+      if (!(await this.#client.find(`/1.0/projects/${name}`))) throw error;
+    }
+  }
+
+  /** False: it was changed meanwhile. */
+  async #put({ metadata, etag }: { metadata: Project; etag: string }, change: Record<string, string | undefined>): Promise<boolean> {
+    const config = Object.fromEntries(Object.entries({ ...metadata.config, ...change }).filter(([, value]) => value !== undefined));
+    try {
+      await this.#client.change("PUT", `/1.0/projects/${metadata.name}`, { body: { description: metadata.description, config }, etag });
+      return true;
+    } catch (error) {
+      if (hasMoved(error)) return false;
+      throw error;
+    }
+  }
+}

@@ -1,54 +1,156 @@
-/** A real LXD of Debian's, one server without systemd, in a directory of its own. */
+/** A real LXD of Debian's without systemd: one server, or a cluster of several on loopback addresses of this machine. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LxdClient } from "../../infra/drivers/lxd/client.ts";
-import { addressOf } from "../../infra/drivers/lxd/address.ts";
+
+/** The storage pool of a member: btrfs in a file, which keeps volumes within their sizes. */
+const storage = { name: "default", driver: "btrfs" };
+const storageSize = "12GiB";
+
+/** One server. */
+export class Member {
+  readonly name: string;
+  readonly directory: string;
+  #child: ChildProcess | undefined;
+  readonly #home: string;
+
+  constructor(home: string, name: string) {
+    this.name = name;
+    this.#home = home;
+    this.directory = join(home, name);
+    mkdirSync(this.directory);
+  }
+
+  get socket(): string {
+    return join(this.directory, "unix.socket");
+  }
+  get #env(): NodeJS.ProcessEnv {
+    return { ...process.env, LXD_DIR: this.directory };
+  }
+
+  /** Starts it, or starts it again. */
+  async start(): Promise<void> {
+    const child = spawn("lxd", ["--group", "root", "--logfile", join(this.#home, `${this.name}.log`)], {
+      env: this.#env,
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+    this.#child = child;
+    const output = createWriteStream(join(this.#home, `${this.name}.output`), { flags: "a" });
+    for (const stream of [child.stdout, child.stderr]) stream.pipe(output, { end: false });
+    const ready = await this.run("lxd", ["waitready", "--timeout", "60"]);
+    if (ready.code !== 0) throw new Error(`LXD does not start: ${ready.output}`);
+  }
+
+  /** A command of LXD's own, against this member. */
+  run(program: "lxd" | "lxc", args: string[], input = ""): Promise<{ code: number | null; output: string }> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(program, args, { env: { ...this.#env, HOME: this.#home }, stdio: ["pipe", "pipe", "pipe"] });
+      let output = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (output += data.toString()));
+      child.on("error", reject);
+      child.on("close", (code) => resolve({ code, output }));
+      child.stdin.end(input);
+    });
+  }
+  /** @throws Error with what it said */
+  async must(program: "lxd" | "lxc", args: string[], input?: string): Promise<string> {
+    const { code, output } = await this.run(program, args, input);
+    if (code !== 0) throw new Error(`${program} ${args.join(" ")}: ${output}`);
+    return output;
+  }
+
+  /** As a machine that loses its power: the daemon dies; its containers are ended too. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#runs) return;
+    await this.run("lxd", ["shutdown", "--timeout", "20"]);
+    await this.#end("SIGKILL", 5000);
+  }
+
+  get #runs(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+  async #end(signal: NodeJS.Signals, afterMs = 0): Promise<void> {
+    const child = this.#child;
+    if (!child || !this.#runs) return;
+    const ended = new Promise((done) => child.once("exit", done));
+    const timer = setTimeout(() => child.kill(signal), afterMs);
+    await ended;
+    clearTimeout(timer);
+  }
+}
 
 export interface Lxd {
-  /** What a pool's endpoint says. */
+  /** What a pool's endpoint says: over the first member's socket. */
   endpoint: string;
-  socket: string;
+  members: Member[];
   close(): Promise<void>;
 }
 
-/** Starts it with a storage pool that keeps volumes within their sizes (btrfs in a file). */
-export async function startLxd(): Promise<Lxd> {
+/** @param count of members; more than one form a cluster */
+export async function startLxd(count = 1): Promise<Lxd> {
   const home = mkdtempSync(join(tmpdir(), "zhengyun-lxd-"));
   // Containers' own users must get through to their root file systems.
   chmodSync(home, 0o711);
-  const directory = join(home, "lxd");
   const backups = join(home, "backups");
-  for (const one of [directory, backups]) mkdirSync(one);
-  const env = { ...process.env, LXD_DIR: directory };
-  const child = spawn("lxd", ["--group", "root", "--logfile", join(home, "log")], { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  const output = createWriteStream(join(home, "output"));
-  for (const stream of [child.stdout, child.stderr]) stream.pipe(output, { end: false });
-  const ready = spawnSync("lxd", ["waitready", "--timeout", "60"], { env, encoding: "utf8" });
-  if (ready.status !== 0) throw new Error(`LXD does not start: ${ready.stderr}\n${readFileSync(join(home, "output"), "utf8")}`);
-  const socket = join(directory, "unix.socket");
-  const endpoint = `unix:${socket}?${new URLSearchParams({ storage: "default", backups }).toString()}`;
-  const client = new LxdClient(addressOf(endpoint));
-  await client.change("POST", "/1.0/storage-pools", { body: { name: "default", driver: "btrfs", config: { size: "12GiB" } } });
-  return {
-    endpoint,
-    socket,
-    close: async () => {
-      await end(child, env);
-      unmount(directory);
-      rmSync(home, { recursive: true, force: true });
-    },
+  mkdirSync(backups);
+  const members = Array.from({ length: count }, (_, index) => new Member(home, `n${index + 1}`));
+  const close = async () => {
+    await Promise.all(members.map((one) => one.stop()));
+    unmount(home);
+    rmSync(home, { recursive: true, force: true });
   };
+  try {
+    await Promise.all(members.map((one) => one.start()));
+    const [first, ...others] = members as [Member, ...Member[]];
+    const addresses = await Promise.all(members.map((_, index) => freeAddress(index)));
+    await first.must("lxd", ["init", "--preseed"], JSON.stringify(firstOf(first, addresses[0]!, count > 1)));
+    for (const [index, member] of others.entries()) {
+      const token = (await first.must("lxc", ["cluster", "add", member.name])).split("\n").find((line) => line.startsWith("eyJ"))!;
+      await member.must("lxd", ["init", "--preseed"], JSON.stringify(joining(member, addresses[index + 1]!, token.trim())));
+    }
+    const endpoint = `unix:${first.socket}?${new URLSearchParams({ storage: storage.name, backups }).toString()}`;
+    return { endpoint, members, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
-async function end(child: ChildProcess, env: NodeJS.ProcessEnv): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((done) => child.once("exit", done));
-  spawnSync("lxd", ["shutdown", "--timeout", "20"], { env });
-  const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
-  await ended;
-  clearTimeout(timer);
+const firstOf = (member: Member, address: string, cluster: boolean) => ({
+  ...(cluster ? { config: { "core.https_address": address }, cluster: { server_name: member.name, enabled: true } } : {}),
+  storage_pools: [{ ...storage, config: { size: storageSize } }],
+});
+const joining = (member: Member, address: string, token: string) => ({
+  cluster: {
+    enabled: true,
+    server_name: member.name,
+    server_address: address,
+    cluster_token: token,
+    member_config: [
+      { entity: "storage-pool", name: storage.name, key: "size", value: storageSize },
+      { entity: "storage-pool", name: storage.name, key: "source", value: "" },
+    ],
+  },
+});
+
+/** Each member has a loopback address of its own: 127.0.0.2 and on. */
+function freeAddress(index: number): Promise<string> {
+  const host = `127.0.0.${index + 2}`;
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, host, () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(`${host}:${port}`));
+    });
+  });
 }
 
 /** What LXD mounts below its directory outlives it. */

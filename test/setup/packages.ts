@@ -24,6 +24,7 @@ const needed: Record<string, () => boolean> = {
   "fonts-noto-cjk": () => existsSync("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
   e2fsprogs: () => onPath("mkfs.ext4") && onPath("resize2fs"),
   lxd: () => onPath("lxd"),
+  "lxd-client": () => onPath("lxc"),
   "btrfs-progs": () => onPath("mkfs.btrfs"),
   openssl: () => onPath("openssl"),
   "util-linux": () => onPath("setpriv"),

@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { DriverError, InUse, NoSpace, NotFound } from "../driver.ts";
 import type { Address } from "./address.ts";
-import { Operations } from "./operations.ts";
+import { type Operation, Operations } from "./operations.ts";
 
 export interface Answer<T> {
   metadata: T;
@@ -54,7 +54,7 @@ export class LxdClient {
     this.#address = address;
     const options = { keepAlive: true, maxSockets: sockets };
     this.#agent = address.tls ? new HttpsAgent({ ...options, ...address.tls }) : new HttpAgent(options);
-    this.operations = new Operations(address, (id, signal) => this.#read(`/1.0/operations/${id}/wait`, signal));
+    this.operations = new Operations(address, async (id, signal) => (await this.find<Operation>(`/1.0/operations/${id}`, { signal }))?.metadata);
   }
 
   async get<T>(path: string, ask: Ask = {}): Promise<Answer<T>> {
@@ -143,16 +143,6 @@ export class LxdClient {
       if (raw === undefined || Buffer.isBuffer(raw)) asked.end(raw ?? content);
       else pipeline(raw, asked).catch(reject);
     });
-  }
-
-  async #read(path: string, signal: AbortSignal | undefined) {
-    for (;;) {
-      const { metadata } = await this.get<{ status_code: number; status: string; err: string; metadata: unknown }>(path, {
-        query: { timeout: "30" },
-        signal,
-      });
-      if (metadata.status_code >= 200) return metadata;
-    }
   }
 }
 

@@ -122,11 +122,11 @@ export class LxdDriver implements Driver {
 
   async observe(): Promise<PoolReading> {
     const at = Date.now();
-    const [instances, stored, space, machine] = await Promise.all([
+    const [instances, stored, space, memory] = await Promise.all([
       listInstances(this.#client, undefined, 2),
       this.#volumes.all(),
-      this.#client.find<{ space: { used: number; total: number } }>(`/1.0/storage-pools/${this.#address.storage}/resources`),
-      this.#client.find<{ memory: { used: number; total: number } }>("/1.0/resources"),
+      this.#resources<{ space: Space }>(`/1.0/storage-pools/${this.#address.storage}/resources`).then((all) => all.map((one) => one.space)),
+      this.#resources<{ memory: Space }>("/1.0/resources").then((all) => all.map((one) => one.memory)),
     ]);
     const attached = new Map(instances.flatMap(attachmentsOf).map((one) => [one.spec.volume, one.spec.host]));
     const used = await usedBytes(stored, (one) => this.#volumes.usedBytes(one));
@@ -138,8 +138,8 @@ export class LxdDriver implements Driver {
         return { id, scope, name: spec.name, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes: used[index]!, ...(host ? { attachedTo: host } : {}) };
       }),
       backups: this.#backups.all(),
-      ...(space ? { disk: freeOf(space.metadata.space) } : {}),
-      ...(machine ? { memory: freeOf(machine.metadata.memory) } : {}),
+      ...(space.length > 0 ? { disk: freeOf(space) } : {}),
+      ...(memory.length > 0 ? { memory: freeOf(memory) } : {}),
     };
   }
 
@@ -159,6 +159,16 @@ export class LxdDriver implements Driver {
       await this.#projects.remove(name);
     }
     for (const { name, scope } of this.#backups.all()) if (ours(scope)) this.#backups.remove(name);
+  }
+
+  /** Of each member that answers; a server that is alone is its only one. */
+  async #resources<T>(path: string): Promise<T[]> {
+    const members = await this.#client
+      .find<{ server_name: string; status: string }[]>("/1.0/cluster/members", { query: { recursion: "1" } })
+      .catch(() => undefined);
+    const targets = members?.metadata.filter((one) => one.status === "Online").map((one) => ({ target: one.server_name })) ?? [{}];
+    const found = await Promise.all(targets.map((query) => this.#client.find<T>(path, { query })));
+    return found.flatMap((one) => (one ? [one.metadata] : []));
   }
 
   #listed(instances: Instance[], volumes: StoredVolume[], policies: Awaited<ReturnType<Projects["policies"]>>, scope?: string) {
@@ -189,7 +199,15 @@ export class LxdDriver implements Driver {
   }
 }
 
-const freeOf = ({ used, total }: { used: number; total: number }) => ({ totalBytes: total, freeBytes: total - used });
+interface Space {
+  used: number;
+  total: number;
+}
+/** Of all members together. */
+function freeOf(members: readonly Space[]): { totalBytes: number; freeBytes: number } {
+  const sum = (of: (one: Space) => number) => members.reduce((total, one) => total + of(one), 0);
+  return { totalBytes: sum((one) => one.total), freeBytes: sum((one) => one.total - one.used) };
+}
 
 /** In the order of the volumes, some at once. */
 async function usedBytes(volumes: readonly StoredVolume[], ask: (one: StoredVolume) => Promise<number>): Promise<number[]> {

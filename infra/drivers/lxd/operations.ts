@@ -1,4 +1,7 @@
-/** What a server does in the background, waited for by its stream of events; asked for one by one only where that breaks. */
+/**
+ * What a server does in the background, waited for by its stream of events. Now and then it is asked all the same, since an event may be lost
+ * with the member of a cluster that would have told it.
+ */
 import { type ClientOptions, WebSocket } from "ws";
 import type { Address } from "./address.ts";
 
@@ -14,15 +17,19 @@ type Ended = Omit<Operation, "id">;
 
 /** Ends that came before anybody waited for them. */
 const remembered = 1000;
+const askEveryMs = 2000;
+/** Where no stream is to be had. */
+const withoutEventsMs = 200;
 
 export class Operations {
   readonly #address: Address;
-  readonly #ask: (id: string, signal: AbortSignal | undefined) => Promise<Ended>;
+  readonly #ask: (id: string, signal: AbortSignal | undefined) => Promise<Operation | undefined>;
   readonly #waiting = new Map<string, (operation: Ended) => void>();
   readonly #ended = new Map<string, Ended>();
   #events: Promise<WebSocket> | undefined;
 
-  constructor(address: Address, ask: (id: string, signal: AbortSignal | undefined) => Promise<Ended>) {
+  /** @param ask reads an operation; undefined: the server knows it no more */
+  constructor(address: Address, ask: (id: string, signal: AbortSignal | undefined) => Promise<Operation | undefined>) {
     this.#address = address;
     this.#ask = ask;
   }
@@ -33,30 +40,37 @@ export class Operations {
     await this.#events.catch(() => undefined);
   }
 
+  /** @returns how it ended; what the server has forgotten counts as failed */
   async wait(id: string, signal?: AbortSignal): Promise<Ended> {
     const ended = this.#ended.get(id);
     if (ended) return ended;
     const events = await this.#events?.catch(() => undefined);
-    if (!events) return this.#ask(id, signal);
-    hold(events, true);
+    const told = Promise.withResolvers<Ended>();
+    this.#waiting.set(id, told.resolve);
+    const aborted = () => told.reject(signal!.reason as Error);
+    signal?.addEventListener("abort", aborted, { once: true });
+    if (signal?.aborted) aborted();
+    if (events) hold(events, true);
+    const asking = setInterval(
+      () => {
+        // A server that doesn't answer now may do so the next time; the caller's signal ends the wait.
+        this.#ask(id, signal).then(
+          (now) => {
+            if (now === undefined) told.resolve({ status: "Lost", status_code: 400, err: "The server lost the operation.", metadata: null });
+            else if (now.status_code >= 200) told.resolve(now);
+          },
+          () => undefined,
+        );
+      },
+      events ? askEveryMs : withoutEventsMs,
+    );
     try {
-      const told = Promise.withResolvers<Ended | undefined>();
-      this.#waiting.set(id, told.resolve);
-      const gone = () => told.resolve(undefined);
-      const aborted = () => told.reject(signal!.reason as Error);
-      events.once("close", gone);
-      signal?.addEventListener("abort", aborted, { once: true });
-      if (events.readyState !== WebSocket.OPEN) gone();
-      if (signal?.aborted) aborted();
-      try {
-        return (await told.promise) ?? (await this.#ask(id, signal));
-      } finally {
-        events.off("close", gone);
-        signal?.removeEventListener("abort", aborted);
-        this.#waiting.delete(id);
-      }
+      return await told.promise;
     } finally {
-      if (this.#waiting.size === 0) hold(events, false);
+      clearInterval(asking);
+      signal?.removeEventListener("abort", aborted);
+      this.#waiting.delete(id);
+      if (this.#waiting.size === 0 && events) hold(events, false);
     }
   }
 

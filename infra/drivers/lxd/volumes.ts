@@ -126,11 +126,14 @@ export class Volumes {
           : `${spec.path} of ${spec.host} shows ${clash.spec.volume} already.`,
       );
     fault("lxd.attachment.create:asked");
+    const host = instances.find((one) => one.name === lxdName(spec.host));
+    // On a cluster whose storage is each member's own, the volume comes to where its host is.
+    const shown = host && host.location !== volume.raw.location && volume.raw.location !== "" ? await this.#moveTo(project, volume, host.location) : volume;
     return this.#changeHost(project, spec.host, (instance) => {
       const there = attachmentsOf(instance).find((one) => one.spec.name === spec.name);
       const stored: StoredAttachment = { id: there?.id ?? newId(spec.name), scope: call.scope, spec };
       instance.config[attachmentKey(spec.name)] = JSON.stringify(stored);
-      instance.devices[lxdName(spec.name)] = { type: "disk", pool: this.#storage, source: volume.is, path: spec.path };
+      instance.devices[lxdName(spec.name)] = { type: "disk", pool: this.#storage, source: shown.is, path: spec.path };
       return { id: stored.id, adopted: there !== undefined };
     });
   }
@@ -159,10 +162,33 @@ export class Volumes {
   async replace(project: string, name: string, tar: Readable): Promise<void> {
     const old = await this.settle(project, name);
     if (!old) throw new NotFound(`There is no volume ${name}.`);
+    await this.#switchTo(project, old, tar, old.raw.location);
+  }
+
+  /** To another member of the cluster. @returns the copy that counts from now on */
+  async #moveTo(project: string, volume: StoredVolume, location: string): Promise<StoredVolume> {
+    const { name } = volume.spec;
+    const { tar, done } = await this.export(project, name, "move");
+    try {
+      await this.#switchTo(project, volume, tar, location);
+    } finally {
+      await done();
+    }
+    return this.require(project, name);
+  }
+
+  /** A new copy, of the same name and id, with an export's content; the old one goes when the new one is whole. */
+  async #switchTo(project: string, old: StoredVolume, tar: Readable, location: string): Promise<void> {
+    const { name } = old.spec;
     const is = copyOf(name, numberOf(old.is) + 1);
     await undoing(async (undo) => {
       undo.add(() => this.#remove(project, is));
-      await this.#client.change("POST", this.#path(), { project, raw: tar, headers: { "content-type": "application/octet-stream", "x-lxd-name": is } });
+      await this.#client.change("POST", this.#path(), {
+        project,
+        raw: tar,
+        headers: { "content-type": "application/octet-stream", "x-lxd-name": is },
+        ...at(location),
+      });
       fault("lxd.volume.restore:imported");
       const { id, scope, spec } = old;
       const { metadata, etag } = await this.#client.get<RawVolume>(this.#path(is), { project });
@@ -251,4 +277,6 @@ export class Volumes {
   }
 }
 
+/** Where in a cluster; a server that is alone has no members to name. */
+const at = (location: string) => (location === "" || location === "none" ? {} : { query: { target: location } });
 const configOf = (kept: Kept) => ({ size: `${kept.spec.sizeGib}GiB`, [key("volume")]: JSON.stringify(kept) });

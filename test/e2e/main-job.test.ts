@@ -8,18 +8,27 @@ import type { StackOperation } from "../../control-plane/contract/stacks.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { engines } from "../setup/databases.ts";
+import { type Lxd, startLxd } from "../setup/lxd.ts";
 import { startPrometheus } from "../setup/prometheus.ts";
 import { host, volume } from "../setup/small-city.ts";
 
 const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => Array.fromAsync(items);
 
-describe.each(engines)("the main job, on the real engine and real hosts, with %s", (engine) => {
-  const plane = new TestPlane(engine);
+const clouds = [...engines.map((engine) => [engine, "embedded hosts", 0] as const), ["postgres", "an LXD server", 1], ["pglite", "an LXD cluster", 3]] as const;
+
+describe.each(clouds)("the main job, on the real engine, with %s and %s", (engine, _, members) => {
+  let lxd: Lxd | undefined;
+  let plane: TestPlane;
   beforeAll(async () => {
+    if (members > 0) lxd = await startLxd(members);
+    plane = new TestPlane(engine, undefined, lxd?.endpoint);
     await plane.start();
     await plane.fill();
   });
-  afterAll(() => plane.remove());
+  afterAll(async () => {
+    await plane.remove();
+    await lxd?.close();
+  });
 
   const hosts = () => collect(plane.applicant.all<Host>("/api/v1/hosts"));
   const usage = async (department: string) => (await plane.operations.get<{ items: DepartmentUsage[] }>("/api/v1/usage", { department, depth: 0 })).items[0]!;

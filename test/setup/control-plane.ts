@@ -17,7 +17,7 @@ const root = resolve(import.meta.dirname, "../..");
 
 export class TestPlane {
   readonly data = mkdtempSync(join(tmpdir(), "zhengyun-plane-"));
-  readonly driver = loadDriver("embedded", join(this.data, "embedded"));
+  readonly driver: Driver;
   #child: ChildProcess | undefined;
   #exited: Promise<string> = Promise.resolve("not started");
   output = "";
@@ -31,10 +31,17 @@ export class TestPlane {
   readonly #beside: TestPlane | undefined;
   #database: { url: string; drop: () => Promise<void> } | undefined;
 
-  /** @param beside another one whose PostgreSQL, keys, tokens and hosts it shares */
-  constructor(engine: Engine = "pglite", beside?: TestPlane) {
+  readonly #pools: { driver: string; endpoint: string };
+
+  /**
+   * @param beside another one whose PostgreSQL, keys, tokens and hosts it shares
+   * @param lxd endpoint of a real LXD; without it hosts are the embedded driver's
+   */
+  constructor(engine: Engine = "pglite", beside?: TestPlane, lxd?: string) {
     this.#engine = engine;
     this.#beside = beside;
+    this.#pools = lxd === undefined ? { driver: "embedded", endpoint: join(this.data, "embedded") } : { driver: "lxd", endpoint: lxd };
+    this.driver = loadDriver(this.#pools.driver, this.#pools.endpoint);
     if (beside) this.#secrets = beside.#secrets;
   }
 
@@ -96,7 +103,7 @@ export class TestPlane {
   }
 
   /** The small city (or another one with a department "city"), a security administrator, an applicant, an approver and an authority. */
-  async fill(city: City = smallCity()): Promise<void> {
+  async fill(city: City = smallCity(this.#pools)): Promise<void> {
     await this.operations.post("/api/v1/city-imports", city);
     const make = (name: string) => this.operations.post<{ id: string; secret: string }>("/api/v1/tokens", { name });
     const security = await make("security");

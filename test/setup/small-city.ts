@@ -31,8 +31,8 @@ export const prices = [
 ] as const;
 
 /** @param options.fundFen what each department's project has for construction this year */
-export function smallCity(options: { endpoint?: string; hosts?: number; fundFen?: number } = {}) {
-  const endpoint = options.endpoint ?? "";
+export function smallCity(options: { driver?: string; endpoint?: string; hosts?: number; fundFen?: number } = {}) {
+  const at = { driver: options.driver ?? "embedded", endpoint: options.endpoint ?? "" };
   const hosts = options.hosts ?? 40;
   const fiscalYear = fiscalYearOf(new Date());
   // From the year of the tests with a clock of their own on, and over new year's eve.
@@ -47,11 +47,11 @@ export function smallCity(options: { endpoint?: string; hosts?: number; fundFen?
         name: "Compute",
         kind: "compute",
         site: "Site A",
-        endpoint,
+        ...at,
         capacity: { hosts: 60, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000 },
       },
-      { code: "storage", name: "Storage", kind: "storage", site: "Site A", endpoint, capacity: { "storage_gib:standard": 10_000 } },
-      { code: "backup", name: "Backup", kind: "backup", site: "Site B", endpoint, capacity: { backup_gib: 10_000 } },
+      { code: "storage", name: "Storage", kind: "storage", site: "Site A", ...at, capacity: { "storage_gib:standard": 10_000 } },
+      { code: "backup", name: "Backup", kind: "backup", site: "Site B", ...at, capacity: { backup_gib: 10_000 } },
     ],
     departments: departments.map((code, index) => ({ code, parent: departments[index - 1] ?? null, nameZh: `部门${index}`, nameEn: code, level: "city" })),
     quotas: departments.map((department, index) => ({

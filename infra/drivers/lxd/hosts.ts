@@ -5,6 +5,7 @@ import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
+import { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
 import { type Instance, type Kept, keptOf } from "./instances.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
@@ -17,10 +18,12 @@ export class Hosts {
   readonly #client: LxdClient;
   readonly #address: Address;
   readonly #images: Images;
+  readonly #idMaps: IdMaps;
   constructor(client: LxdClient, address: Address, images: Images) {
     this.#client = client;
     this.#address = address;
     this.#images = images;
+    this.#idMaps = new IdMaps(client);
   }
 
   /** undefined: not there, or none of ours. */
@@ -54,7 +57,7 @@ export class Hosts {
       };
       undo.add(() => this.#remove(project, kept.id));
       try {
-        await this.#client.change("POST", "/1.0/instances", { project, body, signal: call.signal });
+        await this.#idMaps.inTurn(() => this.#client.change("POST", "/1.0/instances", { project, body, signal: call.signal }));
       } catch (error) {
         // Asked twice at the same moment, or taken though the answer never came.
         const made =
@@ -64,6 +67,7 @@ export class Hosts {
         return this.#adopt(project, made, spec, call);
       }
       fault("lxd.host.create:made");
+      await this.#idMaps.settle(project, lxdName(spec.name));
       if (spec.power === "running") await this.#power(project, spec.name, "start", call.signal);
       fault("lxd.host.create:started");
       return { id: kept.id, adopted: false };
@@ -139,6 +143,7 @@ export class Hosts {
       }
     }
     const runs = instance.status === "Running";
+    if (!runs) await this.#idMaps.settle(project, instance.name);
     if (spec.power === "running" && !runs) await this.#power(project, spec.name, "start", signal);
     else if (spec.power === "stopped" && runs) await this.#power(project, spec.name, "stop", signal);
   }

@@ -117,6 +117,7 @@ export class Observer {
       ? [
           ...reading.hosts.map((one) => ({ name: one.name, state: one.state, physicalId: one.id })),
           ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id })),
+          ...(reading.unreachable ?? []).map((name) => ({ name, state: "unknown" })),
         ]
       : "unreadable";
     if (!record) return;

@@ -84,6 +84,8 @@ export interface PoolReading {
   hosts: HostReading[];
   volumes: VolumeReading[];
   backups: BackupReading[];
+  /** Names of hosts that are there, but on a machine that doesn't answer: nothing else is known of them now. */
+  unreachable?: string[];
   /** Real use of the machine or cluster behind the pool, bytes; absent where unknown. */
   disk?: { totalBytes: number; freeBytes: number };
   memory?: { totalBytes: number; freeBytes: number };

@@ -68,17 +68,17 @@ export class Member {
   }
 
   async stop(): Promise<void> {
-    if (!this.#runs) return;
+    if (!this.runs) return;
     await this.run("lxd", ["shutdown", "--timeout", "20"]);
     await this.#end("SIGKILL", 5000);
   }
 
-  get #runs(): boolean {
+  get runs(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
   async #end(signal: NodeJS.Signals, afterMs = 0): Promise<void> {
     const child = this.#child;
-    if (!child || !this.#runs) return;
+    if (!child || !this.runs) return;
     const ended = new Promise((done) => child.once("exit", done));
     const timer = setTimeout(() => child.kill(signal), afterMs);
     await ended;

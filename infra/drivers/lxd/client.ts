@@ -176,7 +176,8 @@ function messageOf(text: string): string {
 /** LXD tells most refusals by their text. */
 export function errorOf(status: number, message: string): DriverError {
   if (status === 404) return new NotFound(message);
-  if (/no space left|quota exceeded|not enough (free )?space/i.test(message)) return new NoSpace(message);
+  // "Wrote only" is how tar says that the device became full in the middle of a block.
+  if (/no space left|quota exceeded|not enough (free )?space|wrote only \d+ of \d+ bytes/i.test(message)) return new NoSpace(message);
   if (/in use|still used|is currently mounted/i.test(message)) return new InUse(message);
   return new Refused(status, message);
 }

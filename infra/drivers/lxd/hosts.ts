@@ -1,4 +1,5 @@
 /** Hosts: containers of their own id maps, in their department's project. */
+import { setTimeout as pause } from "node:timers/promises";
 import type { HostSpec } from "../../spec.ts";
 import { type Call, DriverError, type HostReading, type HostState, type Made, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
@@ -13,6 +14,8 @@ import { key, lxdName, nameOf, newId } from "./names.ts";
 /** How long a host may take to stop by itself before it is ended, seconds. */
 const stopSeconds = 30;
 const startSeconds = 60;
+/** How often an instance is made anew that got ids of others. */
+const makeAttempts = 20;
 
 export class Hosts {
   readonly #client: LxdClient;
@@ -57,7 +60,7 @@ export class Hosts {
       };
       undo.add(() => this.#remove(project, kept.id));
       try {
-        await this.#idMaps.inTurn(() => this.#client.change("POST", "/1.0/instances", { project, body, signal: call.signal }));
+        await this.#make(project, body, call);
       } catch (error) {
         // Asked twice at the same moment, or taken though the answer never came.
         const made =
@@ -67,7 +70,6 @@ export class Hosts {
         return this.#adopt(project, made, spec, call);
       }
       fault("lxd.host.create:made");
-      await this.#idMaps.settle(project, lxdName(spec.name));
       if (spec.power === "running") await this.#power(project, spec.name, "start", call.signal);
       fault("lxd.host.create:started");
       return { id: kept.id, adopted: false };
@@ -113,12 +115,36 @@ export class Hosts {
     };
   }
 
+  /** Makes an instance, anew until it has ids of its own. */
+  async #make(project: string, body: { name: string }, { signal }: Call): Promise<void> {
+    for (let attempt = 1; attempt <= makeAttempts; attempt++) {
+      await this.#idMaps.inTurn(() => this.#client.change("POST", "/1.0/instances", { project, body, signal }));
+      if (await this.#idMaps.isAlone(project, body.name)) return;
+      await this.#idMaps.inTurn(() => this.#client.change("DELETE", `/1.0/instances/${body.name}`, { project }));
+      await pause(Math.random() * 100 * attempt, undefined, signal ? { signal } : {});
+    }
+    throw new DriverError("id-maps", `The server gave ${body.name} user ids that others have, ${makeAttempts} times.`);
+  }
+
   async #adopt(project: string, there: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<Made> {
     await this.#settled(project, spec.name, call.signal);
     const now = await this.get(project, spec.name);
     if (!now) throw new DriverError("vanished", `Host ${spec.name} was being made and is gone: its creation failed.`);
-    await this.#converge(project, now, spec, call);
-    return { id: there.kept.id, adopted: true };
+    const anew = async () => {
+      await this.#remove(project, now.kept.id);
+      return this.create(project, spec, call);
+    };
+    const fresh = wasNeverStarted(now.instance);
+    // Made by one who was killed before its ids were looked at.
+    if (fresh && !(await this.#idMaps.isAlone(project, now.instance.name))) return anew();
+    try {
+      await this.#converge(project, now, spec, call);
+    } catch (error) {
+      // A member that dies in the middle leaves an instance without its storage: it holds nothing, and never will.
+      if (fresh && error instanceof Refused) return anew();
+      throw error;
+    }
+    return { id: now.kept.id, adopted: true };
   }
 
   /** Brings settings, devices and power to what is wanted. */
@@ -143,7 +169,6 @@ export class Hosts {
       }
     }
     const runs = instance.status === "Running";
-    if (!runs) await this.#idMaps.settle(project, instance.name);
     if (spec.power === "running" && !runs) await this.#power(project, spec.name, "start", signal);
     else if (spec.power === "stopped" && runs) await this.#power(project, spec.name, "stop", signal);
   }
@@ -236,6 +261,9 @@ const sameRecord = (a: Record<string, string>, b: Record<string, string>) =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, value]) => b[name] === value);
 const sameDevices = (a: Instance["devices"], b: Instance["devices"]) =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, device]) => b[name] !== undefined && sameRecord(device, b[name]));
+
+/** The server's templates of the first start are still to be written. */
+const wasNeverStarted = ({ config }: Instance) => config["volatile.apply_template"] !== undefined && config["volatile.last_state.power"] === undefined;
 
 /** A host that should run and doesn't has crashed; of one whose member doesn't answer nothing is known. */
 function stateOf({ status }: Instance, power: HostSpec["power"]): HostState {

@@ -3,15 +3,12 @@
  * written yet to begin at 0, and may give two the same (seen with 12 at once). So that creations take turns within this process, and what others
  * created meanwhile is looked at before a host starts.
  */
-import { setTimeout as pause } from "node:timers/promises";
-import { DriverError } from "../driver.ts";
-import { hasMoved, type LxdClient } from "./client.ts";
+import type { LxdClient } from "./client.ts";
 import type { Instance } from "./instances.ts";
 
 const usualSize = 65_536;
 /** No range begins below the first subordinate id of login.defs(5) and the server's own first range. */
 const lowest = 100_000 + usualSize;
-const attempts = 20;
 
 interface Range {
   base: number;
@@ -35,30 +32,11 @@ export class IdMaps {
     return turn;
   }
 
-  /** Sees to it that an instance that hasn't started yet shares its ids with no other one of its member. */
-  async settle(project: string, name: string): Promise<void> {
-    for (let attempt = 1; attempt <= attempts; attempt++) {
-      const all = await this.#listing();
-      const own = all.find((one) => one.project === project && one.name === name);
-      if (!own || isAlone(own, all)) return;
-      await pause(Math.random() * 100 * attempt);
-      await this.inTurn(() => this.#reassign(own));
-    }
-    throw new DriverError("id-maps", `The server gives ${name} user ids that others have: ${attempts} attempts.`);
-  }
-
-  /** Changing the size makes the server compute the range anew. */
-  async #reassign({ project, name }: Instance): Promise<void> {
-    const path = `/1.0/instances/${name}`;
-    const { metadata, etag } = await this.#client.get<Instance>(path, { project });
-    const { architecture, description, ephemeral, profiles, devices, config } = metadata;
-    const { "security.idmap.size": size, ...rest } = config;
-    const changed = size === undefined ? { ...rest, "security.idmap.size": String(usualSize) } : rest;
-    try {
-      await this.#client.change("PUT", path, { project, etag, body: { architecture, description, ephemeral, profiles, devices, config: changed } });
-    } catch (error) {
-      if (!hasMoved(error)) throw error;
-    }
+  /** Whether an instance that was created before the call shares its ids with no other one of its member. */
+  async isAlone(project: string, name: string): Promise<boolean> {
+    const all = await this.#listing();
+    const own = all.find((one) => one.project === project && one.name === name);
+    return own === undefined || isAlone(own, all);
   }
 
   /** Of a moment after the call: those who ask meanwhile share the next one. */
@@ -76,7 +54,8 @@ export class IdMaps {
   }
   async #read(): Promise<Instance[]> {
     try {
-      return (await this.#client.get<Instance[]>("/1.0/instances", { query: { recursion: "1", "all-projects": "true" } })).metadata;
+      const { metadata } = await this.#client.get<Instance[]>("/1.0/instances", { query: { recursion: "1", "all-projects": "true" } });
+      return metadata.filter((one) => one.config !== null);
     } finally {
       this.#reading = undefined;
     }

@@ -1,7 +1,8 @@
 /** Instances as the server has them, and what of them is ours. */
 import type { AttachmentSpec, HostSpec } from "../../spec.ts";
+import { DriverError } from "../driver.ts";
 import type { LxdClient } from "./client.ts";
-import { key, lxdName } from "./names.ts";
+import { isOurs, key, lxdName } from "./names.ts";
 
 export interface Instance {
   name: string;
@@ -14,6 +15,7 @@ export interface Instance {
   profiles: string[];
   config: Record<string, string>;
   devices: Record<string, Record<string, string>>;
+  /** With a listing of recursion 2. */
   state?: {
     status: string;
     pid: number;
@@ -48,13 +50,34 @@ export const attachmentsOf = ({ config }: Instance): StoredAttachment[] =>
     .filter(([name]) => name.startsWith(attachmentPrefix))
     .map(([, value]) => JSON.parse(value) as StoredAttachment);
 
-/** Every instance of ours, or of one project; @param recursion 2: with what they use now */
-export async function listInstances(client: LxdClient, project?: string, recursion: 1 | 2 = 1): Promise<Instance[]> {
-  const { metadata } = await client.get<Instance[]>("/1.0/instances", {
+export interface Listing {
+  instances: Instance[];
+  /** Instances on members that don't answer: the cluster knows their names only. */
+  unreachable: Pick<Instance, "name" | "project" | "location">[];
+}
+
+/** Every instance of ours, or of one project. @param recursion 2: with what they use now */
+export async function readInstances(client: LxdClient, project?: string, recursion: 1 | 2 = 1): Promise<Listing> {
+  const { metadata } = await client.get<(Omit<Instance, "config"> & { config: Instance["config"] | null })[]>("/1.0/instances", {
     query: { recursion: String(recursion), ...(project === undefined ? { "all-projects": "true" } : {}) },
     ...(project === undefined ? {} : { project }),
   });
-  return metadata.filter((one) => keptOf(one) !== undefined);
+  const isRead = (one: (typeof metadata)[number]): one is Instance => one.config !== null;
+  return {
+    instances: metadata.filter(isRead).filter((one) => keptOf(one) !== undefined),
+    unreachable: metadata.filter((one) => !isRead(one) && isOurs(one.project)),
+  };
+}
+
+/**
+ * The same for who must know all of them.
+ * @throws DriverError unreachable when a member doesn't answer: what is there must not pass for gone
+ */
+export async function listInstances(client: LxdClient, project?: string): Promise<Instance[]> {
+  const { instances, unreachable } = await readInstances(client, project);
+  const [one] = unreachable;
+  if (one) throw new DriverError("unreachable", `Member ${one.location} of the cluster does not answer; ${unreachable.length} hosts are on such members.`);
+  return instances;
 }
 
 /** In whichever project. */
@@ -62,5 +85,7 @@ export async function findInstance(client: LxdClient, name: string): Promise<Ins
   const { metadata } = await client.get<Instance[]>("/1.0/instances", {
     query: { recursion: "1", "all-projects": "true", filter: `name eq ${lxdName(name)}` },
   });
-  return metadata.find((one) => one.name === lxdName(name) && keptOf(one) !== undefined);
+  const found = metadata.find((one) => one.name === lxdName(name) && isOurs(one.project));
+  if (found && found.config === null) throw new DriverError("unreachable", `Member ${found.location} of the cluster, which has ${name}, does not answer.`);
+  return found && keptOf(found) ? found : undefined;
 }

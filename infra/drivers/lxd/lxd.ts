@@ -7,8 +7,8 @@ import { LxdClient } from "./client.ts";
 import { execInside } from "./exec.ts";
 import { Hosts } from "./hosts.ts";
 import { Images } from "./images.ts";
-import { attachmentsOf, findInstance, type Instance, keptOf, listInstances } from "./instances.ts";
-import { lxdName, nameOf, projectOf } from "./names.ts";
+import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, readInstances } from "./instances.ts";
+import { lxdName, nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Projects } from "./projects.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
 
@@ -122,8 +122,8 @@ export class LxdDriver implements Driver {
 
   async observe(): Promise<PoolReading> {
     const at = Date.now();
-    const [instances, stored, space, memory] = await Promise.all([
-      listInstances(this.#client, undefined, 2),
+    const [{ instances, unreachable }, stored, space, memory] = await Promise.all([
+      readInstances(this.#client, undefined, 2),
       this.#volumes.all(),
       this.#resources<{ space: Space }>(`/1.0/storage-pools/${this.#address.storage}/resources`).then((all) => all.map((one) => one.space)),
       this.#resources<{ memory: Space }>("/1.0/resources").then((all) => all.map((one) => one.memory)),
@@ -138,6 +138,7 @@ export class LxdDriver implements Driver {
         return { id, scope, name: spec.name, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes: used[index]!, ...(host ? { attachedTo: host } : {}) };
       }),
       backups: this.#backups.all(),
+      unreachable: unreachable.map((one) => nameOfLxd(one.name)),
       ...(space.length > 0 ? { disk: freeOf(space) } : {}),
       ...(memory.length > 0 ? { memory: freeOf(memory) } : {}),
     };

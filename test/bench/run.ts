@@ -7,6 +7,7 @@ import { applyIdleFigures, sizes } from "./apply-idle.ts";
 import type { Figure } from "./bench.ts";
 import { cityFillFigure } from "./city-fill.ts";
 import { growthFigures } from "./growth.ts";
+import { lxdFigures } from "./lxd.ts";
 import { noopFigures, noopHundredFigures } from "./noop.ts";
 import { quotaContentionFigure } from "./quota-contention.ts";
 import { scrapeFigure } from "./scrape.ts";
@@ -32,6 +33,7 @@ const benches: { names: string[]; run(): Promise<Figure[]> }[] = [
   { names: onEach("state-bytes"), run: stateBytesFigures },
   ...engines.map((engine) => ({ names: [`city-fill-${engine}`], run: async () => [await cityFillFigure(engine)] })),
   ...engines.map((engine) => ({ names: [`quota-contention-${engine}`], run: async () => [await quotaContentionFigure(engine)] })),
+  { names: ["lxd-batch", "lxd-observe"], run: lxdFigures },
   { names: ["scrape"], run: async () => [await scrapeFigure()] },
 ];
 

@@ -78,18 +78,22 @@ export class LxdClient {
     return whenFree(async () => {
       const { text } = await this.#call(method, path, ask);
       const answer = JSON.parse(text) as { type: string; metadata: T & { id: string } };
-      if (answer.type !== "async") return answer.metadata;
-      const done = await this.operations.wait(answer.metadata.id, ask.signal);
-      if (done.status_code !== 200) throw errorOf(400, done.err || done.status);
-      return done.metadata as T;
+      return answer.type === "async" ? this.finish<T>(answer.metadata.id, ask.signal) : answer.metadata;
     }, ask.signal);
   }
 
-  /** Begins an operation that goes on while the caller talks to it (exec). */
+  /** Begins an operation that goes on while the caller does something else. */
   async begin<T>(path: string, ask: Ask): Promise<{ id: string; metadata: T }> {
     await this.operations.listen();
     const { text } = await this.#call("POST", path, ask);
     return (JSON.parse(text) as { metadata: { id: string; metadata: T } }).metadata;
+  }
+
+  /** @returns the operation's metadata @throws DriverError when it failed */
+  async finish<T = unknown>(id: string, signal?: AbortSignal): Promise<T> {
+    const done = await this.operations.wait(id, signal);
+    if (done.status_code !== 200) throw errorOf(400, done.err || done.status);
+    return done.metadata as T;
   }
 
   /** A file or an export, as it comes. */

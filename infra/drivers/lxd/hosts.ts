@@ -118,9 +118,8 @@ export class Hosts {
   /** Makes an instance, anew until it has ids of its own. */
   async #make(project: string, body: { name: string }, { signal }: Call): Promise<void> {
     for (let attempt = 1; attempt <= makeAttempts; attempt++) {
-      await this.#idMaps.inTurn(() => this.#client.change("POST", "/1.0/instances", { project, body, signal }));
-      if (await this.#idMaps.isAlone(project, body.name)) return;
-      await this.#idMaps.inTurn(() => this.#client.change("DELETE", `/1.0/instances/${body.name}`, { project }));
+      if (await this.#idMaps.create(project, body, signal)) return;
+      await this.#idMaps.remove(project, body.name);
       await pause(Math.random() * 100 * attempt, undefined, signal ? { signal } : {});
     }
     throw new DriverError("id-maps", `The server gave ${body.name} user ids that others have, ${makeAttempts} times.`);

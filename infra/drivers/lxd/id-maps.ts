@@ -1,14 +1,21 @@
 /**
  * Ranges of user ids, one for each host. LXD 5.0 computes them wrongly for instances that are created at the same moment: it takes one whose range isn't
- * written yet to begin at 0, and may give two the same (seen with 12 at once). So that creations take turns within this process, and what others
- * created meanwhile is looked at before a host starts.
+ * written yet to begin at 0, and may give two the same (seen with 12 at once). So within this process a creation begins when the range of the one before is
+ * written, and where the events tell of somebody else's creation meanwhile, all ranges are compared before the host starts.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { LxdClient } from "./client.ts";
 import type { Instance } from "./instances.ts";
 
 const usualSize = 65_536;
 /** No range begins below the first subordinate id of login.defs(5) and the server's own first range. */
 const lowest = 100_000 + usualSize;
+
+/** Operations that this process began. */
+const own = new Set<string>();
+const remembered = 1000;
+/** A creation that ended shortly before may have written its range only afterwards. */
+const marginMs = 2000;
 
 interface Range {
   base: number;
@@ -25,11 +32,39 @@ export class IdMaps {
     this.#client = client;
   }
 
-  /** One creation after the other. */
-  inTurn<T>(work: () => Promise<T>): Promise<T> {
+  /** Creates an instance. @returns whether it has ids of its own */
+  async create(project: string, body: { name: string }, signal?: AbortSignal): Promise<boolean> {
+    const { id, began } = await this.#inTurn(async () => {
+      const before = Date.now();
+      const operation = await this.#client.begin("/1.0/instances", { project, body, signal });
+      if (own.size > remembered) own.delete(own.values().next().value!);
+      own.add(operation.id);
+      await Promise.race([this.#written(project, body.name), this.#client.operations.wait(operation.id, signal)]);
+      return { id: operation.id, began: before };
+    });
+    await this.#client.finish(id, signal);
+    const others = this.#client.operations.creationsSince(began - marginMs, own);
+    return others?.length === 0 || this.isAlone(project, body.name);
+  }
+
+  /** In its turn: removing changes the ranges too. */
+  async remove(project: string, name: string): Promise<void> {
+    await this.#inTurn(() => this.#client.change("DELETE", `/1.0/instances/${name}`, { project }));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(work, work);
     this.#turn = turn.catch(() => undefined);
     return turn;
+  }
+
+  /** Until the server has written the range of an instance that it is creating. */
+  async #written(project: string, name: string): Promise<void> {
+    for (let asked = 0; asked < 200; asked++) {
+      const there = await this.#client.find<Instance>(`/1.0/instances/${name}`, { project });
+      if (there?.metadata.config["volatile.idmap.base"] !== undefined) return;
+      await pause(5);
+    }
   }
 
   /** Whether an instance that was created before the call shares its ids with no other one of its member. */

@@ -26,6 +26,8 @@ export class Operations {
   readonly #ask: (id: string, signal: AbortSignal | undefined) => Promise<Operation | undefined>;
   readonly #waiting = new Map<string, (operation: Ended) => void>();
   readonly #ended = new Map<string, Ended>();
+  /** When a creation was last heard of, by operation, anybody's. */
+  readonly #creations = new Map<string, number>();
   #events: Promise<WebSocket> | undefined;
 
   /** @param ask reads an operation; undefined: the server knows it no more */
@@ -74,15 +76,21 @@ export class Operations {
     }
   }
 
+  /** Creations that others began or ended since a moment (ms); undefined: without a stream of events nobody knows. */
+  creationsSince(moment: number, own: ReadonlySet<string>): string[] | undefined {
+    if (!this.#events) return undefined;
+    return [...this.#creations].filter(([id, at]) => at >= moment && !own.has(id)).map(([id]) => id);
+  }
+
   #open(): Promise<WebSocket> {
     const socket = openSocket(this.#address, "/1.0/events?type=operation&all-projects=true");
     socket.on("message", (data: Buffer) => {
-      const { metadata } = JSON.parse(data.toString()) as { metadata: Operation };
+      const { metadata } = JSON.parse(data.toString()) as { metadata: Operation & { description: string } };
+      if (metadata.description.startsWith("Creating ")) remember(this.#creations, metadata.id, Date.now());
       if (metadata.status_code < 200) return;
       const told = this.#waiting.get(metadata.id);
       if (told) return told(metadata);
-      this.#ended.set(metadata.id, metadata);
-      if (this.#ended.size > remembered) this.#ended.delete(this.#ended.keys().next().value!);
+      remember(this.#ended, metadata.id, metadata);
     });
     return new Promise((resolve, reject) => {
       const forget = () => {
@@ -100,6 +108,12 @@ export class Operations {
       socket.once("close", forget);
     });
   }
+}
+
+function remember<T>(map: Map<string, T>, id: string, value: T): void {
+  map.delete(id);
+  map.set(id, value);
+  if (map.size > remembered) map.delete(map.keys().next().value!);
 }
 
 /** Whether this connection keeps the process alive. */

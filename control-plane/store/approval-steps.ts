@@ -11,6 +11,7 @@ import { appendEvents } from "./events.ts";
 import { newId } from "./ids.ts";
 import { inboxKey } from "./inbox-key.ts";
 import { nameOf } from "./names.ts";
+import { notifyDeciders, notifyOfRequest } from "./request-notices.ts";
 import { insertRows } from "./rows.ts";
 import type { ApprovalSteps, Requests } from "./schema.ts";
 
@@ -50,7 +51,7 @@ export async function beginRound(tx: Tx, act: Act, row: RequestRow): Promise<Kin
 }
 
 /** Opens the steps whose turn has come and closes those that nobody needs to decide. @returns the kind of the stage that is asked now; undefined: all have approved */
-export async function openNext(tx: Tx, act: Act, row: Pick<RequestRow, "id" | "department_id">): Promise<Kind | undefined> {
+export async function openNext(tx: Tx, act: Act, row: RequestRow): Promise<Kind | undefined> {
   const steps = await currentSteps(tx, row.id);
   const next = advance(steps);
   if (next.skip.length > 0)
@@ -64,6 +65,7 @@ export async function openNext(tx: Tx, act: Act, row: Pick<RequestRow, "id" | "d
       .set({ state: "open", opened_at: act.now, due_at: due, inbox_key: inboxKey(due, step.id) })
       .where("id", "=", step.id)
       .execute();
+    await notifyDeciders(tx, act, "step.opened", row, step, due, steps);
   }
   await appendEvents(
     tx,
@@ -80,10 +82,11 @@ export async function openNext(tx: Tx, act: Act, row: Pick<RequestRow, "id" | "d
 }
 
 /** The applicant has answered: who asked decides on, and the time that the answer took is given back, in working days. */
-export async function reopenAsked(tx: Tx, act: Act, requestId: string): Promise<void> {
-  const steps = await currentSteps(tx, requestId);
+export async function reopenAsked(tx: Tx, act: Act, row: RequestRow): Promise<void> {
+  const steps = await currentSteps(tx, row.id);
   const asked = steps.find((step) => step.state === "asked");
   if (!asked) return;
+  if (asked.decided_by !== null) await notifyOfRequest(tx, act, "request.answered", row, { stage: asked.name }, [asked.decided_by]);
   const calendar = await workingCalendar(tx);
   const days = workingDaysBetween(calendar, asked.decided_at!, act.now);
   for (const step of steps.filter((one) => one.state === "asked" || one.state === "open")) {

@@ -120,7 +120,7 @@ export async function takeDue(
           select d.id, d.due_at, row_number() over (partition by d.webhook_id order by d.due_at, d.id) as place
           from deliveries d left join webhooks w on w.id = d.webhook_id
           where d.state = 'waiting' and d.due_at <= ${now} and (d.taken_until is null or d.taken_until <= ${now})
-            and d.channel = any(${sql.val([...channels])}::text[]) and (w.id is null or w.state = 'active')
+            and d.channel = any(${sql.val([...channels])}::text[]) and (w.id is null or w.state = 'active' or d.kind = 'webhook.test')
         ) ready where place <= ${perReceiver} order by due_at limit ${limit})
       and d.state = 'waiting' and (d.taken_until is null or d.taken_until <= ${now})
       for update of d skip locked)
@@ -212,6 +212,11 @@ export async function buryOld(tx: Tx, now: Date): Promise<void> {
     .where("created_at", "<", new Date(now.getTime() - giveUpDays * 86_400_000))
     .where("due_at", "<", now)
     .execute();
+}
+
+/** What was sent, or wasn't, long ago. */
+export async function removeOldDeliveries(tx: Tx, before: Date): Promise<void> {
+  await tx.deleteFrom("deliveries").where("created_at", "<", before).where("state", "<>", "waiting").execute();
 }
 
 /** For the metrics; ages in seconds. */

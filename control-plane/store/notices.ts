@@ -51,7 +51,7 @@ export async function listNotices(db: Db, person: string, { unread, ...ask }: Pa
 /** No more than 100 are counted. */
 export async function countUnread(db: Db, person: string): Promise<number> {
   const { rows } = await sql<{ n: number }>`
-    select count(*)::int as n from (select from notices where person_id = ${person} and read_at is null limit 100) some`.execute(db);
+    select count(*)::int as n from (select from notices where person_id = ${person} and read_at is null limit 100) as counted`.execute(db);
   return rows[0]!.n;
 }
 

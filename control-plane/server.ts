@@ -22,6 +22,7 @@ import { type Replicas, startReplicas } from "./jobs/replicas.ts";
 import { startSchedules } from "./schedules/schedules.ts";
 import { abandonedStacks, escrow, loadKeys, masterKeyFingerprint, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
 import { linkPath, makeBootstrapLink } from "./store/account-links.ts";
+import { releaseTaken } from "./store/deliveries.ts";
 import { notifyEvents } from "./store/events.ts";
 import { type Db, openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
@@ -98,6 +99,7 @@ export async function startControlPlane(config: Config) {
     let replicas: Replicas | undefined;
     const observer = new Observer({ db, leads: () => replicas?.leads() ?? true, log, now, driver: loadDriver, everyMs: config.observeMs });
     const metrics = createMetrics(db, observer, now);
+    if (opened.engine === "pglite") await releaseTaken(db);
     const deliverer = startDeliverer({
       db,
       unseal: keys.unseal,

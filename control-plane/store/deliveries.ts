@@ -128,6 +128,11 @@ export async function takeDue(
   return rows;
 }
 
+/** Where only one process can be, what is taken at its start has lost its sender. */
+export async function releaseTaken(db: Db): Promise<void> {
+  await db.updateTable("deliveries").set({ taken_until: null }).where("state", "=", "waiting").where("taken_until", "is not", null).execute();
+}
+
 /** What came of an attempt. */
 export interface Result {
   outcome: "delivered" | "failed" | "refused";

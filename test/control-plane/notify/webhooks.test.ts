@@ -82,8 +82,8 @@ describe.each(engines)("webhooks are delivered, on %s", (engine) => {
     const [{ headers, body }] = received as [Received];
     expect(headers["webhook-id"]).toBe(id);
     expect(new Webhook(secret).verify(body, headers)).toMatchObject({ specversion: "1.0", type: "webhook.test", subject: webhook.id });
-    expect(() => new Webhook(secret).verify(body.replace("webhook.test", "other"), headers)).toThrow();
-    expect(() => new Webhook(secret).verify(body, { ...headers, "webhook-id": "dlv_other" })).toThrow();
+    expect(() => new Webhook(secret).verify(body.replace("webhook.test", "other"), headers)).toThrow("No matching signature");
+    expect(() => new Webhook(secret).verify(body, { ...headers, "webhook-id": "dlv_other" })).toThrow("No matching signature");
     expect(await delivery(id)).toMatchObject({ state: "delivered", attempts: 1, last_status: 204 });
     expect((await getWebhook(opened.db, webhook.id)).secret_sealed).not.toContain(secret.slice(6));
   });

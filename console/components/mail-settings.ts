@@ -52,15 +52,13 @@ export class MailSettings extends LitElement {
             </select></label
           >
         </div>
-        <fieldset>
+        <fieldset class="choices">
           <legend>${msg("以下事项发送邮件", { id: "mail-kinds" })}</legend>
           ${subscribable.map(
             (kind) =>
-              html`<p>
-                <label style="display: inline"
-                  ><input type="checkbox" name="kind" value=${kind} .checked=${settings.mailKinds.includes(kind)} /> ${noticeKinds[kind].name[language]}</label
-                >
-              </p>`,
+              html`<label
+                ><input type="checkbox" name="kind" value=${kind} .checked=${settings.mailKinds.includes(kind)} /> ${noticeKinds[kind].name[language]}</label
+              >`,
           )}
         </fieldset>
         <div class="bar"><button class="primary">${msg("保存", { id: "save" })}</button></div>

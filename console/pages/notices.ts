@@ -69,7 +69,9 @@ export class NoticesPage extends Page {
           const text = noticeText(row.kind, row.data, getLocale() === "en" ? "en" : "zh-CN");
           return html`<tr>
             <td>${time(row.at)}</td>
-            <th scope="row">${row.request ? html`<a href=${pages.request(row.request)} @click=${() => this.#read({ ids: [row.id] })}>${text}</a>` : text}</th>
+            <th scope="row" class="text">
+              ${row.request ? html`<a href=${pages.request(row.request)} @click=${() => this.#read({ ids: [row.id] })}>${text}</a>` : text}
+            </th>
             <td>
               ${
                 row.readAt

@@ -116,7 +116,7 @@ export class WebhooksPage extends Page {
                 }
               </td>
               <td>${time(row.lastSuccessAt)}</td>
-              ${this.changes ? html`<td class="bar">${this.#actions(row)}</td>` : nothing}
+              ${this.changes ? html`<td><div class="bar">${this.#actions(row)}</div></td>` : nothing}
             </tr>`,
         )}
       </tbody>
@@ -147,14 +147,9 @@ export class WebhooksPage extends Page {
           /></label>
           <label>${msg("只限部门（代码，留空为全部）", { id: "only-department" })}<input name="department" maxlength="64" /></label>
         </div>
-        <fieldset>
+        <fieldset class="choices">
           <legend>${msg("通知哪些事项", { id: "which-kinds" })}</legend>
-          ${subscribable.map(
-            (kind) =>
-              html`<p>
-                <label style="display: inline"><input type="checkbox" name="kind" value=${kind} checked /> ${this.#kind(kind)}</label>
-              </p>`,
-          )}
+          ${subscribable.map((kind) => html`<label><input type="checkbox" name="kind" value=${kind} checked /> ${this.#kind(kind)}</label>`)}
         </fieldset>
         <div class="bar"><button class="primary">${msg("新建", { id: "create" })}</button></div>
       </form>

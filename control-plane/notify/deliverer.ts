@@ -4,8 +4,8 @@
  */
 import { systemAct } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
-import { type Channel, type DeliveryRow, recordResult, type Result, takeDue } from "../store/deliveries.ts";
-import { letterOf, noteOutcome, webhookOf } from "../store/webhooks.ts";
+import { type Channel, type DeliveryRow, type Result, takeDue } from "../store/deliveries.ts";
+import { letterOf, settleAttempt, webhookOf } from "../store/webhooks.ts";
 import { allowedAddresses } from "./addresses.ts";
 import { type MailConfig, openMailer } from "./mail.ts";
 import { sendWebhook } from "./webhook.ts";
@@ -106,11 +106,7 @@ export function startDeliverer(options: DelivererOptions): Deliverer {
 
 async function record({ db, now, log, attempted, random = Math.random }: DelivererOptions, row: DeliveryRow, result: Result): Promise<void> {
   const at = now();
-  const after = await db.transaction().execute(async (tx) => {
-    const recorded = await recordResult(tx, at, row, result, random());
-    if (recorded) await noteOutcome(tx, systemAct(at), recorded, result);
-    return recorded;
-  });
+  const after = await db.transaction().execute((tx) => settleAttempt(tx, systemAct(at), row, result, random()));
   if (!after) return;
   attempted?.(row.channel, after.state === "waiting" ? "failed" : after.state);
   const told = { delivery: row.id, channel: row.channel, webhook: row.webhook_id, status: result.status, error: result.error };

@@ -8,7 +8,7 @@ import type { Act } from "./act.ts";
 import { holdersOf } from "./audience.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
-import { type DeliveryRow, queueTo, type Result } from "./deliveries.ts";
+import { type DeliveryRow, queueTo, recordResult, type Result } from "./deliveries.ts";
 import { newId } from "./ids.ts";
 import { notify } from "./notices.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
@@ -72,8 +72,12 @@ export async function getWebhook(db: Db, id: string): Promise<WebhookRow> {
   return row;
 }
 
+/** Against changes; who tells it of something meanwhile needn't wait. */
+const held = (tx: Tx, id: string): Promise<WebhookRow | undefined> =>
+  tx.selectFrom("webhooks").selectAll().where("id", "=", id).forNoKeyUpdate().executeTakeFirst();
+
 async function lockWebhook(tx: Tx, id: string): Promise<WebhookRow> {
-  const row = await tx.selectFrom("webhooks").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
+  const row = await held(tx, id);
   if (!row) throw notFound("webhook", id);
   return row;
 }
@@ -142,8 +146,17 @@ export async function testWebhook(tx: Tx, act: Act, id: string): Promise<Deliver
   return tx.selectFrom("deliveries").selectAll().where("id", "=", delivery!).executeTakeFirstOrThrow();
 }
 
+/** Writes down what came of an attempt, and of its webhook. @returns what the delivery is now; undefined: another has it, or it is gone */
+export async function settleAttempt(tx: Tx, act: Act, row: DeliveryRow, result: Result, random: number): Promise<DeliveryRow | undefined> {
+  // The webhook before its delivery, as whoever removes it does.
+  if (row.webhook_id !== null) await held(tx, row.webhook_id);
+  const recorded = await recordResult(tx, act.now, row, result, random);
+  if (recorded) await noteOutcome(tx, act, recorded, result);
+  return recorded;
+}
+
 /** A success is remembered; whose deliveries only fail is paused, and its administrators are told so. */
-export async function noteOutcome(tx: Tx, act: Act, row: DeliveryRow, { status, error }: Result): Promise<void> {
+async function noteOutcome(tx: Tx, act: Act, row: DeliveryRow, { status, error }: Result): Promise<void> {
   if (row.webhook_id === null || row.state === "waiting") return;
   if (row.state === "delivered") {
     await tx.updateTable("webhooks").set({ last_success_at: act.now }).where("id", "=", row.webhook_id).execute();

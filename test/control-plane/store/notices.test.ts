@@ -7,7 +7,8 @@ import { createRequest } from "../../../control-plane/store/acceptance.ts";
 import { answer, approve, reject, returnWithQuestion } from "../../../control-plane/store/approving.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { delegate } from "../../../control-plane/store/delegations.ts";
-import { buryOld, recordResult, redeliver, takeDue } from "../../../control-plane/store/deliveries.ts";
+import { buryOld, redeliver, takeDue } from "../../../control-plane/store/deliveries.ts";
+import { signIn } from "../../../control-plane/store/sign-in.ts";
 import { setMailSettings } from "../../../control-plane/store/mail-settings.ts";
 import { countUnread, listNotices, markRead, notify } from "../../../control-plane/store/notices.ts";
 import { recordPlan } from "../../../control-plane/store/planning.ts";
@@ -15,7 +16,7 @@ import { remindDeciders } from "../../../control-plane/store/request-notices.ts"
 import type { Principal, RequestRow } from "../../../control-plane/store/requests.ts";
 import { bind, elevate } from "../../../control-plane/store/role-bindings.ts";
 import { makeToken } from "../../../control-plane/store/tokens.ts";
-import { changeWebhook, createWebhook, getWebhook, noteOutcome, testWebhook } from "../../../control-plane/store/webhooks.ts";
+import { changeWebhook, createWebhook, getWebhook, settleAttempt, testWebhook } from "../../../control-plane/store/webhooks.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { openBooks, plain, smallCity, volume } from "../../setup/small-city.ts";
 
@@ -145,6 +146,14 @@ describe.each(engines)("notices, on %s", (engine) => {
     expect(await told(auditor)).toEqual(["role.elevated"]);
   });
 
+  it("of a lock go to the person whose account it is, once", async () => {
+    const { id } = await books.change((tx) => createAccount(tx, books.act(), { name: "locked", displayName: "L", kind: "person" }));
+    const visitor = { source: "203.0.113.7", agent: "test", correlationId: "c", now: new Date() };
+    const attempt = { name: "locked", password: "wrong", code: null, newPassword: null };
+    for (let n = 0; n < 7; n++) await expect(signIn(opened.db, { seal: plain, unseal: plain }, attempt, visitor)).rejects.toThrow("wrong");
+    expect(await told({ id })).toEqual(["account.locked"]);
+  });
+
   it("are there if and only if what they tell of is, and are one's own", async () => {
     const [one, two] = [await person("applicant", "office"), await person("applicant", "office")];
     const failing = books.change(async (tx) => {
@@ -201,17 +210,13 @@ describe.each(engines)("notices, on %s", (engine) => {
     const [again] = await takeDue(opened.db, at(31_000), asks);
     expect(again).toMatchObject({ id, attempts: 2 });
     const failed = { outcome: "failed" as const, status: 500, error: "answered 500" };
-    expect(await books.change((tx) => recordResult(tx, at(0), taken.flat()[0]!, failed, 0.5)), "has been taken over").toBeUndefined();
+    expect(await books.change((tx) => settleAttempt(tx, { ...books.act(), now: at(0) }, taken.flat()[0]!, failed, 0.5)), "has been taken over").toBeUndefined();
 
     let clock = at(31_000);
     let row = again!;
     const waits: number[] = [];
     for (;;) {
-      const after = await books.change(async (tx) => {
-        const recorded = (await recordResult(tx, clock, row, failed, 0.5))!;
-        await noteOutcome(tx, { ...books.act(), now: clock }, recorded, failed);
-        return recorded;
-      });
+      const after = (await books.change((tx) => settleAttempt(tx, { ...books.act(), now: clock }, row, failed, 0.5)))!;
       if (after.state === "dead") break;
       waits.push(after.due_at.getTime() - clock.getTime());
       expect(await takeDue(opened.db, new Date(after.due_at.getTime() - 1), asks)).toEqual([]);

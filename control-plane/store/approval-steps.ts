@@ -11,7 +11,7 @@ import { appendEvents } from "./events.ts";
 import { newId } from "./ids.ts";
 import { inboxKey } from "./inbox-key.ts";
 import { nameOf } from "./names.ts";
-import { notifyDeciders, notifyOfRequest } from "./request-notices.ts";
+import { askingDifferently, notifyDeciders, notifyOfRequest } from "./request-notices.ts";
 import { insertRows } from "./rows.ts";
 import type { ApprovalSteps, Requests } from "./schema.ts";
 
@@ -65,8 +65,8 @@ export async function openNext(tx: Tx, act: Act, row: RequestRow): Promise<Kind 
       .set({ state: "open", opened_at: act.now, due_at: due, inbox_key: inboxKey(due, step.id) })
       .where("id", "=", step.id)
       .execute();
-    await notifyDeciders(tx, act, "step.opened", row, step, due, steps);
   }
+  for (const step of askingDifferently(opened)) await notifyDeciders(tx, act, "step.opened", row, step, addWorkingDays(calendar!, act.now, step.days), steps);
   await appendEvents(
     tx,
     opened.map((step) => ({

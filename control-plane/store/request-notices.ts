@@ -44,6 +44,11 @@ export async function notifyDeciders(
   await notifyOfRequest(tx, act, kind, row, { stage: step.name, due: due.toISOString() }, to);
 }
 
+/** Of steps that ask the same people one: whoever may decide one of several is told once. */
+export const askingDifferently = (steps: readonly StepRow[]): StepRow[] => [
+  ...new Map(steps.toReversed().map((step) => [`${step.request_id} ${step.role} ${step.approver ?? ""}`, step])).values(),
+];
+
 /** Says once of each due time that it comes near. @returns how many steps were reminded of */
 export async function remindDeciders(tx: Tx, act: Act): Promise<number> {
   const tomorrow = addWorkingDays(await workingCalendar(tx), act.now, 1);
@@ -61,11 +66,11 @@ export async function remindDeciders(tx: Tx, act: Act): Promise<number> {
     .skipLocked()
     .execute();
   const near = steps.filter((step) => isDueSoon({ openedAt: step.opened_at!, dueAt: step.due_at! }, act.now, tomorrow));
-  for (const step of near) {
+  for (const step of askingDifferently(near)) {
     const row = await tx.selectFrom("requests").selectAll().where("id", "=", step.request_id).executeTakeFirstOrThrow();
     const counting = await tx.selectFrom("approval_steps").selectAll().where("request_id", "=", row.id).where("invalidated_at", "is", null).execute();
     await notifyDeciders(tx, act, "step.due-soon", row, step, step.due_at!, counting);
-    await tx.updateTable("approval_steps").set({ reminded_for: step.due_at }).where("id", "=", step.id).execute();
   }
+  for (const step of near) await tx.updateTable("approval_steps").set({ reminded_for: step.due_at }).where("id", "=", step.id).execute();
   return near.length;
 }

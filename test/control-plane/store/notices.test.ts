@@ -4,6 +4,7 @@ import { NoticeKind, noticeText } from "../../../control-plane/contract/notices.
 import type { Role } from "../../../control-plane/contract/roles.ts";
 import { createAccount } from "../../../control-plane/store/accounts.ts";
 import { createRequest } from "../../../control-plane/store/acceptance.ts";
+import { setPolicy } from "../../../control-plane/store/approval-policies.ts";
 import { answer, approve, reject, returnWithQuestion } from "../../../control-plane/store/approving.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { delegate } from "../../../control-plane/store/delegations.ts";
@@ -136,6 +137,24 @@ describe.each(engines)("notices, on %s", (engine) => {
       .execute();
     await remindAt("2026-11-27T01:00:00Z");
     expect(await told(approver, row.id), "after an answer has moved it").toEqual(["step.due-soon"]);
+  });
+
+  it("of several steps that ask the same people at once come once", async () => {
+    const [one, two, named] = [await person("approver", "bureau"), await person("approver", "bureau"), await person("approver", "bureau")];
+    const stage = { name: "S", kind: "department-approval" as const, role: "approver" as const, mode: "parallel" as const, days: 3 };
+    const stages = [
+      { ...stage, approvers: [], needed: 2 },
+      { ...stage, approvers: [named.id], needed: null },
+    ];
+    const set = (to: typeof stages | null) => books.change((tx) => setPolicy(tx, books.act(), place["bureau"]!, { stages: to, note: "" }, () => undefined));
+    await set(stages);
+    const applicant = await person("applicant", "bureau");
+    const body = { application: "bureau-app", project: "p", title: "T", items: [volume(`v${count++}`)] };
+    let row = await plan(await books.change((tx) => createRequest(tx, actOf(applicant), applicant, NewRequest.parse(body), plain)));
+    for (const who of [one, two, named]) expect(await told(who, row.id)).toEqual(["step.opened"]);
+    for (const who of [one, two]) row = await approveAs(who, row);
+    expect([await told(two, row.id), await told(named, row.id)], "then who is named alone").toEqual([[], ["step.opened"]]);
+    await set(null);
   });
 
   it("of an elevation go to the audit administrators", async () => {

@@ -87,23 +87,27 @@ export const noticeKinds = {
   // 电子监察: cards and what becomes of them.
   "supervision.reminder": {
     name: { "zh-CN": "监察预警", en: "Supervision: reminder" },
-    text: { "zh-CN": "监察预警：{number} {title}（{rule}）", en: "Supervision reminder: {number} {title} ({rule})" },
+    text: { "zh-CN": "监察预警：申请 {number}《{title}》", en: "Supervision, reminder: request {number} “{title}”" },
   },
   "supervision.yellow": {
     name: { "zh-CN": "监察黄牌", en: "Supervision: yellow card" },
-    text: { "zh-CN": "监察黄牌：{number} {title}（{rule}）", en: "Supervision, yellow card: {number} {title} ({rule})" },
+    text: { "zh-CN": "监察黄牌：申请 {number}《{title}》，请说明原因", en: "Supervision, yellow card: request {number} “{title}”; an answer is asked for" },
   },
   "supervision.red": {
     name: { "zh-CN": "监察红牌", en: "Supervision: red card" },
-    text: { "zh-CN": "监察红牌：{number} {title}（{rule}）", en: "Supervision, red card: {number} {title} ({rule})" },
+    text: { "zh-CN": "监察红牌：申请 {number}《{title}》，请说明原因", en: "Supervision, red card: request {number} “{title}”; an answer is asked for" },
   },
   "supervision.answered": {
-    name: { "zh-CN": "监察回复", en: "Supervision: answered" },
-    text: { "zh-CN": "监察事项已回复：{number} {title}（{rule}）", en: "A supervision card was answered: {number} {title} ({rule})" },
+    name: { "zh-CN": "监察事项已回复", en: "Supervision: answered" },
+    text: { "zh-CN": "监察事项已回复：申请 {number}《{title}》", en: "Supervision, a card was answered: request {number} “{title}”" },
+  },
+  "supervision.accepted": {
+    name: { "zh-CN": "监察回复已采纳", en: "Supervision: answer accepted" },
+    text: { "zh-CN": "监察回复已采纳：申请 {number}《{title}》", en: "Supervision, the answer was accepted: request {number} “{title}”" },
   },
   "supervision.correction": {
     name: { "zh-CN": "监察纠错", en: "Supervision: correction" },
-    text: { "zh-CN": "监察纠错：{number} {title}（{rule}）", en: "Supervision, a correction: {number} {title} ({rule})" },
+    text: { "zh-CN": "监察纠错：申请 {number}《{title}》", en: "Supervision, a correction: request {number} “{title}”" },
   },
 } as const satisfies Record<string, Kind>;
 

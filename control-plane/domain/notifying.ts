@@ -31,6 +31,7 @@ export const audiences = {
   "supervision.yellow": "person",
   "supervision.red": "person",
   "supervision.answered": "person",
+  "supervision.accepted": "person",
   "supervision.correction": "person",
 } as const satisfies Record<NoticeKind, Audience>;
 

@@ -3,6 +3,7 @@ import { css, html, LitElement, nothing } from "lit";
 import { msg, updateWhenLocaleChanges } from "@lit/localize";
 import type { z } from "zod";
 import type { Event as Happened, Session } from "../control-plane/contract/access.ts";
+import type { Unread } from "../control-plane/contract/notices.ts";
 import { ApiProblem, get, remove, signInLink } from "./client/index.ts";
 import { live } from "./client/live.ts";
 import { roleNames } from "../control-plane/contract/roles.ts";
@@ -14,24 +15,31 @@ import "./pages/audit.ts";
 import "./pages/account.ts";
 import "./pages/department.ts";
 import "./pages/inbox.ts";
+import "./components/bell.ts";
 import "./pages/new-request.ts";
+import "./pages/notices.ts";
 import "./pages/project.ts";
 import "./pages/request.ts";
 import "./pages/requests.ts";
 import "./pages/set-up.ts";
 import "./pages/sign-in.ts";
 import "./pages/usage.ts";
+import "./pages/webhooks.ts";
 
 type Me = z.infer<typeof Session>;
 
 /** A one-time link is used by nobody who is signed in: what it opens is another account. */
 const setsUp = () => location.pathname === "/set-up";
 
+/** How often it is asked how many notices are unread. */
+const unreadMs = 30_000;
+
 class App extends LitElement {
   #me: Me | undefined;
   #signedOut = false;
   #connected = false;
   #tokenRefused = false;
+  #unread = 0;
 
   static override styles = [
     shared,
@@ -85,6 +93,11 @@ class App extends LitElement {
       render: () => html`<zy-usage-page .open=${this.#query("open")} .month=${this.#query("month")}></zy-usage-page>`,
     },
     { pattern: new URLPattern({ pathname: "/account" }), render: () => html`<zy-account-page></zy-account-page>` },
+    { pattern: new URLPattern({ pathname: "/notices" }), render: () => html`<zy-notices-page></zy-notices-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/webhooks" }),
+      render: () => html`<zy-webhooks-page .state=${this.#query("state")} .changes=${this.#holds("system-admin")}></zy-webhooks-page>`,
+    },
     { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
     { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
     { pattern: new URLPattern({ pathname: "/projects/:id" }), render: ({ id }) => html`<zy-project-page .project=${id}></zy-project-page>` },
@@ -134,12 +147,16 @@ class App extends LitElement {
       this.requestUpdate();
     });
     this.addEventListener("click", followLinks);
+    globalThis.addEventListener("zy-unread", (event) => this.#showUnread((event as CustomEvent<number>).detail));
+    globalThis.addEventListener("zy-events", () => void this.#countUnread());
     void this.#identify();
   }
 
   async #identify(): Promise<void> {
     try {
       this.#me = await get<Me>(api.me);
+      void this.#countUnread();
+      setInterval(() => void this.#countUnread(), unreadMs);
       live(
         api.events,
         (events: Happened[]) => globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events })),
@@ -152,6 +169,23 @@ class App extends LitElement {
       this.#signedOut = error instanceof ApiProblem && error.problem.status === 401;
     }
     this.requestUpdate();
+  }
+  #showUnread(unread: number): void {
+    this.#unread = unread;
+    this.requestUpdate();
+  }
+  #counting = false;
+  /** After what happened, and from time to time: not everything that one is told is an event of the page. */
+  async #countUnread(): Promise<void> {
+    if (this.#counting || !this.#me) return;
+    this.#counting = true;
+    try {
+      this.#showUnread((await get<Unread>(api.unreadNotices)).unread);
+    } catch {
+      // The next time; who is signed out is told so by the page.
+    } finally {
+      this.#counting = false;
+    }
   }
   async #signOut(): Promise<void> {
     await remove(api.me).catch(() => undefined);
@@ -168,9 +202,9 @@ class App extends LitElement {
           >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
             >${msg("申请", { id: "requests" })}</a
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
-          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}
+          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}
         </nav>
-        ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
+        ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><zy-bell .unread=${this.#unread}></zy-bell><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>
         ${this.#me ? html`<button @click=${() => this.#signOut()}>${msg("退出", { id: "sign-out" })}</button>` : nothing}
       </header>

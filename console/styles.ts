@@ -127,6 +127,28 @@ export const shared = css`
   label > * {
     color: var(--text);
   }
+  .choices {
+    display: grid;
+    grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr));
+    gap: 0.4rem 1rem;
+    border: 1px solid var(--line);
+    border-radius: 0.4rem;
+    margin: 0.75rem 0;
+  }
+  .choices label {
+    display: flex;
+    align-items: center;
+    gap: 0.5rem;
+    color: var(--text);
+  }
+  .choices input {
+    min-height: 0;
+    flex: none;
+  }
+  th.text {
+    white-space: normal;
+    font-weight: normal;
+  }
   .events {
     margin: 0;
     padding-left: 1.2em;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { trustedProxies } from "./domain/client-address.ts";
+import { inNetworks } from "./domain/client-address.ts";
 
 const Settings = z.object({
   ZHENGYUN_DATA: z.string().min(1).default("data"),
@@ -27,6 +27,12 @@ const Settings = z.object({
   ZHENGYUN_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   ZHENGYUN_METRICS_PUBLIC: z.enum(["true", "false"]).default("false"),
   ZHENGYUN_TRUSTED_PROXIES: z.string().default(""),
+  ZHENGYUN_WEBHOOK_ALLOW: z.string().default(""),
+  ZHENGYUN_SMTP_URL: z.url({ protocol: /^smtps?$/, error: "smtp://name:password@host:587 or smtps://…; give it as ZHENGYUN_SMTP_URL_FILE" }).optional(),
+  ZHENGYUN_SMTP_FROM: z
+    .string()
+    .regex(/^[^\r\n]*[^\s<>@]+@[A-Za-z0-9.-]+>?$/, "An address, such as 政云 <zhengyun@example.gov.cn>")
+    .optional(),
   ZHENGYUN_AUDIT_HASH: z.enum(["sha256", "sm3"]).default("sha256"),
   ZHENGYUN_AUDIT_CHECKPOINT_ENTRIES: z.coerce.number().int().min(1).max(1_000_000).default(1000),
   ZHENGYUN_AUDIT_CHECKPOINT_SECONDS: z.coerce.number().min(1).max(86_400).default(60),
@@ -51,6 +57,10 @@ export interface Config {
   metricsPublic: boolean;
   /** Addresses and networks of reverse proxies whose X-Forwarded-For counts. */
   trustedProxies: string[];
+  /** Addresses of this machine and link-local ones that webhooks may go to. */
+  webhookAllow: string[];
+  /** Where mail is handed in, and who it is from; undefined: none is sent. */
+  mail: { url: string; from: string } | undefined;
   audit: {
     algorithm: "sha256" | "sm3";
     /** A checkpoint after so many entries, or so many seconds after the first that none covers. */
@@ -86,11 +96,15 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
   if (values["ZHENGYUN_STATE_LISTEN"] && !(values["ZHENGYUN_STATE_TLS_CERT"] && values["ZHENGYUN_STATE_TLS_KEY"]))
     problems.push("ZHENGYUN_STATE_LISTEN: needs ZHENGYUN_STATE_TLS_CERT_FILE and ZHENGYUN_STATE_TLS_KEY_FILE: personal tokens travel over TLS only");
-  try {
-    trustedProxies(list(parsed.data?.ZHENGYUN_TRUSTED_PROXIES ?? ""));
-  } catch (error) {
-    problems.push(`ZHENGYUN_TRUSTED_PROXIES: ${(error as Error).message}`);
+  for (const name of ["ZHENGYUN_TRUSTED_PROXIES", "ZHENGYUN_WEBHOOK_ALLOW"] as const) {
+    try {
+      inNetworks(list(parsed.data?.[name] ?? ""));
+    } catch (error) {
+      problems.push(`${name}: ${(error as Error).message}`);
+    }
   }
+  if ((values["ZHENGYUN_SMTP_URL"] === undefined) !== (values["ZHENGYUN_SMTP_FROM"] === undefined))
+    problems.push("ZHENGYUN_SMTP_URL and ZHENGYUN_SMTP_FROM: both, or neither");
   if (problems.length > 0 || !parsed.success) throw new BadConfiguration(problems);
   const { data } = parsed;
   return {
@@ -107,6 +121,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     logLevel: data.ZHENGYUN_LOG_LEVEL,
     metricsPublic: data.ZHENGYUN_METRICS_PUBLIC === "true",
     trustedProxies: list(data.ZHENGYUN_TRUSTED_PROXIES),
+    webhookAllow: list(data.ZHENGYUN_WEBHOOK_ALLOW),
+    mail: data.ZHENGYUN_SMTP_URL && data.ZHENGYUN_SMTP_FROM ? { url: data.ZHENGYUN_SMTP_URL, from: data.ZHENGYUN_SMTP_FROM } : undefined,
     audit: {
       algorithm: data.ZHENGYUN_AUDIT_HASH,
       checkpointEntries: data.ZHENGYUN_AUDIT_CHECKPOINT_ENTRIES,

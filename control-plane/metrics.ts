@@ -3,6 +3,7 @@ import { sql } from "kysely";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { chainFigures } from "./store/audit-chain.ts";
 import { borrowedOf, heldOf } from "./domain/ledger.ts";
+import { deliveryFigures } from "./store/deliveries.ts";
 import type { Db } from "./store/database.ts";
 import { reconciledKey } from "./store/reconciliation.ts";
 
@@ -87,6 +88,15 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
     buckets: [0.05, 0.2, 0.5, 1, 2, 5, 15, 60, 300],
     registers,
   });
+  const deliveriesWaiting = gauge("deliveries_waiting", "Webhook deliveries and mails that wait to be sent, or to be sent again.", ["channel"]);
+  const deliveriesOldest = gauge("deliveries_oldest_age_seconds", "Age of the oldest that waits, in seconds.", ["channel"]);
+  const deliveriesDead = gauge("deliveries_dead", "Dead letters: not tried any more until somebody asks for it.", ["channel"]);
+  const deliveries = new Counter({
+    name: "zhengyun_delivery_attempts_total",
+    help: "Attempts to deliver: delivered, failed (tried again later) or dead.",
+    labelNames: ["channel", "result"],
+    registers,
+  });
   const requests = new Histogram({
     name: "zhengyun_http_request_duration_seconds",
     help: "Duration of API requests, in seconds.",
@@ -97,7 +107,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain] = await Promise.all([
+    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain, outbox] = await Promise.all([
       db.selectFrom("departments").select(["id", "code"]).execute(),
       db.selectFrom("quota_accounts").selectAll().execute(),
       sql<{ kind: string; n: number }>`select kind, count(*)::float8 as n from quota_findings where closed_at is null group by 1`.execute(db),
@@ -139,6 +149,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
         db,
       ),
       chainFigures(db, at),
+      deliveryFigures(db, at),
     ]);
     for (const metric of [
       quotaLimit,
@@ -228,6 +239,12 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
     auditUnlinkedAge.set(chain.unlinkedAge ?? 0);
     auditUnsignedAge.set(chain.unsignedAge ?? 0);
     if (chain.checkpointAge !== null) auditCheckpointAge.set(chain.checkpointAge);
+    for (const channel of ["webhook", "mail"]) {
+      const figures = outbox.find((row) => row.channel === channel);
+      deliveriesWaiting.set({ channel }, figures?.waiting ?? 0);
+      deliveriesOldest.set({ channel }, figures?.oldest ?? 0);
+      deliveriesDead.set({ channel }, figures?.dead ?? 0);
+    }
     for (const row of waiting.rows) {
       queued.set({ queue: row.name }, row.n);
       oldest.set({ queue: row.name }, Math.max(0, row.age));
@@ -245,6 +262,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       return collecting;
     },
     request: (method: string, route: string, status: number, seconds: number) => requests.observe({ method, route, status: String(status) }, seconds),
+    delivery: (channel: string, result: "delivered" | "failed" | "dead") => deliveries.inc({ channel, result }),
     job: (queue: string, result: "done" | "failed", seconds: number) => jobs.observe({ queue, result }, seconds),
   };
 }

@@ -16,11 +16,13 @@ import type { JobContext } from "./jobs/context.ts";
 import { startJobs } from "./jobs/jobs.ts";
 import { createQueue, openBoss } from "./jobs/queue.ts";
 import { createMetrics } from "./metrics.ts";
+import { startDeliverer } from "./notify/index.ts";
 import { Observer } from "./observe/observer.ts";
 import { type Replicas, startReplicas } from "./jobs/replicas.ts";
 import { startSchedules } from "./schedules/schedules.ts";
 import { abandonedStacks, escrow, loadKeys, masterKeyFingerprint, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
 import { linkPath, makeBootstrapLink } from "./store/account-links.ts";
+import { releaseTaken } from "./store/deliveries.ts";
 import { notifyEvents } from "./store/events.ts";
 import { type Db, openDatabase } from "./store/database.ts";
 import { processStart } from "./store/lock.ts";
@@ -97,6 +99,18 @@ export async function startControlPlane(config: Config) {
     let replicas: Replicas | undefined;
     const observer = new Observer({ db, leads: () => replicas?.leads() ?? true, log, now, driver: loadDriver, everyMs: config.observeMs });
     const metrics = createMetrics(db, observer, now);
+    if (opened.engine === "pglite") await releaseTaken(db);
+    const deliverer = startDeliverer({
+      db,
+      unseal: keys.unseal,
+      now,
+      allow: config.webhookAllow,
+      mail: config.mail,
+      log,
+      attempted: metrics.delivery,
+      onStep: fault,
+    });
+    closers.push(() => deliverer.close());
     const boss = await openBoss(opened, (error) => log.error({ error }, "the queue complains"), replicaName(thisProcess.owner_replica));
     closers.push(() => boss.stop({ graceful: true, timeout: 10_000 }));
     const queue = createQueue(boss);
@@ -159,6 +173,7 @@ export async function startControlPlane(config: Config) {
       unseal: keys.unseal,
       masterKey: { fingerprint: keys.fingerprint, escrowTo: (publicKey) => keys.export((master) => escrow(master, keys.fingerprint, publicKey)) },
       archives,
+      mailConfigured: config.mail !== undefined,
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),

@@ -1,11 +1,13 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { OwnAccount, OwnSession } from "../../control-plane/contract/accounts.ts";
-import { get, list, post, remove } from "../client/index.ts";
+import type { NotificationSettings } from "../../control-plane/contract/notices.ts";
+import { get, list, post, put, remove } from "../client/index.ts";
 import { time } from "../format.ts";
 import { api } from "../paths.ts";
 import { fieldOf } from "./fields.ts";
 import { Page } from "./page.ts";
+import "../components/mail-settings.ts";
 
 /** One's own account: the second factor, the password, and where one is signed in. */
 export class AccountPage extends Page {
@@ -14,9 +16,15 @@ export class AccountPage extends Page {
   #totp: { secret: string; uri: string } | undefined;
   #recoveryCodes: string[] = [];
   #changed = false;
+  #settings: NotificationSettings | undefined;
+  #saved = false;
 
   override async load(): Promise<void> {
-    [this.#account, this.#sessions] = await Promise.all([get<OwnAccount>(api.account), list<OwnSession>(api.sessions)]);
+    [this.#account, this.#sessions, this.#settings] = await Promise.all([
+      get<OwnAccount>(api.account),
+      list<OwnSession>(api.sessions),
+      get<NotificationSettings>(api.notifications),
+    ]);
   }
   override concerns(): boolean {
     return false;
@@ -43,6 +51,14 @@ export class AccountPage extends Page {
         <h2>${msg("动态验证码（TOTP）", { id: "second-factor" })}</h2>
         ${this.#recoveryCodes.length > 0 ? this.#showRecoveryCodes() : nothing}
         ${account.secondFactor ? this.#bound(account) : this.#totp ? this.#confirm(this.#totp) : this.#begin()}
+      </section>
+      <section class="card">
+        <h2>${msg("邮件通知", { id: "mail-settings" })}</h2>
+        <zy-mail-settings
+          .settings=${this.#settings}
+          .saved=${this.#saved}
+          @zy-save=${(event: CustomEvent<unknown>) => this.#save(account, event.detail)}
+        ></zy-mail-settings>
       </section>
       <section class="card">
         <h2>${msg("登录会话", { id: "sessions" })}</h2>
@@ -105,6 +121,13 @@ export class AccountPage extends Page {
       </section>`;
   }
 
+  async #save(account: OwnAccount, settings: unknown): Promise<void> {
+    this.#saved = await this.attempt(async () => {
+      await put(api.notifications, settings, account.revision);
+      await this.load();
+    });
+    this.requestUpdate();
+  }
   #end(id: string): Promise<void> {
     return this.attempt(() => remove(api.session(id))).then(() => this.refresh());
   }

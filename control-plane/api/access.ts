@@ -32,6 +32,8 @@ const files: Access = { roles: ["applicant", "authority"], scope: "subtree" };
 const decides: Access = { roles: ["approver", "authority"], scope: "subtree" };
 const all = (...roles: Role[]): Access => ({ roles, scope: "all" });
 const operates = all("operations");
+/** What leaves the house, and where to. */
+const watches = all("system-admin", "audit-admin", "auditor");
 
 /** By method and path, as the routes have them. */
 export const accessTable: Readonly<Record<string, Access>> = {
@@ -52,6 +54,11 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /api/v1/account/tokens": self,
   "post /api/v1/account/tokens": self,
   "delete /api/v1/account/tokens/{id}": self,
+  "get /api/v1/account/notifications": self,
+  "put /api/v1/account/notifications": self,
+  "get /api/v1/notices": self,
+  "get /api/v1/notices/unread": self,
+  "post /api/v1/notices/read": self,
   "get /api/v1/accounts": all("system-admin", "security-admin", "audit-admin", "auditor"),
   "post /api/v1/accounts": all("system-admin"),
   "get /api/v1/accounts/{id}": all("system-admin", "security-admin", "audit-admin", "auditor"),
@@ -163,6 +170,16 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /api/v1/stack-operations/{id}": reads,
   "get /api/v1/stack-updates": reads,
   "get /api/v1/stack-updates/{id}/events": reads,
+  "get /api/v1/webhooks": watches,
+  "get /api/v1/webhooks/{id}": watches,
+  "post /api/v1/webhooks": all("system-admin"),
+  "patch /api/v1/webhooks/{id}": all("system-admin"),
+  "delete /api/v1/webhooks/{id}": all("system-admin"),
+  "post /api/v1/webhooks/{id}/rotate-secret": all("system-admin"),
+  "post /api/v1/webhooks/{id}/test": all("system-admin"),
+  "get /api/v1/webhooks/{id}/deliveries": watches,
+  "get /api/v1/deliveries": watches,
+  "post /api/v1/deliveries/{id}/redeliver": all("system-admin"),
   "get /api/v1/system/backups": all("system-admin"),
   "post /api/v1/system/backups": all("system-admin"),
   "get /api/v1/system/backups/{id}": all("system-admin"),

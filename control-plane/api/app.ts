@@ -13,6 +13,8 @@ import { problemAnswers } from "./route.ts";
 import { registerApprovalPolicies } from "./routes/approval-policies.ts";
 import { registerCalendars } from "./routes/calendars.ts";
 import { registerDelegations } from "./routes/delegations.ts";
+import { registerNotices } from "./routes/notices.ts";
+import { registerWebhooks } from "./routes/webhooks.ts";
 import { registerInbox } from "./routes/inbox.ts";
 import { registerRequestRecords } from "./routes/request-records.ts";
 import { registerAccounts } from "./routes/accounts.ts";
@@ -93,6 +95,8 @@ export function createApp(deps: AppDeps): App {
   registerRequests(app, deps);
   registerRequestRecords(app, deps);
   registerInbox(app, deps);
+  registerNotices(app, deps);
+  registerWebhooks(app, deps);
   registerApprovalPolicies(app, deps);
   registerDelegations(app, deps);
   registerCalendars(app, deps);

@@ -44,6 +44,8 @@ export interface AppDeps {
   trustsProxy?: TrustsProxy;
   /** Where denials go; left out: one of the app's own, which nobody closes. */
   denials?: Denials;
+  /** Whether mail can be sent; left out: it can't. */
+  mailConfigured?: boolean;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
   defaultEndpoint: string;
 }

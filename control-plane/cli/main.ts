@@ -11,6 +11,8 @@ import { audit } from "./commands/audit.ts";
 import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
 import { accounts, ownTokens } from "./commands/accounts.ts";
 import { login, logout, setUp } from "./commands/login.ts";
+import { notices } from "./commands/notices.ts";
+import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
@@ -33,6 +35,8 @@ const main = defineCommand({
     requests,
     inbox,
     delegations,
+    notices,
+    webhooks,
     "approval-policies": approvalPolicies,
     calendars,
     hosts,

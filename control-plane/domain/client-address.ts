@@ -7,11 +7,14 @@ const plain = (address: string) => address.trim().replace(/^::ffff:(?=\d+\.\d+\.
 
 export type TrustsProxy = (address: string) => boolean;
 
+/** @param networks addresses and CIDR networks of reverse proxies @throws RangeError for one that is neither, naming it */
+export const trustedProxies = (networks: readonly string[]): TrustsProxy => inNetworks(networks);
+
 /**
- * @param networks addresses and CIDR networks of reverse proxies
+ * @param networks addresses and CIDR networks
  * @throws RangeError for one that is neither, naming it
  */
-export function trustedProxies(networks: readonly string[]): TrustsProxy {
+export function inNetworks(networks: readonly string[]): (address: string) => boolean {
   const list = new BlockList();
   for (const network of networks) {
     const [address = "", bits, ...rest] = network.split("/");

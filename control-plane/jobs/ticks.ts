@@ -5,6 +5,11 @@ import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { forgetVersions } from "../state/index.ts";
 import { requestBackup } from "../store/backups.ts";
 import { appendEvent, notifyEvents } from "../store/events.ts";
+import { audiences } from "../domain/notifying.ts";
+import { holdersOf } from "../store/audience.ts";
+import { buryOld, removeOldDeliveries } from "../store/deliveries.ts";
+import { notify, removeOldNotices } from "../store/notices.ts";
+import { remindDeciders } from "../store/request-notices.ts";
 import { commitUncharged, lockPayers, projectsToRoll } from "../store/fund-charges.ts";
 import { pricesAt } from "../store/prices.ts";
 import { systemAct } from "../store/act.ts";
@@ -85,6 +90,19 @@ async function quotaCheck(context: JobContext): Promise<void> {
         subjectId: row.department_id,
         data: { dimension: row.dimension, limit: row.limit_value, reserved: row.reserved, used: row.used },
       });
+      const { name_zh, name_en } = await tx
+        .selectFrom("departments")
+        .select(["name_zh", "name_en"])
+        .where("id", "=", row.department_id)
+        .executeTakeFirstOrThrow();
+      await notify(tx, act, {
+        kind: "quota.nearly-full",
+        to: await holdersOf(tx, audiences["quota.nearly-full"], row.department_id, act.now),
+        departmentId: row.department_id,
+        requestId: null,
+        subjectId: row.department_id,
+        data: { departmentZh: name_zh, departmentEn: name_en, dimension: row.dimension, limit: row.limit_value, held: row.reserved + row.used },
+      });
     }
   });
 }
@@ -96,6 +114,11 @@ async function fiscalYear(context: JobContext): Promise<void> {
     const book = await pricesAt(tx, act.now);
     if (book) await commitUncharged(tx, act, book);
   });
+}
+
+/** Says of decisions that they are due soon. */
+async function remind(context: JobContext): Promise<void> {
+  await change(context, async (tx, act) => void (await remindDeciders(tx, act)));
 }
 
 const keepEventsDays = 90;
@@ -111,6 +134,9 @@ async function housekeeping(context: JobContext): Promise<void> {
     await tx.deleteFrom("sessions").where("expires_at", "<", act.now).execute();
     await tx.deleteFrom("account_links").where("expires_at", "<", act.now).execute();
     await removeOldCounts(tx, act.now);
+    await removeOldNotices(tx, before(keepStepsDays));
+    await removeOldDeliveries(tx, before(keepEventsDays));
+    await buryOld(tx, act.now);
     await tx.deleteFrom("stack_operations").where("created_at", "<", before(keepEventsDays)).execute();
   });
   await forgetVersions(context.db, context.now());
@@ -134,6 +160,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   "quota-check": quotaCheck,
   "quota-reconcile": reconcileQuotas,
   overdue,
+  remind,
   unfinished: resume,
   unknown,
   "fiscal-year": fiscalYear,

@@ -11,6 +11,7 @@ import { appendEvents } from "./events.ts";
 import { newId } from "./ids.ts";
 import { inboxKey } from "./inbox-key.ts";
 import { nameOf } from "./names.ts";
+import { askingDifferently, notifyDeciders, notifyOfRequest } from "./request-notices.ts";
 import { insertRows } from "./rows.ts";
 import type { ApprovalSteps, Requests } from "./schema.ts";
 
@@ -50,7 +51,7 @@ export async function beginRound(tx: Tx, act: Act, row: RequestRow): Promise<Kin
 }
 
 /** Opens the steps whose turn has come and closes those that nobody needs to decide. @returns the kind of the stage that is asked now; undefined: all have approved */
-export async function openNext(tx: Tx, act: Act, row: Pick<RequestRow, "id" | "department_id">): Promise<Kind | undefined> {
+export async function openNext(tx: Tx, act: Act, row: RequestRow): Promise<Kind | undefined> {
   const steps = await currentSteps(tx, row.id);
   const next = advance(steps);
   if (next.skip.length > 0)
@@ -65,6 +66,7 @@ export async function openNext(tx: Tx, act: Act, row: Pick<RequestRow, "id" | "d
       .where("id", "=", step.id)
       .execute();
   }
+  for (const step of askingDifferently(opened)) await notifyDeciders(tx, act, "step.opened", row, step, addWorkingDays(calendar!, act.now, step.days), steps);
   await appendEvents(
     tx,
     opened.map((step) => ({
@@ -80,10 +82,11 @@ export async function openNext(tx: Tx, act: Act, row: Pick<RequestRow, "id" | "d
 }
 
 /** The applicant has answered: who asked decides on, and the time that the answer took is given back, in working days. */
-export async function reopenAsked(tx: Tx, act: Act, requestId: string): Promise<void> {
-  const steps = await currentSteps(tx, requestId);
+export async function reopenAsked(tx: Tx, act: Act, row: RequestRow): Promise<void> {
+  const steps = await currentSteps(tx, row.id);
   const asked = steps.find((step) => step.state === "asked");
   if (!asked) return;
+  if (asked.decided_by !== null) await notifyOfRequest(tx, act, "request.answered", row, { stage: asked.name }, [asked.decided_by]);
   const calendar = await workingCalendar(tx);
   const days = workingDaysBetween(calendar, asked.decided_at!, act.now);
   for (const step of steps.filter((one) => one.state === "asked" || one.state === "open")) {

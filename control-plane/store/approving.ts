@@ -110,7 +110,7 @@ export async function answer(tx: Tx, act: Act, id: string, text: string, ifMatch
     throw new Refusal("self-approval", "You have a part in deciding on this request: its applicant answers.");
   if (row.state !== "needs-information" || !asked) throw new Refusal("conflict", `The request is ${row.state}: nobody waits for an answer.`);
   await appendComment(tx, act, row, { kind: "answer", text, stepId: asked.id });
-  await reopenAsked(tx, act, id);
+  await reopenAsked(tx, act, row);
   // Whoever speaks for the applicant decides on it no more than its author does.
   const authors = JSON.stringify([...new Set([...row.authors, act.actor])]);
   await tx.updateTable("requests").set({ authors }).where("id", "=", id).execute();

@@ -9,8 +9,10 @@ import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { closeSteps } from "./approval-steps.ts";
 import { appendEvent } from "./events.ts";
+import { noticeOfEvent } from "../domain/notifying.ts";
 import { moveCapacity } from "./proposing.ts";
 import { settleCharges } from "./quotas.ts";
+import { notifyOfRequest } from "./request-notices.ts";
 import type { RequestItems, Requests, Resources } from "./schema.ts";
 
 export type RequestRow = Selectable<Requests>;
@@ -61,6 +63,7 @@ export async function expireReservations(tx: Tx, act: Act): Promise<string[]> {
   for (const { id } of expired) {
     const row = await lockRequest(tx, id);
     await giveBack(tx, act, id);
+    await notifyOfRequest(tx, act, "request.expired", row);
     await move(tx, act, row, "withdraw", {
       error: JSON.stringify({ code: "expired", message: `Nobody decided within ${reservationDays} days; the reservation was given back.` }),
     });
@@ -153,6 +156,8 @@ export async function move(
     subjectId: row.id,
     data: { number: row.number, state, error: change.error ?? null },
   });
+  const kind = noticeOfEvent[event];
+  if (kind) await notifyOfRequest(tx, act, kind, after, after.decision_reason === null ? {} : { reason: after.decision_reason });
   return after;
 }
 

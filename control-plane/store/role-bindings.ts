@@ -2,14 +2,17 @@
 import { type RawBuilder, sql, type Selectable } from "kysely";
 import type { NewRoleBinding, Role } from "../contract/roles.ts";
 import { type Binding, faultsOf, isInForce } from "../domain/authority.ts";
+import { audiences } from "../domain/notifying.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
+import { holdersOf } from "./audience.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { resolveDepartment } from "./departments.ts";
 import { appendEvent } from "./events.ts";
 import { newId } from "./ids.ts";
-import { nameOf } from "./names.ts";
+import { nameOf, namesOf } from "./names.ts";
+import { notify } from "./notices.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
 import type { RoleBindings } from "./schema.ts";
 
@@ -188,6 +191,15 @@ export async function elevate(tx: Tx, act: Act, id: string, reason: string, minu
   });
   const data = { role: row.role, reason, until: bound.valid_until };
   await appendEvent(tx, { at: act.now, departmentId: row.department_id, requestId: null, type: "role.elevated", subjectId: row.subject_id, data });
+  const name = (await namesOf(tx, [row.subject_id])).get(row.subject_id) ?? row.subject_id;
+  await notify(tx, act, {
+    kind: "role.elevated",
+    to: await holdersOf(tx, audiences["role.elevated"], row.department_id, act.now),
+    departmentId: row.department_id,
+    requestId: null,
+    subjectId: bound.id,
+    data: { name, role: row.role, reason, until: bound.valid_until!.toISOString() },
+  });
   return bound;
 }
 

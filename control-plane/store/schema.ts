@@ -636,6 +636,8 @@ export interface ApprovalSteps {
   invalidated_at: MaybeTime;
   /** By what inboxes are ordered and paged: due time, once decided the time of that, and id. */
   inbox_key: string | null;
+  /** The due time of which it was said that it comes near. */
+  reminded_for: MaybeTime;
 }
 
 /** Decisions in another's name while that one is on leave. */
@@ -729,6 +731,10 @@ export interface Accounts {
   totp_last_step: ColumnType<number | null, number | null | undefined, number | null>;
   disabled_at: MaybeTime;
   last_sign_in_at: MaybeTime;
+  /** Where mail goes, in which language, of which kinds of notice (contract/notices.ts). */
+  email: ColumnType<string | null, string | null | undefined, string | null>;
+  language: Generated<"zh-CN" | "en">;
+  mail_kinds: ColumnType<string[], string | undefined, string>;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -762,7 +768,71 @@ export interface RateLimits {
   count: number;
 }
 
+/** What a person is told. */
+export interface Notices {
+  id: string;
+  /** An account's id, or that of a token that is no account's. */
+  person_id: string;
+  /** contract/notices.ts, NoticeKind */
+  kind: string;
+  department_id: string | null;
+  request_id: string | null;
+  subject_id: string | null;
+  /** contract/notices.ts, NoticeData: its texts are made of it where it is shown. */
+  data: Json<unknown>;
+  created_at: Time;
+  read_at: MaybeTime;
+}
+
+/** Who outside is told what. */
+export interface Webhooks {
+  id: string;
+  name: string;
+  url: string;
+  /** contract/notices.ts, NoticeKind[] */
+  kinds: Json<string[]>;
+  /** Only what happens there and below; null: everywhere. */
+  department_id: string | null;
+  /** What is signed with: sealed. */
+  secret_sealed: string;
+  /** The one before, that is signed with too until then. */
+  old_secret_sealed: ColumnType<string | null, string | null | undefined, string | null>;
+  old_secret_until: MaybeTime;
+  state: "active" | "paused";
+  paused_reason: ColumnType<string | null, string | null | undefined, string | null>;
+  last_success_at: MaybeTime;
+  revision: Generated<number>;
+  created_by: string;
+  created_at: Time;
+  updated_at: Time;
+}
+
+/** Something to be sent to one receiver. */
+export interface Deliveries {
+  id: string;
+  channel: "webhook" | "mail";
+  webhook_id: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Of a mail: whose text is made of it. */
+  notice_id: ColumnType<string | null, string | null | undefined, string | null>;
+  kind: string;
+  /** Of a webhook: what is signed and sent. */
+  body: ColumnType<string | null, string | null | undefined, string | null>;
+  /** dead: it was refused, or failed so often that it isn't tried by itself any more. */
+  state: "waiting" | "delivered" | "dead";
+  attempts: Generated<number>;
+  due_at: Time;
+  /** Until then somebody is at it. */
+  taken_until: MaybeTime;
+  last_status: ColumnType<number | null, number | null | undefined, number | null>;
+  last_error: ColumnType<string | null, string | null | undefined, string | null>;
+  created_at: Time;
+  settled_at: MaybeTime;
+}
+
 export interface Database extends StateTables {
+  notices: Notices;
+  webhooks: Webhooks;
+  deliveries: Deliveries;
   accounts: Accounts;
   password_history: PasswordHistory;
   recovery_codes: RecoveryCodes;

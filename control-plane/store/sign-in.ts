@@ -3,13 +3,14 @@
  * gives the same answer after the same time.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { passwordExpired, passwordRules } from "../domain/password-rules.ts";
+import { lockRules, passwordExpired, passwordRules } from "../domain/password-rules.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { hashNewPassword, keepPassword } from "./account-passwords.ts";
 import { type AccountRow, returnAttempt, takeAttempt } from "./accounts.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
+import { notify } from "./notices.ts";
 import { verifyPassword } from "./password.ts";
 import { countAttempt, signInLimits } from "./rate-limits.ts";
 import { type Sealing, takeCode } from "./second-factors.ts";
@@ -92,18 +93,27 @@ export async function admit(tx: Tx, act: Act, account: AccountRow, visitor: Visi
 }
 
 async function refuse(db: Db, visitor: Visitor, account: AccountRow | undefined, locked: boolean, begun: number): Promise<never> {
-  await db.transaction().execute((tx) =>
-    appendAudit(tx, strangerAct(visitor), {
+  const act = strangerAct(visitor);
+  await db.transaction().execute(async (tx) => {
+    await appendAudit(tx, act, {
       action: "session.open",
       subjectKind: "account",
       subjectId: account?.id ?? "unknown",
       departmentId: null,
       result: "denied",
       after: { locked },
-    }),
-  );
+    });
+    if (account && locked) await notifyOfLock(tx, act, account.id);
+  });
   await sleep(Math.max(0, begun + refusalMs - performance.now()));
   throw new Refusal("sign-in-refused", "Name, password or code is wrong, or the account cannot be used now.", {
     remedy: "After five failures an account is locked for a quarter of an hour. An administrator unlocks or resets it.",
   });
+}
+
+/** Once for each time that it is locked. */
+async function notifyOfLock(tx: Tx, act: Act, accountId: string): Promise<void> {
+  const until = new Date(act.now.getTime() + lockRules.minutes * 60_000);
+  const data = { until: until.toISOString() };
+  await notify(tx, act, { kind: "account.locked", to: [accountId], departmentId: null, requestId: null, subjectId: accountId, data });
 }

@@ -11,6 +11,7 @@ import { findKeys, type Keys, masterKeyFingerprint, MasterKeyError } from "../st
 import { keysFrom, makeMasterKey, masterKeyPath } from "../state/keys.ts";
 import { dataKeyContext } from "../state/secrets.ts";
 import { totpContext } from "../store/second-factors.ts";
+import { webhookContext } from "../store/webhooks.ts";
 import { systemAct } from "../store/act.ts";
 import { appendAudit } from "../store/audit.ts";
 import { auditKeyContext } from "../store/audit-chain.ts";
@@ -119,6 +120,15 @@ async function reseal(tx: Tx, old: Keys, fresh: Keys, now: Date): Promise<number
     await tx
       .updateTable("accounts")
       .set({ totp_sealed: again(totpContext(id), totp_sealed!) })
+      .where("id", "=", id)
+      .execute();
+  for (const { id, secret_sealed, old_secret_sealed } of await tx.selectFrom("webhooks").selectAll().execute())
+    await tx
+      .updateTable("webhooks")
+      .set({
+        secret_sealed: again(webhookContext(id), secret_sealed),
+        ...(old_secret_sealed === null ? {} : { old_secret_sealed: again(webhookContext(id), old_secret_sealed) }),
+      })
       .where("id", "=", id)
       .execute();
   await tx.updateTable("state_master_key").set({ fingerprint: fresh.fingerprint }).execute();

@@ -4,6 +4,7 @@ import { Role } from "../../control-plane/contract/roles.ts";
 import { makeEscrowPair } from "../../control-plane/state/escrow.ts";
 import { codeAt, fromBase32, stepAt } from "../../control-plane/domain/totp.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
+import { notify } from "../../control-plane/store/notices.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
 import type { Called, TestApp } from "../setup/app.ts";
@@ -98,6 +99,10 @@ const changesAccount = (verb: string) => async (stage: Stage) => {
   return { path: `/api/v1/accounts/${id}/${verb}`, body: {} };
 };
 
+const told = { kind: "request.active" as const, departmentId: null, requestId: null, subjectId: null, data: {} };
+const webhook = { name: "W", url: "https://receiver.example/hook", kinds: ["request.active"] };
+const madeWebhook = async (stage: Stage) => `/api/v1/webhooks/${((await stage.post("system-admin", "/api/v1/webhooks", webhook)).body as { id: string }).id}`;
+
 /** What is sent; If-Match fits whatever is there. */
 export interface Ask {
   /** By whom; left out: by the first of the roles that may. "": by nobody. */
@@ -131,6 +136,28 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     const { secret, path } = await eligible(stage);
     const { id } = (await stage.api.call(secret, "POST", path, { body: elevation })).body as { id: string };
     return { path: `/api/v1/role-bindings/${id}/review`, body: { verdict: "justified", comment: "ok" } };
+  },
+  "put /api/v1/account/notifications": async (stage) => ({
+    secret: await (await person(stage)).signIn(),
+    path: "/api/v1/account/notifications",
+    body: { email: "n@example.com", language: "en", mailKinds: ["request.active"] },
+  }),
+  "post /api/v1/notices/read": async (stage) => {
+    const { db } = stage.api.database;
+    const { secret, id } = await madeToken(stage);
+    await db.transaction().execute((tx) => notify(tx, systemAct(new Date()), { ...told, to: [id] }));
+    const notice = await db.selectFrom("notices").select("id").where("person_id", "=", id).executeTakeFirstOrThrow();
+    return { secret, path: "/api/v1/notices/read", body: { ids: [notice.id] } };
+  },
+  "post /api/v1/webhooks": () => ({ path: "/api/v1/webhooks", body: webhook }),
+  "patch /api/v1/webhooks/{id}": async (stage) => ({ path: await madeWebhook(stage), body: { state: "paused" } }),
+  "delete /api/v1/webhooks/{id}": async (stage) => ({ path: await madeWebhook(stage) }),
+  "post /api/v1/webhooks/{id}/rotate-secret": async (stage) => ({ path: `${await madeWebhook(stage)}/rotate-secret`, body: {} }),
+  "post /api/v1/webhooks/{id}/test": async (stage) => ({ path: `${await madeWebhook(stage)}/test`, body: {} }),
+  "post /api/v1/deliveries/{id}/redeliver": async (stage) => {
+    const { id } = (await stage.post("system-admin", `${await madeWebhook(stage)}/test`, {})).body as { id: string };
+    await stage.api.database.db.updateTable("deliveries").set({ state: "dead" }).where("id", "=", id).execute();
+    return { path: `/api/v1/deliveries/${id}/redeliver`, body: {} };
   },
   "post /api/v1/accounts": () => ({ path: "/api/v1/accounts", body: { name: code(), displayName: "N" } }),
   "post /api/v1/accounts/{id}/disable": changesAccount("disable"),

@@ -60,6 +60,7 @@ export const layers: Layer[] = [
       "infra/drivers/fault.ts",
     ],
   },
+  { from: "control-plane/notify", to: ["control-plane/store", "control-plane/domain", "control-plane/contract"] },
   { from: "control-plane/observe", to: ["infra/drivers", "control-plane/domain", "control-plane/store", "control-plane/contract", ...shared] },
   { from: "control-plane/schedules", to: ["control-plane/store", "control-plane/jobs/queue.ts", "control-plane/domain"] },
   // The commands that work without a control plane (system verify, system restore) are the only ones that look into it.

@@ -50,6 +50,8 @@ function anyAddress(path: string): string {
     applications: "app",
     requests: "req",
     system: "arc",
+    webhooks: "whk",
+    deliveries: "dlv",
     "role-bindings": "rbd",
   };
   const prefix = prefixes[path.split("/")[3] ?? ""] ?? "hst";

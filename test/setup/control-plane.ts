@@ -125,6 +125,20 @@ export class TestPlane {
     return secret;
   }
 
+  /** Gives somebody who is there already a role. */
+  async appoint(subject: string, role: Role, department: string | null): Promise<void> {
+    await createClient({ url: this.operations.url, token: this.#secrets!.security }).post("/api/v1/role-bindings", {
+      subject,
+      role,
+      department,
+      reason: "test",
+    });
+  }
+  /** For the CLI. */
+  secretOf(who: "applicant" | "approver" | "authority"): string {
+    return this.#secrets![who];
+  }
+
   #connect(): void {
     if (!this.#secrets) return;
     const { url } = this.operations;

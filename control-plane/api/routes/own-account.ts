@@ -1,4 +1,7 @@
 /** One's own account: password, second factor, personal tokens. What a thief of a session would want takes the password once more. */
+import { NewNotificationSettings, type NoticeKind, NotificationSettings } from "../../contract/notices.ts";
+import { setMailSettings } from "../../store/mail-settings.ts";
+import { etag, requireMatch } from "../middleware/etag.ts";
 import {
   Again,
   ChangePassword,
@@ -88,6 +91,22 @@ const revoke = defineRoute({
   responses: { 204: { description: "Revoked" } },
 });
 
+const notifications = defineRoute({
+  method: "get",
+  path: `${path}/notifications`,
+  tags,
+  summary: "How one is told beside one's notices: by mail, where to and about what",
+  responses: { 200: jsonAnswer(NotificationSettings) },
+});
+const setNotifications = defineRoute({
+  method: "put",
+  path: `${path}/notifications`,
+  tags,
+  summary: "Change how one is told",
+  request: { body: jsonBody(NewNotificationSettings) },
+  responses: { 200: jsonAnswer(NotificationSettings) },
+});
+
 export function registerOwnAccount(app: App, deps: AppDeps): void {
   /** @throws Refusal("forbidden") for a token that is no account's */
   const own = async (c: ApiContext): Promise<AccountRow> => {
@@ -146,6 +165,22 @@ export function registerOwnAccount(app: App, deps: AppDeps): void {
       await removeTotp(tx, c.get("act"), account, body.code, deps);
       return { status: 204 };
     });
+  });
+  const shownSettings = (row: AccountRow): NotificationSettings => ({
+    email: row.email,
+    language: row.language,
+    mailKinds: row.mail_kinds as NoticeKind[],
+    mailConfigured: deps.mailConfigured ?? false,
+  });
+  app.openapi(notifications, async (c) => {
+    const account = await own(c);
+    return c.json(shownSettings(account), 200, { etag: etag(account.revision) });
+  });
+  app.openapi(setNotifications, async (c) => {
+    const { account } = await signedIn(c);
+    const body = c.req.valid("json");
+    const row = await deps.db.transaction().execute((tx) => setMailSettings(tx, c.get("act"), account.id, body, (revision) => requireMatch(c, revision)));
+    return c.json(shownSettings(row), 200, { etag: etag(row.revision) });
   });
   app.openapi(tokens, async (c) => {
     const { items, next } = await listTokens(deps.db, c.req.valid("query"), (await own(c)).id);

@@ -149,6 +149,7 @@ describe.each(engines)("ticks, on %s", (engine) => {
     const city = await department("city");
     await opened.db.updateTable("quota_accounts").set({ limit_value: 1 }).where("department_id", "=", city).where("dimension", "=", "hosts").execute();
     const said = async () => (await opened.db.selectFrom("events").select("data").where("type", "=", "quota.nearly-full").execute()).length;
+    await books.appoint();
     await tick("quota-check");
     const once = await said();
     expect(once).toBe(1);
@@ -157,5 +158,14 @@ describe.each(engines)("ticks, on %s", (engine) => {
     later(25);
     await tick("quota-check");
     expect(await said()).toBe(2);
+    // At its first and at its third look.
+    const told = await opened.db
+      .selectFrom("notices")
+      .select(["person_id", "data"])
+      .where("kind", "=", "quota.nearly-full")
+      .where("department_id", "=", city)
+      .execute();
+    expect(told.map((one) => one.person_id).toSorted()).toEqual(["tok_approver", "tok_approver", "tok_authority", "tok_authority"]);
+    expect(told[0]!.data).toMatchObject({ departmentZh: "部门0", dimension: "hosts", limit: 1 });
   });
 });

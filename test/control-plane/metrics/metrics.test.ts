@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createQueue, openBoss } from "../../../control-plane/jobs/queue.ts";
 import { createMetrics, type Metrics } from "../../../control-plane/metrics.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
+import { createWebhook, testWebhook } from "../../../control-plane/store/webhooks.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, volume } from "../../setup/small-city.ts";
 import { chainerOf } from "../audit/support.ts";
@@ -50,6 +51,21 @@ describe.each(engines)("metrics, on %s", (engine) => {
     const found = lines.filter((line) => Object.entries(labels).every(([key, one]) => line.includes(`${key}="${one}"`)));
     return found.map((line) => Number(line.slice(line.lastIndexOf(" "))));
   };
+
+  it("count what was sent, what waits and what is dead", async () => {
+    const ask = { name: "W", url: "https://receiver.example/", kinds: ["request.active" as const], departmentId: null };
+    const act = { ...books.act(), now: new Date(clock.getTime() - 600_000) };
+    const { webhook } = await books.change((tx) => createWebhook(tx, act, ask, (_context, text) => text));
+    for (let n = 0; n < 3; n++) await books.change((tx) => testWebhook(tx, act, webhook.id));
+    const [dead] = await opened.db.selectFrom("deliveries").select("id").orderBy("id").execute();
+    await opened.db.updateTable("deliveries").set({ state: "dead" }).where("id", "=", dead!.id).execute();
+    metrics.delivery("webhook", "failed");
+    expect(await value("zhengyun_deliveries_waiting", { channel: "webhook" })).toEqual([2]);
+    expect(await value("zhengyun_deliveries_oldest_age_seconds", { channel: "webhook" })).toEqual([600]);
+    expect(await value("zhengyun_deliveries_dead", { channel: "webhook" })).toEqual([1]);
+    expect(await value("zhengyun_deliveries_waiting", { channel: "mail" })).toEqual([0]);
+    expect(await value("zhengyun_delivery_attempts_total", { channel: "webhook", result: "failed" })).toEqual([1]);
+  });
 
   it("are what promtool accepts", async () => {
     const { status, stdout, stderr } = spawnSync("promtool", ["check", "metrics"], { input: await metrics.expose(), encoding: "utf8" });

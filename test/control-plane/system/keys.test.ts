@@ -51,6 +51,8 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
       });
       expect(opened.length).toBe(2);
       for (const texts of opened) for (const text of texts) expect(text ?? "resource secret").toBe("resource secret");
+      const hook = await db.selectFrom("webhooks").selectAll().executeTakeFirstOrThrow();
+      expect([hook.secret_sealed, hook.old_secret_sealed!].map((sealed) => keys.unseal(`webhook/${hook.id}`, sealed))).toEqual(["NEW", "OLD"]);
       const { id, totp_sealed } = await db.selectFrom("accounts").select(["id", "totp_sealed"]).executeTakeFirstOrThrow();
       expect(keys.unseal(`totp/${id}`, totp_sealed!)).toBe("FACTOR");
       // The audit goes on under the signing key that it has.
@@ -77,6 +79,13 @@ describe.each(engines)("rotation of the master key on %s", (engine) => {
       await db
         .insertInto("accounts")
         .values({ ...person, totp_sealed: keys.seal(`totp/${id}`, "FACTOR") })
+        .execute();
+      const hook = { id: "whk_00000000000000000000000000", name: "W", url: "https://example.com/", kinds: "[]", state: "active" as const, created_by: id };
+      const [secret_sealed, old_secret_sealed] = [keys.seal(`webhook/${hook.id}`, "NEW"), keys.seal(`webhook/${hook.id}`, "OLD")];
+      const times = { old_secret_until: at, created_at: at, updated_at: at };
+      await db
+        .insertInto("webhooks")
+        .values({ ...hook, department_id: null, secret_sealed, old_secret_sealed, ...times })
         .execute();
       await db.insertInto("state_stacks").values({ id: "stack", organization: "o", project: "p", name: "n", tags: "{}", created_at: new Date() }).execute();
       [ciphertext] = (await secretsOf(db, keys)("stack").encrypt([Buffer.from("stack secret")])) as [Buffer];

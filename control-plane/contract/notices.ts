@@ -1,0 +1,166 @@
+/** Notices (通知): what a person is told, what it reads like, and how they want to be told. */
+import { z } from "zod";
+import { Id, Time } from "./common.ts";
+
+/** What a notice says beside its kind: plain values, never a secret. Its texts are made of it where it is shown. */
+export type NoticeData = Readonly<Record<string, string | number | boolean | null>>;
+export type Language = "zh-CN" | "en";
+type Words = Record<Language, string>;
+
+interface Kind {
+  /** What people choose it by. */
+  name: Words;
+  /** {number} stands for data.number; what isn't there is left out. */
+  text: Words;
+}
+
+/** Every kind: a new one needs its line here. */
+export const noticeKinds = {
+  "step.opened": {
+    name: { "zh-CN": "待我审批", en: "Waits for my decision" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》等待您审批（{stage}），截止 {due}",
+      en: "Request {number} “{title}” waits for your decision ({stage}), due {due}",
+    },
+  },
+  "step.due-soon": {
+    name: { "zh-CN": "审批即将到期", en: "A decision is due soon" },
+    text: { "zh-CN": "申请 {number}《{title}》的审批（{stage}）即将到期：{due}", en: "Request {number} “{title}”: the decision ({stage}) is due soon, {due}" },
+  },
+  "request.answered": {
+    name: { "zh-CN": "申请人已答复", en: "The applicant has answered" },
+    text: { "zh-CN": "申请 {number}《{title}》的申请人已答复您的询问", en: "Request {number} “{title}”: the applicant has answered your question" },
+  },
+  "request.returned": {
+    name: { "zh-CN": "申请被退回补正", en: "My request needs information" },
+    text: { "zh-CN": "申请 {number}《{title}》需要补充说明", en: "Request {number} “{title}” needs information from you" },
+  },
+  "request.approved": {
+    name: { "zh-CN": "申请已批准", en: "My request was approved" },
+    text: { "zh-CN": "申请 {number}《{title}》已批准", en: "Request {number} “{title}” was approved" },
+  },
+  "request.rejected": {
+    name: { "zh-CN": "申请被驳回", en: "My request was rejected" },
+    text: { "zh-CN": "申请 {number}《{title}》被驳回：{reason}", en: "Request {number} “{title}” was rejected: {reason}" },
+  },
+  "request.failed": {
+    name: { "zh-CN": "申请执行失败", en: "My request failed" },
+    text: { "zh-CN": "申请 {number}《{title}》执行失败", en: "Request {number} “{title}” failed" },
+  },
+  "request.active": {
+    name: { "zh-CN": "申请已开通", en: "My request is active" },
+    text: { "zh-CN": "申请 {number}《{title}》已开通", en: "Request {number} “{title}” is active" },
+  },
+  "request.expired": {
+    name: { "zh-CN": "申请逾期撤回", en: "My request has lapsed" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》逾期无人审批，预留已释放",
+      en: "Request {number} “{title}” was not decided in time; its reservation was given back",
+    },
+  },
+  "quota.nearly-full": {
+    name: { "zh-CN": "配额将满", en: "A quota is nearly full" },
+    text: {
+      "zh-CN": "{departmentZh} 的配额 {dimension} 将满：已占用 {held}，上限 {limit}",
+      en: "{departmentEn}: the quota of {dimension} is nearly full, {held} of {limit}",
+    },
+  },
+  "role.elevated": {
+    name: { "zh-CN": "应急提权", en: "A role was taken in an emergency" },
+    text: { "zh-CN": "{name} 应急取得角色 {role}，至 {until}：{reason}", en: "{name} has taken the role {role} until {until}: {reason}" },
+  },
+  "account.locked": {
+    name: { "zh-CN": "我的账户被锁定", en: "My account was locked" },
+    text: {
+      "zh-CN": "您的账户因多次登录失败被锁定至 {until}。如非本人操作，请修改密码并告知管理员",
+      en: "Your account was locked until {until} after failed sign-ins. If that was not you, change the password and tell an administrator",
+    },
+  },
+  "webhook.paused": {
+    name: { "zh-CN": "Webhook 已暂停", en: "A webhook was paused" },
+    text: { "zh-CN": "Webhook「{name}」一直投递失败，已暂停：{error}", en: "The webhook “{name}” only fails and was paused: {error}" },
+  },
+  "webhook.test": {
+    name: { "zh-CN": "Webhook 测试", en: "A webhook's test" },
+    text: { "zh-CN": "Webhook「{name}」的测试", en: "A test of the webhook “{name}”" },
+  },
+  // 电子监察: cards and what becomes of them.
+  "supervision.reminder": {
+    name: { "zh-CN": "监察预警", en: "Supervision: reminder" },
+    text: { "zh-CN": "监察预警：申请 {number}《{title}》", en: "Supervision, reminder: request {number} “{title}”" },
+  },
+  "supervision.yellow": {
+    name: { "zh-CN": "监察黄牌", en: "Supervision: yellow card" },
+    text: { "zh-CN": "监察黄牌：申请 {number}《{title}》，请说明原因", en: "Supervision, yellow card: request {number} “{title}”; an answer is asked for" },
+  },
+  "supervision.red": {
+    name: { "zh-CN": "监察红牌", en: "Supervision: red card" },
+    text: { "zh-CN": "监察红牌：申请 {number}《{title}》，请说明原因", en: "Supervision, red card: request {number} “{title}”; an answer is asked for" },
+  },
+  "supervision.answered": {
+    name: { "zh-CN": "监察事项已回复", en: "Supervision: answered" },
+    text: { "zh-CN": "监察事项已回复：申请 {number}《{title}》", en: "Supervision, a card was answered: request {number} “{title}”" },
+  },
+  "supervision.accepted": {
+    name: { "zh-CN": "监察回复已采纳", en: "Supervision: answer accepted" },
+    text: { "zh-CN": "监察回复已采纳：申请 {number}《{title}》", en: "Supervision, the answer was accepted: request {number} “{title}”" },
+  },
+  "supervision.correction": {
+    name: { "zh-CN": "监察纠错", en: "Supervision: correction" },
+    text: { "zh-CN": "监察纠错：申请 {number}《{title}》", en: "Supervision, a correction: request {number} “{title}”" },
+  },
+} as const satisfies Record<string, Kind>;
+
+const names = Object.keys(noticeKinds) as (keyof typeof noticeKinds)[];
+export const NoticeKind = z.enum(names);
+export type NoticeKind = z.infer<typeof NoticeKind>;
+/** What mails and webhooks are subscribed to; a test is sent when it is asked for. */
+export const subscribable = names.filter((kind) => kind !== "webhook.test");
+
+const isTime = (value: unknown): value is string => typeof value === "string" && /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:[\d.]+Z$/.test(value);
+const shown = (value: NoticeData[string] | undefined, language: Language): string => {
+  if (isTime(value)) return new Intl.DateTimeFormat(language, { timeZone: "Asia/Shanghai", dateStyle: "medium", timeStyle: "short" }).format(new Date(value));
+  return value === undefined || value === null ? "–" : String(value);
+};
+
+/** One line for people. */
+export function noticeText(kind: NoticeKind, data: NoticeData, language: Language): string {
+  return noticeKinds[kind].text[language].replaceAll(/\{(\w+)\}/g, (_, name: string) => shown(data[name], language));
+}
+
+export const Notice = z
+  .object({
+    id: Id,
+    kind: NoticeKind,
+    department: Id.nullable(),
+    request: Id.nullable(),
+    /** What it is about, where that is no request. */
+    subject: z.string().nullable(),
+    data: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+    at: Time,
+    readAt: Time.nullable(),
+  })
+  .meta({ id: "Notice" });
+export type Notice = z.infer<typeof Notice>;
+
+/** Those that are named, or all up to one that was seen. */
+export const ReadNotices = z
+  .strictObject({ ids: z.array(Id).min(1).max(500).nullable().default(null), upTo: Id.nullable().default(null) })
+  .refine(({ ids, upTo }) => (ids === null) !== (upTo === null), "either ids or upTo")
+  .meta({ id: "ReadNotices" });
+/** No more than 100 are counted. */
+export const Unread = z.object({ unread: z.int().max(100) }).meta({ id: "Unread" });
+export type Unread = z.infer<typeof Unread>;
+
+/** How a person wants to be told beside their own list. */
+const MailSettings = {
+  email: z.email().max(254).nullable(),
+  language: z.enum(["zh-CN", "en"]),
+  /** Which kinds by mail. */
+  mailKinds: z.array(NoticeKind).max(100),
+};
+export const NotificationSettings = z
+  .object({ ...MailSettings, /** Whether a mail server is configured. */ mailConfigured: z.boolean() })
+  .meta({ id: "NotificationSettings" });
+export type NotificationSettings = z.infer<typeof NotificationSettings>;
+export const NewNotificationSettings = z.strictObject(MailSettings).meta({ id: "NewNotificationSettings" });

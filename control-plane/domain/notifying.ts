@@ -1,0 +1,51 @@
+/** Which kind of notice goes to whom: the one table. Pure. */
+import type { NoticeKind } from "../contract/notices.ts";
+import type { Role } from "../contract/roles.ts";
+import type { RequestEvent } from "./lifecycle.ts";
+
+/**
+ * - `deciders`: whoever may decide the step, as the inbox has it: by role, by inheritance, or standing in for somebody
+ * - `authors`: who wrote, submitted or changed the request
+ * - `person`: whom it is about; the caller names them
+ * - roles: whoever holds one of them at the department or above it
+ */
+export type Audience = "deciders" | "authors" | "person" | readonly Role[];
+
+export const audiences = {
+  "step.opened": "deciders",
+  "step.due-soon": "deciders",
+  "request.answered": "person",
+  "request.returned": "authors",
+  "request.approved": "authors",
+  "request.rejected": "authors",
+  "request.failed": "authors",
+  "request.active": "authors",
+  "request.expired": "authors",
+  "quota.nearly-full": ["approver", "authority"],
+  "role.elevated": ["audit-admin"],
+  "account.locked": "person",
+  "webhook.paused": ["system-admin"],
+  "webhook.test": "person",
+  // 电子监察 knows the person, their superior and the board.
+  "supervision.reminder": "person",
+  "supervision.yellow": "person",
+  "supervision.red": "person",
+  "supervision.answered": "person",
+  "supervision.accepted": "person",
+  "supervision.correction": "person",
+} as const satisfies Record<NoticeKind, Audience>;
+
+/** What is said of a request that changes its state. */
+export const noticeOfEvent: Partial<Record<RequestEvent, NoticeKind>> = {
+  return: "request.returned",
+  approve: "request.approved",
+  reject: "request.rejected",
+  fail: "request.failed",
+  finish: "request.active",
+};
+
+/** When a decision comes near its deadline: within a working day, and not in the first half of its time. @param tomorrow end of the next working day */
+export function isDueSoon(step: { openedAt: Date; dueAt: Date }, now: Date, tomorrow: Date): boolean {
+  const half = step.openedAt.getTime() + (step.dueAt.getTime() - step.openedAt.getTime()) / 2;
+  return step.dueAt <= tomorrow && now.getTime() >= half;
+}

@@ -1,0 +1,2 @@
+/** What leaves the house: webhooks and mail. */
+export { type Deliverer, deliverySteps, startDeliverer } from "./deliverer.ts";

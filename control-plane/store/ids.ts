@@ -34,7 +34,11 @@ export type IdPrefix =
   | "evd"
   | "dlg"
   | "qfd"
-  | "acc";
+  | "acc"
+  | "srl"
+  | "scd"
+  | "sen"
+  | "cor";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -6,6 +6,7 @@ import type { Event as Happened, Session } from "../control-plane/contract/acces
 import { ApiProblem, get, remove, signInLink } from "./client/index.ts";
 import { live } from "./client/live.ts";
 import { roleNames } from "../control-plane/contract/roles.ts";
+import { isSupervision, pendingOf } from "./pending.ts";
 import { choose, getLocale, start } from "./locales/index.ts";
 import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
@@ -20,6 +21,10 @@ import "./pages/request.ts";
 import "./pages/requests.ts";
 import "./pages/set-up.ts";
 import "./pages/sign-in.ts";
+import "./pages/supervision.ts";
+import "./pages/supervision-card.ts";
+import "./pages/supervision-mine.ts";
+import "./pages/supervision-rules.ts";
 import "./pages/usage.ts";
 
 type Me = z.infer<typeof Session>;
@@ -32,6 +37,8 @@ class App extends LitElement {
   #signedOut = false;
   #connected = false;
   #tokenRefused = false;
+  /** Cards and corrections that wait for the reader. */
+  #pending = 0;
 
   static override styles = [
     shared,
@@ -96,6 +103,25 @@ class App extends LitElement {
           .exports=${this.#me?.roles.some(({ role, department }) => (role === "audit-admin" || role === "auditor") && department === null) ?? false}
         ></zy-audit-page>`,
     },
+    {
+      pattern: new URLPattern({ pathname: "/supervision" }),
+      render: () => html`<zy-supervision-page .search=${new URL(location.href).search}></zy-supervision-page>`,
+    },
+    { pattern: new URLPattern({ pathname: "/supervision/mine" }), render: () => html`<zy-own-cards-page .state=${this.#query("state")}></zy-own-cards-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/supervision/rules" }),
+      render: () => html`<zy-supervision-rules-page .changes=${this.#holds("supervision")}></zy-supervision-rules-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/supervision/cards/:id" }),
+      render: ({ id }) =>
+        html`<zy-supervision-card-page
+          .card=${id}
+          .me=${this.#me?.id ?? ""}
+          .oversees=${this.#holds("supervision", "audit-admin", "auditor")}
+          .decides=${this.#holds("supervision")}
+        ></zy-supervision-card-page>`,
+    },
     { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
     {
       pattern: new URLPattern({ pathname: "/requests/new" }),
@@ -142,15 +168,23 @@ class App extends LitElement {
       this.#me = await get<Me>(api.me);
       live(
         api.events,
-        (events: Happened[]) => globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events })),
+        (events: Happened[]) => {
+          globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events }));
+          if (events.some(isSupervision)) void this.#count();
+        },
         (up) => {
           this.#connected = up;
           this.requestUpdate();
         },
       );
+      void this.#count();
     } catch (error) {
       this.#signedOut = error instanceof ApiProblem && error.problem.status === 401;
     }
+    this.requestUpdate();
+  }
+  async #count(): Promise<void> {
+    this.#pending = await pendingOf().catch(() => this.#pending);
     this.requestUpdate();
   }
   async #signOut(): Promise<void> {
@@ -168,7 +202,7 @@ class App extends LitElement {
           >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
             >${msg("申请", { id: "requests" })}</a
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
-          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}
+          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.supervision()}>${msg("电子监察", { id: "supervision" })}</a>` : nothing}${this.#holds("applicant", "approver", "authority", "finance", "operations") || this.#pending > 0 ? html`<a href=${pages.ownCards()}>${msg("我的监察件", { id: "own-cards" })}${this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a>` : nothing}${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}
         </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>

@@ -1,10 +1,13 @@
 /** Every metric, declared once. Figures of departments, hosts and pools are read at the scrape, so that series of deleted things disappear. */
 import { sql } from "kysely";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { CardColour } from "./contract/supervision.ts";
 import { chainFigures } from "./store/audit-chain.ts";
 import { borrowedOf, heldOf } from "./domain/ledger.ts";
 import type { Db } from "./store/database.ts";
 import { reconciledKey } from "./store/reconciliation.ts";
+import { supervisedKey } from "./store/supervising.ts";
+import { countCards } from "./store/supervision-cards.ts";
 
 /** What the observer saw last. */
 export interface Readings {
@@ -51,6 +54,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   );
   const findings = gauge("quota_findings_open", "Differences between quota accounts and resources that nobody has closed.", ["kind"]);
   const reconciledAge = gauge("quota_reconciled_age_seconds", "Seconds since the quota accounts were last compared with resources and open requests.", []);
+  const cards = gauge("supervision_cards_open", "Supervision cards that wait for an answer, for supervision or for a correction.", ["colour"]);
+  const answersLate = gauge("supervision_answers_overdue", "Supervision cards whose answer is late.", []);
+  const correctionsOpen = gauge("supervision_corrections_open", "Corrections that are not closed.", []);
+  const correctionsLate = gauge("supervision_corrections_overdue", "Corrections that were not made in time.", []);
+  const supervisedAge = gauge("supervision_looked_age_seconds", "Seconds since the rules of supervision were last looked at.", []);
   const hosts = gauge("department_hosts", "Live hosts of a department by observed state.", [...department, "state"]);
   const uptime = new Counter({
     name: "zhengyun_department_host_uptime_seconds_total",
@@ -97,7 +105,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain] = await Promise.all([
+    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain, supervision, supervised] = await Promise.all([
       db.selectFrom("departments").select(["id", "code"]).execute(),
       db.selectFrom("quota_accounts").selectAll().execute(),
       sql<{ kind: string; n: number }>`select kind, count(*)::float8 as n from quota_findings where closed_at is null group by 1`.execute(db),
@@ -139,6 +147,8 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
         db,
       ),
       chainFigures(db, at),
+      countCards(db, {}, at),
+      db.selectFrom("settings").select("value").where("key", "=", supervisedKey).executeTakeFirst(),
     ]);
     for (const metric of [
       quotaLimit,
@@ -151,6 +161,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       quotaLevelHeld,
       findings,
       reconciledAge,
+      supervisedAge,
       hosts,
       uptime,
       cpu,
@@ -194,6 +205,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
     }
     for (const kind of ["account", "charge", "pool"]) findings.set({ kind }, found.rows.find((row) => row.kind === kind)?.n ?? 0);
     if (reconciled) reconciledAge.set(Math.max(0, (at.getTime() - Date.parse((reconciled.value as { at: string }).at)) / 1000));
+    for (const colour of CardColour.options) cards.set({ colour }, supervision.colours.find((row) => row.colour === colour)?.pending ?? 0);
+    answersLate.set(supervision.answersOverdue);
+    correctionsOpen.set(supervision.correctionsOpen);
+    correctionsLate.set(supervision.correctionsOverdue);
+    if (supervised) supervisedAge.set(Math.max(0, (at.getTime() - Date.parse((supervised.value as { at: string }).at)) / 1000));
     const [seenHosts, seenVolumes] = [readings.hosts(), readings.volumes()];
     for (const row of live) {
       const labels = of(row.department_id);

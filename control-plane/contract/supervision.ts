@@ -4,15 +4,7 @@ import { Dimension, Fen, Id, PageQuery, Reference, Revision, Time, Title } from 
 
 const Text = z.string().trim().min(1).max(4000);
 
-export const SupervisionStage = z.enum([
-  "planning",
-  "waiting",
-  "department-approval",
-  "authority-approval",
-  "needs-information",
-  "implementing",
-  "correction",
-]);
+export const SupervisionStage = z.enum(["planning", "waiting", "department-approval", "authority-approval", "needs-information", "implementing", "correction"]);
 export type SupervisionStage = z.infer<typeof SupervisionStage>;
 /** Stages that have a deadline of their own: an approval step by its policy, a correction by whoever ordered it. */
 export const stagesWithDeadline: readonly SupervisionStage[] = ["department-approval", "authority-approval", "correction"];
@@ -87,12 +79,10 @@ export type SupervisionRuleVersion = z.infer<typeof SupervisionRuleVersion>;
 
 export const CardColour = z.enum(["reminder", "yellow", "red"]).meta({ description: "预警 before the limit, 黄牌 at it, 红牌 after it" });
 export type CardColour = z.infer<typeof CardColour>;
-export const CardState = z
-  .enum(["open", "answered", "correcting", "accepted", "closed", "escalated", "met"])
-  .meta({
-    description:
-      "open: waits for the answer of whom it concerns · answered: waits for supervision · correcting: a correction is under way · accepted: the reason was enough · closed: its corrections are closed · escalated: a graver card took its place before it was answered · met: a reminder, and the limit was kept",
-  });
+export const CardState = z.enum(["open", "answered", "correcting", "accepted", "closed", "escalated", "met"]).meta({
+  description:
+    "open: waits for the answer of whom it concerns · answered: waits for supervision · correcting: a correction is under way · accepted: the reason was enough · closed: its corrections are closed · escalated: a graver card took its place before it was answered · met: a reminder, and the limit was kept",
+});
 export type CardState = z.infer<typeof CardState>;
 /** States in which somebody still has to do something. */
 export const openCardStates: readonly CardState[] = ["open", "answered", "correcting"];
@@ -181,7 +171,10 @@ export const SupervisionCardDetail = SupervisionCard.extend({ timeline: z.array(
 export type SupervisionCardDetail = z.infer<typeof SupervisionCardDetail>;
 
 const CardFilter = {
-  state: z.union([CardState, z.enum(["pending", "all"])]).optional().meta({ description: "pending: open, answered or correcting" }),
+  state: z
+    .union([CardState, z.enum(["pending", "all"])])
+    .optional()
+    .meta({ description: "pending: open, answered or correcting" }),
   colour: CardColour.optional(),
 };
 export const CardQuery = PageQuery.extend({

@@ -29,7 +29,12 @@ function nearest(holders: readonly RoleHolder[], role: Role, chain: readonly (st
  * @param departments the request's own and those above it, nearest first
  * @param standsIn of those on leave: who decides in their name now
  */
-export function reachOf(concern: Concern, departments: readonly string[], holders: readonly RoleHolder[], standsIn: ReadonlyMap<string, readonly string[]>): Reach {
+export function reachOf(
+  concern: Concern,
+  departments: readonly string[],
+  holders: readonly RoleHolder[],
+  standsIn: ReadonlyMap<string, readonly string[]>,
+): Reach {
   const chain = [...departments, null];
   const withStandIns = (people: readonly string[]) => [...new Set(people.flatMap((one) => [one, ...(standsIn.get(one) ?? [])]))];
   const authority = () => nearest(holders, "authority", chain, 0).people;
@@ -52,8 +57,6 @@ export function reachOf(concern: Concern, departments: readonly string[], holder
 /** The supervision officers (监察) of a department: whoever holds the role there or above. */
 export const boardOf = (departments: readonly string[], holders: readonly RoleHolder[]): string[] => [
   ...new Set(
-    holders
-      .filter((one) => one.role === "supervision" && (one.department === null || departments.includes(one.department)))
-      .map((one) => one.subject),
+    holders.filter((one) => one.role === "supervision" && (one.department === null || departments.includes(one.department))).map((one) => one.subject),
   ),
 ];

@@ -53,7 +53,14 @@ export interface DecidedFact {
   /** What its approval policy asked for when it was laid out. */
   policy: readonly Pick<Stage, "name" | "kind" | "approvers" | "needed">[];
   /** Decisions that count. */
-  approvals: readonly { /** Of the policy's stages, from 0. */ stage: number; kind: Stage["kind"]; stageName: string; by: string; for: string | null; planHash: string | null }[];
+  approvals: readonly {
+    /** Of the policy's stages, from 0. */ stage: number;
+    kind: Stage["kind"];
+    stageName: string;
+    by: string;
+    for: string | null;
+    planHash: string | null;
+  }[];
 }
 
 /** A request as one of those that may belong together. */
@@ -92,7 +99,8 @@ export interface Finding {
 /** Where the terms of a rule are wrong, by JSON Pointer below `/terms`; empty: nowhere. */
 export function termsErrors(terms: RuleTerms): { pointer: string; detail: string }[] {
   const at = (field: string, detail: string) => ({ pointer: `/terms/${field}`, detail });
-  if (terms.kind === "split-requests") return terms.threshold === null && terms.measure !== "cost" ? [at("threshold", "a quantity needs a threshold of its own")] : [];
+  if (terms.kind === "split-requests")
+    return terms.threshold === null && terms.measure !== "cost" ? [at("threshold", "a quantity needs a threshold of its own")] : [];
   if (terms.kind !== "time-limit") return [];
   const errors = [];
   if (terms.limit === null && !stagesWithDeadline.includes(terms.stage)) errors.push(at("limit", `the stage ${terms.stage} has no deadline of its own`));
@@ -132,7 +140,13 @@ const is = <Kind extends RuleTerms["kind"]>(rule: Rule, kind: Kind): rule is Rul
  * What is to be carded by now. The same facts give the same findings, whenever and however often they are looked at: a card is issued once by its rule, key and colour.
  * Each rule that covers a department holds there: one further down may be stricter, never laxer.
  */
-export function findings(rules: readonly Rule[], facts: Facts, counted: ReadonlyMap<string, ReadonlySet<string>>, calendar: WorkingCalendar, now: Date): Finding[] {
+export function findings(
+  rules: readonly Rule[],
+  facts: Facts,
+  counted: ReadonlyMap<string, ReadonlySet<string>>,
+  calendar: WorkingCalendar,
+  now: Date,
+): Finding[] {
   return rules.flatMap((rule): Finding[] => {
     if (is(rule, "time-limit")) return facts.stages.flatMap((fact) => late(rule, fact, calendar, now));
     if (is(rule, "skipped-step")) return facts.decided.flatMap((fact) => skipped(rule, fact));
@@ -176,7 +190,9 @@ function skipped(rule: Rule<Terms<"skipped-step">>, fact: DecidedFact): Finding[
     const got = fact.approvals.filter((one) => one.stage === index && one.kind === stage.kind).length;
     return got < asked ? [`${stage.name}: ${got}/${asked}`] : [];
   });
-  const other = fact.approvals.filter((one) => one.planHash !== fact.planHash).map((one) => `${one.stageName}: ${one.planHash?.slice(0, 12) ?? "–"} ≠ ${fact.planHash?.slice(0, 12) ?? "–"}`);
+  const other = fact.approvals
+    .filter((one) => one.planHash !== fact.planHash)
+    .map((one) => `${one.stageName}: ${one.planHash?.slice(0, 12) ?? "–"} ≠ ${fact.planHash?.slice(0, 12) ?? "–"}`);
   if (missing.length === 0 && other.length === 0) return [];
   const people = fact.decidedBy === null ? [...new Set(fact.approvals.map((one) => one.by))] : [fact.decidedBy];
   return [

@@ -147,7 +147,13 @@ export async function reportDone(tx: Tx, act: Act, id: string, note: string, che
 }
 
 /** What was done was not enough: until when it is to be done now. @throws Refusal not-found, conflict, self-approval */
-export async function reopenCorrection(tx: Tx, act: Act, id: string, { note, due }: { note: string; due: string }, check: (revision: number) => void): Promise<void> {
+export async function reopenCorrection(
+  tx: Tx,
+  act: Act,
+  id: string,
+  { note, due }: { note: string; due: string },
+  check: (revision: number) => void,
+): Promise<void> {
   const row = await lock(tx, id);
   check(row.revision);
   await requireNotOwn(tx, act, row.card_id);

@@ -31,9 +31,18 @@ export async function supervise(tx: Tx, act: Act): Promise<string[]> {
   const rows = await tx.selectFrom("supervision_rules").selectAll().where("enabled", "=", true).orderBy("id").execute();
   const calendar = await workingCalendar(tx);
   const rules = await rulesOf(tx, rows);
-  const facts = await readFacts(tx, await lookedAt(tx, rules, act.now), Math.max(0, ...rules.map(({ terms }) => (terms.kind === "split-requests" ? terms.windowDays : 0))));
+  const facts = await readFacts(
+    tx,
+    await lookedAt(tx, rules, act.now),
+    Math.max(0, ...rules.map(({ terms }) => (terms.kind === "split-requests" ? terms.windowDays : 0))),
+  );
   const found = findings(rules, facts, await countedBy(tx), calendar, act.now);
-  const issued = await issue(tx, act, await fresh(tx, found), new Map(rows.map((row) => [row.id, (from: Date) => addWorkingDays(calendar, from, row.answer_days)])));
+  const issued = await issue(
+    tx,
+    act,
+    await fresh(tx, found),
+    new Map(rows.map((row) => [row.id, (from: Date) => addWorkingDays(calendar, from, row.answer_days)])),
+  );
   await settleReminders(tx, act, new Set(facts.stages.filter((fact) => fact.to === null).map((fact) => fact.key)));
   const value = JSON.stringify({ at: act.now.toISOString() });
   await tx
@@ -49,7 +58,8 @@ async function rulesOf(tx: Tx, rows: readonly RuleRow[]): Promise<Rule[]> {
   const { supervisorThresholdFen } = await planPolicy(tx);
   return rows.map((row) => {
     const terms = RuleTerms.parse(row.terms);
-    const filled = terms.kind === "split-requests" && terms.threshold === null && terms.measure === "cost" ? { ...terms, threshold: supervisorThresholdFen } : terms;
+    const filled =
+      terms.kind === "split-requests" && terms.threshold === null && terms.measure === "cost" ? { ...terms, threshold: supervisorThresholdFen } : terms;
     return { id: row.id, version: row.version, department: row.department_id, since: row.created_at, terms: filled };
   });
 }
@@ -95,7 +105,11 @@ async function issue(tx: Tx, act: Act, found: readonly Finding[], answerBy: Read
     if (id === undefined) continue;
     issued.push(id);
     const to = [...new Set([...reach.concerned, ...reach.superiors, ...boardOf(finding.request.departments, holders)])];
-    await tell(tx, act, { kind: "supervision.card", card: { id, colour: finding.colour, department_id: finding.request.departments[0]!, request_id: finding.request.id }, to });
+    await tell(tx, act, {
+      kind: "supervision.card",
+      card: { id, colour: finding.colour, department_id: finding.request.departments[0]!, request_id: finding.request.id },
+      to,
+    });
   }
   return issued;
 }
@@ -137,7 +151,8 @@ async function issueOne(tx: Tx, act: Act, finding: Finding, reach: Reach, answer
     .returningAll()
     .executeTakeFirst();
   if (!card) return undefined;
-  const people = (part: "concerned" | "superior", ids: readonly string[]) => ids.filter((one) => one !== "system").map((subject_id) => ({ card_id: card.id, subject_id, part }));
+  const people = (part: "concerned" | "superior", ids: readonly string[]) =>
+    ids.filter((one) => one !== "system").map((subject_id) => ({ card_id: card.id, subject_id, part }));
   await insertRows(tx, "supervision_card_people", [...people("concerned", reach.concerned), ...people("superior", reach.superiors)]);
   await appendEntries(tx, act, [{ card_id: card.id, kind: "issued", text: finding.detail }]);
   for (const one of milder.filter((card) => card.state === "open")) {
@@ -225,7 +240,9 @@ export async function holdersOf(db: Db, now: Date): Promise<RoleHolder[]> {
     .orderBy("b.id")
     .execute();
   return rows
-    .filter((row) => isInForce({ role: row.role, kind: row.kind, department: row.department_id, validFrom: row.valid_from, validUntil: row.valid_until, period: null }, now))
+    .filter((row) =>
+      isInForce({ role: row.role, kind: row.kind, department: row.department_id, validFrom: row.valid_from, validUntil: row.valid_until, period: null }, now),
+    )
     .map((row) => ({ subject: row.subject_id, role: row.role, department: row.department_id }));
 }
 

@@ -37,7 +37,9 @@ const named = (db: Db) =>
     .selectAll("c")
     .select(["u.name as rule_name", "d.name_zh as department_name", "r.number as request_number", "r.title as request_title"])
     .select(
-      sql<CardPersonRow[] | null>`(select jsonb_agg(jsonb_build_object('id', p.subject_id, 'name', ${nameOf("p.subject_id")}, 'part', p.part) order by p.part, p.subject_id)
+      sql<
+        CardPersonRow[] | null
+      >`(select jsonb_agg(jsonb_build_object('id', p.subject_id, 'name', ${nameOf("p.subject_id")}, 'part', p.part) order by p.part, p.subject_id)
         from supervision_card_people p where p.card_id = c.id)`.as("people"),
     );
 
@@ -65,8 +67,7 @@ function filtered<Row>(query: SelectQueryBuilder<Database & { c: SupervisionCard
   if (filter.kind) rest = rest.where("c.kind", "=", filter.kind);
   if (filter.request) rest = rest.where("c.request_id", "=", filter.request);
   if (filter.departmentIds) rest = rest.where("c.department_id", "=", sql<string>`any(${filter.departmentIds}::text[])`);
-  if (filter.person)
-    rest = rest.where(sql<boolean>`exists (select from supervision_card_people p where p.card_id = c.id and p.subject_id = ${filter.person})`);
+  if (filter.person) rest = rest.where(sql<boolean>`exists (select from supervision_card_people p where p.card_id = c.id and p.subject_id = ${filter.person})`);
   if (filter.from) rest = rest.where("c.issued_at", ">=", filter.from);
   if (filter.to) rest = rest.where("c.issued_at", "<", filter.to);
   return rest;
@@ -74,7 +75,12 @@ function filtered<Row>(query: SelectQueryBuilder<Database & { c: SupervisionCard
 
 /** Newest first. */
 export const listCards = (db: Db, filter: CardFilter): Promise<Page<NamedCard>> =>
-  page(filtered(named(db) as never, filter) as unknown as ReturnType<typeof named>, { limit: filter.limit, cursor: filter.cursor, by: "c.id", descending: true });
+  page(filtered(named(db) as never, filter) as unknown as ReturnType<typeof named>, {
+    limit: filter.limit,
+    cursor: filter.cursor,
+    by: "c.id",
+    descending: true,
+  });
 
 /** @throws Refusal not-found for one that the filter leaves out */
 export async function getCard(db: Db, id: string, filter: CardFilter = {}): Promise<NamedCard> {
@@ -95,9 +101,17 @@ export const timelineOf = (db: Db, cardId: string): Promise<NamedEntry[]> =>
     .execute();
 
 export async function countCards(db: Db, filter: CardFilter, now: Date) {
-  const cards = filtered(db.selectFrom("supervision_cards as c") as never, filter) as unknown as SelectQueryBuilder<Database & { c: SupervisionCards }, "c", object>;
+  const cards = filtered(db.selectFrom("supervision_cards as c") as never, filter) as unknown as SelectQueryBuilder<
+    Database & { c: SupervisionCards },
+    "c",
+    object
+  >;
   const colours = await cards
-    .select(["c.colour", sql<number>`count(*)::int`.as("all"), sql<number>`(count(*) filter (where c.state in ('open','answered','correcting')))::int`.as("pending")])
+    .select([
+      "c.colour",
+      sql<number>`count(*)::int`.as("all"),
+      sql<number>`(count(*) filter (where c.state in ('open','answered','correcting')))::int`.as("pending"),
+    ])
     .groupBy("c.colour")
     .execute();
   const [late] = await cards
@@ -122,7 +136,8 @@ export async function lockCard(tx: Tx, id: string): Promise<CardRow> {
   return row;
 }
 
-export const peopleOf = (tx: Tx, cardId: string) => tx.selectFrom("supervision_card_people").selectAll().where("card_id", "=", cardId).orderBy("subject_id").execute();
+export const peopleOf = (tx: Tx, cardId: string) =>
+  tx.selectFrom("supervision_card_people").selectAll().where("card_id", "=", cardId).orderBy("subject_id").execute();
 
 /** Its next state, in one way: the revision goes up, the audit says so. */
 export async function moveCard(tx: Tx, act: Act, card: CardRow, state: CardState, action: string, after: Record<string, unknown>): Promise<void> {

@@ -35,7 +35,12 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
         where("r.state", "not in", [...ended]),
         where.and([where("r.updated_at", ">=", since), where("r.state", "<>", "draft")]),
         where.exists(
-          where.selectFrom("supervision_cards as c").select("c.id").whereRef("c.request_id", "=", "r.id").where("c.colour", "=", "reminder").where("c.state", "in", ["open", "answered"]),
+          where
+            .selectFrom("supervision_cards as c")
+            .select("c.id")
+            .whereRef("c.request_id", "=", "r.id")
+            .where("c.colour", "=", "reminder")
+            .where("c.state", "in", ["open", "answered"]),
         ),
       ]),
     )
@@ -44,7 +49,15 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
   const departmentsOf = await chains(tx);
   const ids = rows.map((row) => row.id);
   const steps = Map.groupBy(
-    ids.length === 0 ? [] : await tx.selectFrom("approval_steps").selectAll().where("request_id", "=", sql<string>`any(${ids}::text[])`).orderBy("round").orderBy("position").execute(),
+    ids.length === 0
+      ? []
+      : await tx
+          .selectFrom("approval_steps")
+          .selectAll()
+          .where("request_id", "=", sql<string>`any(${ids}::text[])`)
+          .orderBy("round")
+          .orderBy("position")
+          .execute(),
     (step) => step.request_id,
   );
   const moves = Map.groupBy(await movesOf(tx, ids), (move) => move.id);
@@ -89,7 +102,7 @@ async function movesOf(tx: Tx, ids: readonly string[]): Promise<Move[]> {
   if (ids.length === 0) return [];
   const { rows } = await sql<Move>`select subject_id as id, at, after->>'state' as state from audit_entries
     where subject_id = any(${ids}::text[]) and subject_kind = 'request' and action like 'request.%' and result = 'done' and after->>'state' is not null
-    order by id`.execute(tx);
+    order by audit_entries.id`.execute(tx);
   return rows;
 }
 
@@ -192,7 +205,11 @@ function policyAt(departments: readonly string[], policies: readonly Selectable<
 /** Requests that were submitted since a moment and are still asked for, or were granted. */
 async function askedSince(tx: Tx, since: Date, factOf: (row: Pick<RequestRow, "id" | "number" | "department_id">) => RequestFact): Promise<AskedFact[]> {
   const { rows } = await sql<
-    Pick<RequestRow, "id" | "number" | "department_id" | "project_id" | "requested_by" | "submitted_by"> & { at: Date; cost: number; charges: Kept["charge"][] | null }
+    Pick<RequestRow, "id" | "number" | "department_id" | "project_id" | "requested_by" | "submitted_by"> & {
+      at: Date;
+      cost: number;
+      charges: Kept["charge"][] | null;
+    }
   >`
     select r.id, r.number, r.department_id, r.project_id, r.requested_by, r.submitted_by, s.at, coalesce((r.cost->>'amountFen')::bigint, 0) as cost,
       (select jsonb_agg(i.spec->'charge') from request_items i where i.request_id = r.id and jsonb_typeof(i.spec->'charge') = 'array') as charges

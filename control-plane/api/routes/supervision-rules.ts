@@ -102,5 +102,6 @@ export function registerSupervisionRules(app: App, deps: AppDeps): void {
 
 /** A rule from above is seen by those below, and changed by those above. */
 function requireOwn(own: boolean): void {
-  if (!own) throw new Refusal("forbidden", "This rule holds for more than you supervise.", { remedy: "Make a rule of your own for your department: both hold." });
+  if (!own)
+    throw new Refusal("forbidden", "This rule holds for more than you supervise.", { remedy: "Make a rule of your own for your department: both hold." });
 }

@@ -333,6 +333,7 @@ export const templates: Record<string, string> = {
   "sv-issued-at": "Issued at",
   "sv-kind": "Kind",
   "sv-limit": "Time limit",
+  "sv-make": "Make it a rule of that department",
   "sv-met": "Kept in time",
   "sv-new-due": "New last day",
   "sv-no-answer": "There is no answer to accept yet.",

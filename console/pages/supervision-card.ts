@@ -1,7 +1,7 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
-import { type Correction, openCardStates, type SupervisionCardDetail } from "../../control-plane/contract/supervision.ts";
+import { type CardEntry, type Correction, openCardStates, type SupervisionCardDetail } from "../../control-plane/contract/supervision.ts";
 import { ApiProblem, get, post } from "../client/index.ts";
 import { time } from "../format.ts";
 import { cardStateName, correctionStateName, entryName, namesOf, ruleKindName, supervisedStage } from "../locales/supervision.ts";
@@ -34,6 +34,9 @@ export class SupervisionCardPage extends Page {
         list-style: none;
         padding: 0;
         margin: 0;
+      }
+      form > label + .bar {
+        margin-top: 0.75rem;
       }
       .said {
         white-space: pre-wrap;
@@ -103,9 +106,7 @@ export class SupervisionCardPage extends Page {
               html`<li>
                 <strong>${entryName(entry.kind)}</strong> · ${entry.byName ?? (entry.by === "system" ? msg("系统", { id: "sv-system" }) : entry.by)} ·
                 <time class="muted" datetime=${entry.at}>${time(entry.at)}</time>
-                <div class="said">
-                  ${entry.kind === "escalated" ? html`<a href=${pages.supervisionCard(entry.text)}>${msg("见升级后的牌", { id: "sv-see-graver" })}</a>` : entry.text}
-                </div>
+                <div class="said">${this.#said(entry)}</div>
               </li>`,
           )}
         </ol>
@@ -115,6 +116,10 @@ export class SupervisionCardPage extends Page {
       ${card.corrections.map((one) => html`<div class="card">${this.#correction(one)}</div>`)}
       ${this.#onBoard && this.decides && openCardStates.includes(card.state) ? this.#decide(card) : nothing}
       <zy-command .command=${this.#onBoard ? `zhengyun supervision show ${card.id}` : "zhengyun supervision mine"}></zy-command>`;
+  }
+
+  #said({ kind, text }: CardEntry): unknown {
+    return kind === "escalated" ? html`<a href=${pages.supervisionCard(text)}>${msg("见升级后的牌", { id: "sv-see-graver" })}</a>` : text;
   }
 
   #facts(card: SupervisionCardDetail): TemplateResult {

@@ -1,17 +1,33 @@
-import { html, nothing, type TemplateResult } from "lit";
+import { css, html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { RuleTerms, SupervisionRule } from "../../control-plane/contract/supervision.ts";
-import { list, put } from "../client/index.ts";
+import { list, post, put } from "../client/index.ts";
 import { time } from "../format.ts";
 import { colourName, ruleKindName, supervisedStage } from "../locales/supervision.ts";
 import { dimensionName } from "../locales/states.ts";
 import { api } from "../paths.ts";
+import { shared } from "../styles.ts";
 import { fieldOf } from "./fields.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
 
 /** The rules of supervision (监察规则): read by those who oversee, changed by supervision officers, a version at a time. */
 export class SupervisionRulesPage extends Page {
+  static override styles = [
+    shared,
+    css`
+      th,
+      td {
+        white-space: normal;
+      }
+      td:last-child {
+        white-space: nowrap;
+      }
+      form > label + .bar {
+        margin-top: 0.75rem;
+      }
+    `,
+  ];
   static override properties = { changes: { attribute: false } };
   /** Whether the reader may change them. */
   declare changes: boolean;
@@ -125,7 +141,11 @@ export class SupervisionRulesPage extends Page {
         >
       </div>
       <label>${msg("修改理由", { id: "sv-why" })}<input name="note" maxlength="2000" size="50" required /></label>
-      <div class="bar"><button class="primary" ?disabled=${this.#busy}>${msg("保存为新版本", { id: "sv-save" })}</button></div>
+      <div class="bar">
+        <button class="primary" value="change" ?disabled=${this.#busy}>${msg("保存为新版本", { id: "sv-save" })}</button>
+        <label>${msg("部门代码", { id: "sv-department-code" })}<input name="department" maxlength="64" /></label>
+        <button value="make" ?disabled=${this.#busy}>${msg("另立为该部门的规则", { id: "sv-make" })}</button>
+      </div>
     </form>`;
   }
 
@@ -143,7 +163,10 @@ export class SupervisionRulesPage extends Page {
           : { ...terms, colour: field("colour") };
     const body = { name: rule.name, terms: changed, answerDays: counted("answerDays"), enabled: field("enabled") === "true", note: field("note") };
     this.#busy = true;
-    if (await this.attempt(() => put(api.supervisionRule(rule.id), body, rule.version))) {
+    const makes = (event.submitter as HTMLButtonElement | null)?.value === "make";
+    const department = field("department") === "" ? null : field("department");
+    const send = () => (makes ? post(api.supervisionRules(false), { ...body, department }) : put(api.supervisionRule(rule.id), body, rule.version));
+    if (await this.attempt(send)) {
       this.#open = "";
       await this.refresh();
     }

@@ -33,6 +33,12 @@ export class SupervisionPage extends Page {
         flex-wrap: wrap;
         gap: 1rem;
       }
+      /* Rules have long names. */
+      label,
+      select {
+        max-width: 100%;
+        min-width: 0;
+      }
       .counts > .card {
         flex: 1 1 9rem;
       }

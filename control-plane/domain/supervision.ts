@@ -242,6 +242,7 @@ function split(rule: Rule<Terms<"split-requests">>, asked: readonly AskedFact[],
   const { by, measure, windowDays, threshold } = rule.terms;
   if (threshold === null) return [];
   const sizeOf = (fact: AskedFact) => (measure === "cost" ? fact.costFen : (fact.quantities[measure] ?? 0));
+  const shown = (size: number) => (measure === "cost" ? `¥${(size / 100).toFixed(2)}` : `${size} ${measure}`);
   const groupOf = (fact: AskedFact) => (by === "department" ? fact.request.departments[0]! : by === "project" ? fact.project : fact.applicant);
   const fits = asked.filter((fact) => covers(rule, fact.request) && !counted.has(fact.request.id) && sizeOf(fact) > 0 && sizeOf(fact) < threshold);
   return [...Map.groupBy(fits, groupOf).values()].flatMap((group) => {
@@ -259,7 +260,7 @@ function split(rule: Rule<Terms<"split-requests">>, asked: readonly AskedFact[],
           happenedAt: fact.at,
           requests: open.map((one) => one.request.id),
           concern: { people: [...new Set(open.map((one) => one.applicant))] },
-          detail: `${open.map((one) => `${one.request.number} ${sizeOf(one)}`).join(" + ")} = ${sum} ≥ ${threshold} (${measure === "cost" ? "fen" : measure})`,
+          detail: `${open.map((one) => `${one.request.number} ${shown(sizeOf(one))}`).join(" + ")} = ${shown(sum)} ≥ ${shown(threshold)}`,
         });
       open = [];
     }

@@ -9,7 +9,21 @@ import type { Tx } from "./database.ts";
 import { timeOf } from "./ids.ts";
 import type { ApprovalPolicies, ApprovalSteps, Requests, RequestState } from "./schema.ts";
 
-type RequestRow = Selectable<Requests>;
+/** What of a request is looked at: not its plan, which may be large. */
+const columns = [
+  "id",
+  "number",
+  "department_id",
+  "state",
+  "requested_by",
+  "submitted_by",
+  "authors",
+  "decided_by",
+  "decided_at",
+  "plan_hash",
+  "updated_at",
+] as const satisfies (keyof Requests)[];
+type RequestRow = Pick<Selectable<Requests>, (typeof columns)[number]>;
 type StepRow = Selectable<ApprovalSteps>;
 
 /** Stages that are told by a request's state; approval is told by its steps. */
@@ -29,7 +43,7 @@ const ended: readonly RequestState[] = ["draft", "active", "failed", "rejected",
 export async function readFacts(tx: Tx, since: Date, windowDays: number): Promise<Facts> {
   const rows = await tx
     .selectFrom("requests as r")
-    .selectAll("r")
+    .select(columns.map((column) => `r.${column}` as const))
     .where((where) =>
       where.or([
         where("r.state", "not in", [...ended]),
@@ -205,7 +219,7 @@ function policyAt(departments: readonly string[], policies: readonly Selectable<
 /** Requests that were submitted since a moment and are still asked for, or were granted. */
 async function askedSince(tx: Tx, since: Date, factOf: (row: Pick<RequestRow, "id" | "number" | "department_id">) => RequestFact): Promise<AskedFact[]> {
   const { rows } = await sql<
-    Pick<RequestRow, "id" | "number" | "department_id" | "project_id" | "requested_by" | "submitted_by"> & {
+    Pick<Selectable<Requests>, "id" | "number" | "department_id" | "project_id" | "requested_by" | "submitted_by"> & {
       at: Date;
       cost: number;
       charges: Kept["charge"][] | null;

@@ -1,6 +1,8 @@
 /** Supervision as people meet it: a rule is changed on a page, requests are split, the card reaches its people, is answered, corrected and closed. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
@@ -26,6 +28,7 @@ describe("supervision, in Chromium on a real control plane", () => {
   const plane = new TestPlane();
   const complaints: string[] = [];
   let browser: Browser;
+  let officerToken: string;
   let officer: Page;
   let applicant: Page;
 
@@ -56,7 +59,8 @@ describe("supervision, in Chromium on a real control plane", () => {
     await plane.start();
     await plane.fill();
     browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
-    officer = await signIn(createClient({ url: plane.operations.url, token: await plane.grant("supervision") }));
+    officerToken = await plane.grant("supervision");
+    officer = await signIn(createClient({ url: plane.operations.url, token: officerToken }));
     applicant = await signIn(plane.applicant);
   });
   afterAll(async () => {
@@ -137,5 +141,22 @@ describe("supervision, in Chromium on a real control plane", () => {
     await officer.setViewportSize({ width: 1280, height: 900 });
     await picture(officer, "supervision-board-en");
     expect(complaints).toEqual([]);
+  });
+
+  it("is the same in the CLI", async () => {
+    const run = async (token: string, ...args: string[]) => {
+      const env = { PATH: process.env["PATH"], HOME: plane.data, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: token };
+      return (await promisify(execFile)(process.execPath, [join(root, "control-plane/cli/zhengyun.js"), "supervision", ...args], { env })).stdout;
+    };
+    const [card] = JSON.parse(await run(officerToken, "list", "--state", "all", "--json")) as { id: string }[];
+    expect(await run(officerToken, "show", card!.id)).toMatch(/correction-closed .*属实/);
+    expect(await run(officerToken, "counts")).toMatch(/yellow +0 of 1/);
+    expect(await run(officerToken, "corrections")).toMatch(/closed +合并为一个申请/);
+    const file = join(plane.data, "rule.yaml");
+    writeFileSync(file, "{ name: 审批时限, department: bureau, terms: { kind: same-person, colour: yellow } }");
+    const { id } = JSON.parse(await run(officerToken, "rule", file, "--json")) as { id: string };
+    writeFileSync(file, "{ name: 审批时限, enabled: false, terms: { kind: same-person, colour: yellow } }");
+    expect(JSON.parse(await run(officerToken, "rule", file, "--id", id, "--json"))).toMatchObject({ version: 2, enabled: false });
+    expect(await run(officerToken, "mine")).toContain("(none)");
   });
 });

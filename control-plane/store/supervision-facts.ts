@@ -2,6 +2,7 @@
 import { type Selectable, sql } from "kysely";
 import { Stage } from "../contract/approvals.ts";
 import type { SupervisionStage } from "../contract/supervision.ts";
+import { isDeciding, lifecycle } from "../domain/lifecycle.ts";
 import { defaultStages } from "../domain/approval-policy.ts";
 import type { AskedFact, DecidedFact, Facts, RequestFact, StageFact } from "../domain/supervision.ts";
 import type { Kept } from "./requests.ts";
@@ -34,7 +35,21 @@ const stageOfState: Partial<Record<RequestState, SupervisionStage>> = {
   approved: "implementing",
   applying: "implementing",
 };
-const ended: readonly RequestState[] = ["draft", "active", "failed", "rejected", "withdrawn"];
+const states = Object.keys(lifecycle) as RequestState[];
+/** States in which somebody has to do something. */
+const under = states.filter((state) => stageOfState[state] !== undefined || isDeciding(state));
+/** States in which a request was not approved, or not yet. One that failed may have been. */
+const undecided: readonly RequestState[] = [
+  "draft",
+  "submitted",
+  "waiting",
+  "planned",
+  "department-approval",
+  "authority-approval",
+  "needs-information",
+  "rejected",
+  "withdrawn",
+];
 
 /**
  * @param since what moved since then is looked at, ended or not; what goes on is always
@@ -46,7 +61,7 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
     .select(columns.map((column) => `r.${column}` as const))
     .where((where) =>
       where.or([
-        where("r.state", "not in", [...ended]),
+        where("r.state", "in", under),
         where.and([where("r.updated_at", ">=", since), where("r.state", "<>", "draft")]),
         where.exists(
           where
@@ -81,14 +96,13 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
     number: row.number,
     departments: departmentsOf.get(row.department_id) ?? [row.department_id],
   });
-  const decidedStates: readonly RequestState[] = ["approved", "applying", "active", "failed"];
   return {
     stages: [
       ...rows.flatMap((row) => [...fromMoves(row, factOf(row), moves.get(row.id) ?? []), ...fromSteps(factOf(row), steps.get(row.id) ?? [])]),
       ...(await fromCorrections(tx, since, departmentsOf)),
     ],
     decided: rows
-      .filter((row) => decidedStates.includes(row.state) && (row.decided_at !== null || row.state !== "failed"))
+      .filter((row) => !undecided.includes(row.state) && (row.decided_at !== null || row.state !== "failed"))
       .map((row) => decidedOf(row, factOf(row), steps.get(row.id) ?? [], policies)),
     asked: windowDays === 0 ? [] : await askedSince(tx, new Date(since.getTime() - windowDays * 86_400_000), factOf),
   };

@@ -25,7 +25,7 @@ export class CardTable extends LitElement {
       <thead>
         <tr>
           <th scope="col">${msg("牌", { id: "sv-card" })}</th>
-          <th scope="col">${msg("申请", { id: "requests" })}</th>
+          <th scope="col">${msg("申请编号", { id: "sv-request" })}</th>
           <th scope="col">${msg("事由", { id: "sv-cause" })}</th>
           <th scope="col">${msg("部门", { id: "department" })}</th>
           <th scope="col">${msg("责任人", { id: "sv-concerned" })}</th>

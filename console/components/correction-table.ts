@@ -24,7 +24,7 @@ export class CorrectionTable extends LitElement {
       <thead>
         <tr>
           <th scope="col">${msg("纠错事项", { id: "sv-what" })}</th>
-          <th scope="col">${msg("申请", { id: "requests" })}</th>
+          <th scope="col">${msg("申请编号", { id: "sv-request" })}</th>
           <th scope="col">${msg("纠正人", { id: "sv-assignee" })}</th>
           <th scope="col">${msg("截止", { id: "due" })}</th>
           <th scope="col">${msg("状态", { id: "state" })}</th>

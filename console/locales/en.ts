@@ -358,6 +358,7 @@ export const templates: Record<string, string> = {
   "sv-remind-before": "Reminder so long before",
   "sv-reminder": "Reminder",
   "sv-reopened": "Send back",
+  "sv-request": "Request",
   "sv-rule": "Rule",
   "sv-rules": "Supervision rules",
   "sv-same-person": "The same person on both sides",

@@ -131,7 +131,7 @@ export class SupervisionCardPage extends Page {
       ${row(msg("事由", { id: "sv-cause" }), `${ruleKindName(card.kind)}${card.stage === null ? "" : ` · ${supervisedStage(card.stage)}`}`)}
       ${row(msg("规则", { id: "sv-rule" }), `${card.ruleName} (v${card.ruleVersion})`)}
       ${card.detail === "" ? nothing : row(msg("发现", { id: "sv-found" }), card.detail)}
-      ${row(msg("申请", { id: "requests" }), html`<a href=${pages.request(card.request)}>${card.requestNumber}</a>`)}
+      ${row(msg("申请编号", { id: "sv-request" }), html`<a href=${pages.request(card.request)}>${card.requestNumber}</a>`)}
       ${row(msg("部门", { id: "department" }), card.departmentName)} ${row(msg("责任人", { id: "sv-concerned" }), namesOf(card, "concerned"))}
       ${row(msg("上级", { id: "sv-superiors" }), namesOf(card, "superior"))}
       ${card.limitAt === null ? nothing : row(msg("办理时限", { id: "sv-limit" }), time(card.limitAt))}

@@ -1,6 +1,6 @@
 /** Corrections (纠错): ordered by supervision on a card, done by the one whom it names, closed or opened again by supervision. */
 import { type Selectable, sql } from "kysely";
-import type { NewCorrection } from "../contract/supervision.ts";
+import { type NewCorrection, openCardStates } from "../contract/supervision.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
 import { dayOf, endOfDay, isDay } from "../domain/working-days.ts";
 import type { Act } from "./act.ts";
@@ -82,8 +82,7 @@ export async function orderCorrection(tx: Tx, act: Act, ask: NewCorrection, chec
   const card = await lockCard(tx, ask.card);
   check(card.revision);
   await requireNotOwn(tx, act, card.id);
-  if (card.state !== "open" && card.state !== "answered" && card.state !== "correcting")
-    throw new Refusal("conflict", `The card is ${card.state}: nothing is corrected under it any more.`);
+  if (!openCardStates.includes(card.state)) throw new Refusal("conflict", `The card is ${card.state}: nothing is corrected under it any more.`);
   const wrong = (detail: string) => new Refusal("rule-broken", `assignee: ${detail}`, { errors: [{ pointer: "/assignee", detail }] });
   if (ask.assignee === act.actor) throw wrong("nobody orders a correction of themselves");
   if (!(await peopleOf(tx, card.id)).some((one) => one.subject_id === ask.assignee)) throw wrong("is not one of those whom the card names");

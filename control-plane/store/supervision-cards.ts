@@ -156,9 +156,8 @@ export async function moveCard(tx: Tx, act: Act, card: CardRow, state: CardState
   });
 }
 
-/** States in which whom it concerns may say something. */
-const answerable: readonly CardState[] = ["open", "answered", "correcting"];
-export const takesAnswers = (state: CardState): boolean => answerable.includes(state);
+/** Whether whom it concerns may say something. */
+export const takesAnswers = (state: CardState): boolean => openCardStates.includes(state);
 
 /**
  * The reason, by one whom it concerns: the first answers the card, what is said later is added to it.

@@ -7,6 +7,7 @@ import type { Unread } from "../control-plane/contract/notices.ts";
 import { ApiProblem, get, remove, signInLink } from "./client/index.ts";
 import { live } from "./client/live.ts";
 import { roleNames } from "../control-plane/contract/roles.ts";
+import { isSupervision, pendingOf } from "./pending.ts";
 import { choose, getLocale, start } from "./locales/index.ts";
 import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
@@ -23,6 +24,10 @@ import "./pages/request.ts";
 import "./pages/requests.ts";
 import "./pages/set-up.ts";
 import "./pages/sign-in.ts";
+import "./pages/supervision.ts";
+import "./pages/supervision-card.ts";
+import "./pages/supervision-mine.ts";
+import "./pages/supervision-rules.ts";
 import "./pages/usage.ts";
 import "./pages/webhooks.ts";
 
@@ -40,6 +45,8 @@ class App extends LitElement {
   #connected = false;
   #tokenRefused = false;
   #unread = 0;
+  /** Cards and corrections that wait for the reader. */
+  #pending = 0;
 
   static override styles = [
     shared,
@@ -109,6 +116,25 @@ class App extends LitElement {
           .exports=${this.#me?.roles.some(({ role, department }) => (role === "audit-admin" || role === "auditor") && department === null) ?? false}
         ></zy-audit-page>`,
     },
+    {
+      pattern: new URLPattern({ pathname: "/supervision" }),
+      render: () => html`<zy-supervision-page .search=${new URL(location.href).search}></zy-supervision-page>`,
+    },
+    { pattern: new URLPattern({ pathname: "/supervision/mine" }), render: () => html`<zy-own-cards-page .state=${this.#query("state")}></zy-own-cards-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/supervision/rules" }),
+      render: () => html`<zy-supervision-rules-page .changes=${this.#holds("supervision")}></zy-supervision-rules-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/supervision/cards/:id" }),
+      render: ({ id }) =>
+        html`<zy-supervision-card-page
+          .card=${id}
+          .me=${this.#me?.id ?? ""}
+          .oversees=${this.#holds("supervision", "audit-admin", "auditor")}
+          .decides=${this.#holds("supervision")}
+        ></zy-supervision-card-page>`,
+    },
     { pattern: new URLPattern({ pathname: "/requests" }), render: () => html`<zy-requests-page .state=${this.#query("state")}></zy-requests-page>` },
     {
       pattern: new URLPattern({ pathname: "/requests/new" }),
@@ -159,12 +185,16 @@ class App extends LitElement {
       setInterval(() => void this.#countUnread(), unreadMs);
       live(
         api.events,
-        (events: Happened[]) => globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events })),
+        (events: Happened[]) => {
+          globalThis.dispatchEvent(new CustomEvent("zy-events", { detail: events }));
+          if (events.some(isSupervision)) void this.#count();
+        },
         (up) => {
           this.#connected = up;
           this.requestUpdate();
         },
       );
+      void this.#count();
     } catch (error) {
       this.#signedOut = error instanceof ApiProblem && error.problem.status === 401;
     }
@@ -187,6 +217,10 @@ class App extends LitElement {
       this.#counting = false;
     }
   }
+  async #count(): Promise<void> {
+    this.#pending = await pendingOf().catch(() => this.#pending);
+    this.requestUpdate();
+  }
   async #signOut(): Promise<void> {
     await remove(api.me).catch(() => undefined);
     location.assign(pages.usage());
@@ -202,7 +236,7 @@ class App extends LitElement {
           >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
             >${msg("申请", { id: "requests" })}</a
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
-          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}
+          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.supervision()}>${msg("电子监察", { id: "supervision" })}</a>` : nothing}${this.#holds("applicant", "approver", "authority", "finance", "operations") || this.#pending > 0 ? html`<a href=${pages.ownCards()}>${msg("我的监察件", { id: "own-cards" })}${this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a>` : nothing}${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}
         </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><zy-bell .unread=${this.#unread}></zy-bell><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>

@@ -7,6 +7,9 @@ const query = (values: Record<string, string | undefined>) => {
 /** What auditors look for; days as YYYY-MM-DD. */
 export type AuditSearch = Partial<Record<"actor" | "action" | "result" | "department" | "subject" | "correlation" | "from" | "to" | "cursor", string>>;
 
+/** What is looked for on the supervision board. */
+export type CardSearch = Partial<Record<"state" | "colour" | "department" | "rule" | "cursor", string>>;
+
 export const pages = {
   usage: (state: { open?: string; month?: string } = {}) => `/${query(state)}`,
   department: (id: string) => `/departments/${id}`,
@@ -15,6 +18,10 @@ export const pages = {
   requests: (state?: string) => `/requests${query({ state })}`,
   request: (id: string) => `/requests/${id}`,
   audit: (search: AuditSearch = {}) => `/audit${query(search)}`,
+  supervision: (search: CardSearch = {}) => `/supervision${query(search)}`,
+  supervisionCard: (id: string) => `/supervision/cards/${id}`,
+  supervisionRules: () => "/supervision/rules",
+  ownCards: (state?: string) => `/supervision/mine${query({ state })}`,
   account: () => "/account",
   notices: () => "/notices",
   webhooks: (state?: string) => `/webhooks${query({ state })}`,
@@ -66,6 +73,19 @@ export const api = {
   decide: (id: string, how: "submit" | "approve" | "reject" | "return" | "answer" | "withdraw") => `${v1}/requests/${id}/${how}`,
   decision: (id: string) => `${v1}/requests/${id}/decision`,
   inbox: (ask: { state: "todo" | "done"; cursor?: string }) => `${v1}/inbox${query(ask)}`,
+  cards: (search: CardSearch = {}) => `${v1}/supervision-cards${query(search)}`,
+  cardCounts: (department?: string) => `${v1}/supervision-counts${query({ department })}`,
+  card: (id: string) => `${v1}/supervision-cards/${id}`,
+  acceptCard: (id: string) => `${v1}/supervision-cards/${id}/accept`,
+  ownCards: (search: { state?: string; cursor?: string } = {}) => `${v1}/account/supervision-cards${query(search)}`,
+  ownCard: (id: string) => `${v1}/account/supervision-cards/${id}`,
+  answerCard: (id: string) => `${v1}/account/supervision-cards/${id}/answers`,
+  corrections: (search: { state?: string; department?: string } = {}) => `${v1}/corrections${query(search)}`,
+  moveCorrection: (id: string, how: "close" | "reopen") => `${v1}/corrections/${id}/${how}`,
+  ownCorrections: (search: { state?: string } = {}) => `${v1}/account/corrections${query(search)}`,
+  correctionDone: (id: string) => `${v1}/account/corrections/${id}/done`,
+  supervisionRules: (whole = true) => `${v1}/supervision-rules${query(whole ? { limit: "500" } : {})}`,
+  supervisionRule: (id: string) => `${v1}/supervision-rules/${id}`,
   comments: (id: string, whole = true) => `${v1}/requests/${id}/comments${query(whole ? { limit: "500" } : {})}`,
   evidence: (id: string, whole = true) => `${v1}/requests/${id}/evidence${query(whole ? { limit: "500" } : {})}`,
   evidenceFile: (id: string, evidence: string) => `${v1}/requests/${id}/evidence/${evidence}`,

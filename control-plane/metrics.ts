@@ -1,11 +1,14 @@
 /** Every metric, declared once. Figures of departments, hosts and pools are read at the scrape, so that series of deleted things disappear. */
 import { sql } from "kysely";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { CardColour } from "./contract/supervision.ts";
 import { chainFigures } from "./store/audit-chain.ts";
 import { borrowedOf, heldOf } from "./domain/ledger.ts";
 import { deliveryFigures } from "./store/deliveries.ts";
 import type { Db } from "./store/database.ts";
 import { reconciledKey } from "./store/reconciliation.ts";
+import { supervisedKey } from "./store/supervising.ts";
+import { countCards } from "./store/supervision-cards.ts";
 
 /** What the observer saw last. */
 export interface Readings {
@@ -52,6 +55,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   );
   const findings = gauge("quota_findings_open", "Differences between quota accounts and resources that nobody has closed.", ["kind"]);
   const reconciledAge = gauge("quota_reconciled_age_seconds", "Seconds since the quota accounts were last compared with resources and open requests.", []);
+  const cards = gauge("supervision_cards_open", "Supervision cards that wait for an answer, for supervision or for a correction.", ["colour"]);
+  const answersLate = gauge("supervision_answers_overdue", "Supervision cards whose answer is late.", []);
+  const correctionsOpen = gauge("supervision_corrections_open", "Corrections that are not closed.", []);
+  const correctionsLate = gauge("supervision_corrections_overdue", "Corrections that were not made in time.", []);
+  const supervisedAge = gauge("supervision_looked_age_seconds", "Seconds since the rules of supervision were last looked at.", []);
   const hosts = gauge("department_hosts", "Live hosts of a department by observed state.", [...department, "state"]);
   const uptime = new Counter({
     name: "zhengyun_department_host_uptime_seconds_total",
@@ -107,50 +115,53 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain, outbox] = await Promise.all([
-      db.selectFrom("departments").select(["id", "code"]).execute(),
-      db.selectFrom("quota_accounts").selectAll().execute(),
-      sql<{ kind: string; n: number }>`select kind, count(*)::float8 as n from quota_findings where closed_at is null group by 1`.execute(db),
-      db.selectFrom("settings").select("value").where("key", "=", reconciledKey).executeTakeFirst(),
-      db
-        .selectFrom("resources")
-        .select(["id", "kind", "name", "department_id", "observed_state"])
-        .where("phase", "=", "live")
-        .where("kind", "in", ["host", "volume"])
-        .execute(),
-      sql<{
-        department_id: string;
-        seconds: number;
-      }>`select department_id, sum(extract(epoch from coalesce(to_at, ${at}) - from_at))::float8 as seconds from uptime_intervals where state = 'up' group by 1`.execute(
-        db,
-      ),
-      sql<{ department_id: string; age: number }>`
+    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain, outbox, supervision, supervised] =
+      await Promise.all([
+        db.selectFrom("departments").select(["id", "code"]).execute(),
+        db.selectFrom("quota_accounts").selectAll().execute(),
+        sql<{ kind: string; n: number }>`select kind, count(*)::float8 as n from quota_findings where closed_at is null group by 1`.execute(db),
+        db.selectFrom("settings").select("value").where("key", "=", reconciledKey).executeTakeFirst(),
+        db
+          .selectFrom("resources")
+          .select(["id", "kind", "name", "department_id", "observed_state"])
+          .where("phase", "=", "live")
+          .where("kind", "in", ["host", "volume"])
+          .execute(),
+        sql<{
+          department_id: string;
+          seconds: number;
+        }>`select department_id, sum(extract(epoch from coalesce(to_at, ${at}) - from_at))::float8 as seconds from uptime_intervals where state = 'up' group by 1`.execute(
+          db,
+        ),
+        sql<{ department_id: string; age: number }>`
         select r.department_id, max(extract(epoch from ${at} - coalesce((select max(b.completed_at) from backups b where b.volume_id = r.wanted->>'volume' and b.state = 'complete'), r.opened_at)))::float8 as age
         from resources r where r.kind = 'backup-policy' and r.phase = 'live' group by 1`.execute(db),
-      sql<{
-        department_id: string;
-        at: number;
-      }>`select department_id, extract(epoch from max(completed_at))::float8 as at from backups where state = 'complete' group by 1`.execute(db),
-      sql<{
-        department_id: string;
-      }>`select distinct department_id from (select distinct on (volume_id) department_id, state from backups where state in ('complete', 'failed') order by volume_id, created_at desc) b where state = 'failed'`.execute(
-        db,
-      ),
-      db
-        .selectFrom("pool_accounts as a")
-        .innerJoin("pools as p", "p.id", "a.pool_id")
-        .select(["p.code", "p.driver", "p.endpoint", "a.dimension", "a.capacity", "a.taken"])
-        .execute(),
-      sql<{
-        name: string;
-        n: number;
-        age: number;
-      }>`select name, count(*)::float8 as n, max(extract(epoch from ${at} - created_on))::float8 as age from pgboss.job where state in ('created', 'retry') group by 1`.execute(
-        db,
-      ),
-      chainFigures(db, at),
-      deliveryFigures(db, at),
-    ]);
+        sql<{
+          department_id: string;
+          at: number;
+        }>`select department_id, extract(epoch from max(completed_at))::float8 as at from backups where state = 'complete' group by 1`.execute(db),
+        sql<{
+          department_id: string;
+        }>`select distinct department_id from (select distinct on (volume_id) department_id, state from backups where state in ('complete', 'failed') order by volume_id, created_at desc) b where state = 'failed'`.execute(
+          db,
+        ),
+        db
+          .selectFrom("pool_accounts as a")
+          .innerJoin("pools as p", "p.id", "a.pool_id")
+          .select(["p.code", "p.driver", "p.endpoint", "a.dimension", "a.capacity", "a.taken"])
+          .execute(),
+        sql<{
+          name: string;
+          n: number;
+          age: number;
+        }>`select name, count(*)::float8 as n, max(extract(epoch from ${at} - created_on))::float8 as age from pgboss.job where state in ('created', 'retry') group by 1`.execute(
+          db,
+        ),
+        chainFigures(db, at),
+        deliveryFigures(db, at),
+        countCards(db, {}, at),
+        db.selectFrom("settings").select("value").where("key", "=", supervisedKey).executeTakeFirst(),
+      ]);
     for (const metric of [
       quotaLimit,
       quotaReserved,
@@ -162,6 +173,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       quotaLevelHeld,
       findings,
       reconciledAge,
+      supervisedAge,
       hosts,
       uptime,
       cpu,
@@ -205,6 +217,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
     }
     for (const kind of ["account", "charge", "pool"]) findings.set({ kind }, found.rows.find((row) => row.kind === kind)?.n ?? 0);
     if (reconciled) reconciledAge.set(Math.max(0, (at.getTime() - Date.parse((reconciled.value as { at: string }).at)) / 1000));
+    for (const colour of CardColour.options) cards.set({ colour }, supervision.colours.find((row) => row.colour === colour)?.pending ?? 0);
+    answersLate.set(supervision.answersOverdue);
+    correctionsOpen.set(supervision.correctionsOpen);
+    correctionsLate.set(supervision.correctionsOverdue);
+    if (supervised) supervisedAge.set(Math.max(0, (at.getTime() - Date.parse((supervised.value as { at: string }).at)) / 1000));
     const [seenHosts, seenVolumes] = [readings.hosts(), readings.volumes()];
     for (const row of live) {
       const labels = of(row.department_id);

@@ -30,9 +30,9 @@ async function call<T>(method: string, path: string, body?: unknown, ifMatch?: n
 
 export const get = <T>(path: string): Promise<T> => call<T>("GET", path);
 export const post = <T>(path: string, body: unknown, ifMatch?: number): Promise<T> => call<T>("POST", path, body, ifMatch);
+export const put = <T>(path: string, body: unknown, ifMatch: number): Promise<T> => call<T>("PUT", path, body, ifMatch);
 /** A one-time link that signs this browser in as the token's owner. */
 export const signInLink = (token: string): Promise<{ path: string }> => call("POST", api.links, {}, undefined, token);
-export const put = <T>(path: string, body: unknown, ifMatch: number): Promise<T> => call<T>("PUT", path, body, ifMatch);
 export const patch = <T>(path: string, body: unknown, ifMatch: number): Promise<T> => call<T>("PATCH", path, body, ifMatch);
 export const remove = (path: string): Promise<void> => call<void>("DELETE", path);
 /** The items of a list's first page. */

@@ -13,6 +13,9 @@ interface Answer {
   next: string | null;
 }
 
+/** Where it is to be dealt with. */
+const target = ({ request, subject }: Notice): string => (subject?.startsWith("scd_") ? pages.supervisionCard(subject) : request ? pages.request(request) : "");
+
 /** What one was told (通知), the newest first. */
 export class NoticesPage extends Page {
   #rows: Notice[] = [];
@@ -69,9 +72,7 @@ export class NoticesPage extends Page {
           const text = noticeText(row.kind, row.data, getLocale() === "en" ? "en" : "zh-CN");
           return html`<tr>
             <td>${time(row.at)}</td>
-            <th scope="row" class="text">
-              ${row.request ? html`<a href=${pages.request(row.request)} @click=${() => this.#read({ ids: [row.id] })}>${text}</a>` : text}
-            </th>
+            <th scope="row" class="text">${target(row) ? html`<a href=${target(row)} @click=${() => this.#read({ ids: [row.id] })}>${text}</a>` : text}</th>
             <td>
               ${
                 row.readAt

@@ -30,6 +30,9 @@ const readsPolicies: Access = { roles: [...business, "security-admin"], scope: "
 const asks: Access = { roles: ["applicant", "operations"], scope: "subtree" };
 const files: Access = { roles: ["applicant", "authority"], scope: "subtree" };
 const decides: Access = { roles: ["approver", "authority"], scope: "subtree" };
+const supervises: Access = { roles: ["supervision"], scope: "subtree" };
+/** The supervision board. Whom a card names finds it under /account. */
+const oversees: Access = { roles: ["supervision", "audit-admin", "auditor"], scope: "subtree" };
 const all = (...roles: Role[]): Access => ({ roles, scope: "all" });
 const operates = all("operations");
 /** What leaves the house, and where to. */
@@ -149,6 +152,24 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /api/v1/calendars/{year}": { roles: everyone, scope: "all" },
   "post /api/v1/calendars": all("system-admin"),
   "put /api/v1/calendars/{year}": all("system-admin"),
+  "get /api/v1/supervision-rules": oversees,
+  "get /api/v1/supervision-rules/{id}": oversees,
+  "get /api/v1/supervision-rules/{id}/versions": oversees,
+  "post /api/v1/supervision-rules": supervises,
+  "put /api/v1/supervision-rules/{id}": supervises,
+  "get /api/v1/supervision-cards": oversees,
+  "get /api/v1/supervision-cards/{id}": oversees,
+  "post /api/v1/supervision-cards/{id}/accept": supervises,
+  "get /api/v1/supervision-counts": oversees,
+  "get /api/v1/corrections": oversees,
+  "post /api/v1/corrections": supervises,
+  "post /api/v1/corrections/{id}/close": supervises,
+  "post /api/v1/corrections/{id}/reopen": supervises,
+  "get /api/v1/account/supervision-cards": self,
+  "get /api/v1/account/supervision-cards/{id}": self,
+  "post /api/v1/account/supervision-cards/{id}/answers": self,
+  "get /api/v1/account/corrections": self,
+  "post /api/v1/account/corrections/{id}/done": self,
   "get /api/v1/events": reads,
   "get /api/v1/requests/{id}/events": reads,
   "get /api/v1/hosts": reads,

@@ -19,6 +19,7 @@ import { roles } from "./commands/roles.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
 import { stack } from "./commands/stack.ts";
+import { supervision } from "./commands/supervision.ts";
 import { system } from "./commands/system.ts";
 import { register, usage } from "./commands/usage.ts";
 
@@ -39,6 +40,7 @@ const main = defineCommand({
     webhooks,
     "approval-policies": approvalPolicies,
     calendars,
+    supervision,
     hosts,
     volumes,
     "backup-policies": policies,

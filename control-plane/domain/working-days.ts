@@ -31,7 +31,8 @@ export const dayOf = (at: Date): string => new Date(at.getTime() + offsetMs).toI
 export const startOfDay = (day: string): Date => new Date(Date.parse(`${day}T00:00:00.000Z`) - offsetMs);
 /** Last millisecond of a day: until then a deadline that ends with it is kept. */
 export const endOfDay = (day: string): Date => new Date(startOfDay(day).getTime() + dayMs - 1);
-const nextDay = (day: string): string => new Date(Date.parse(`${day}T00:00:00.000Z`) + dayMs).toISOString().slice(0, 10);
+const shifted = (day: string, days: number): string => new Date(Date.parse(`${day}T00:00:00.000Z`) + days * dayMs).toISOString().slice(0, 10);
+const nextDay = (day: string): string => shifted(day, 1);
 
 /** Whether a text is a day that exists. */
 export function isDay(text: string): boolean {
@@ -62,6 +63,15 @@ export function addWorkingDays(calendar: WorkingCalendar, from: Date, days: numb
     if (isWorkingDay(calendar, day)) left--;
   }
   return endOfDay(day);
+}
+
+/**
+ * The working day that lies so many working days before a day.
+ * @param days 0 or more; 0: the day itself, or the last working day before it
+ */
+export function workingDaysBefore(calendar: WorkingCalendar, day: string, days: number): string {
+  let at = day;
+  for (let left = days; ; at = shifted(at, -1)) if (isWorkingDay(calendar, at) && left-- === 0) return at;
 }
 
 /** How many working days lie after a moment's day, up to and with another's; 0 when that is not later. */

@@ -18,6 +18,7 @@ import { retryWaiting } from "../store/acceptance.ts";
 import { failOverdue } from "../store/overdue.ts";
 import { expireReservations } from "../store/requests.ts";
 import { restoreMark } from "../store/restored.ts";
+import { supervise } from "../store/supervising.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
 import { compareDrivers } from "./unknown.ts";
@@ -149,6 +150,12 @@ async function reconcileQuotas(context: JobContext): Promise<void> {
   if (findings.length > 0) context.log.warn({ findings: findings.length }, "quota accounts differ from what is there");
 }
 
+/** Issues what the rules of supervision find by now. */
+async function supervision(context: JobContext): Promise<void> {
+  const issued = await change(context, supervise);
+  if (issued.length > 0) context.log.info({ cards: issued.length }, "supervision issued cards");
+}
+
 /** After a restore: until operations have seen what the drivers have that the copy doesn't know. */
 async function unknown(context: JobContext): Promise<void> {
   if ((await restoreMark(context.db)) !== undefined) await compareDrivers(context);
@@ -164,5 +171,6 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   unfinished: resume,
   unknown,
   "fiscal-year": fiscalYear,
+  supervision,
   housekeeping,
 };

@@ -8,6 +8,7 @@ const ticks: Record<string, string> = {
   // A minute after midnight too: what is asked for before that does the same for its own project.
   "fiscal-year": "5 1 * * * *",
   "quota-reconcile": "35 */15 * * * *",
+  supervision: "40 * * * * *",
   overdue: "50 * * * * *",
   remind: "40 * * * * *",
   unknown: "20 * * * * *",

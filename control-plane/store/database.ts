@@ -24,6 +24,7 @@ import * as quotas from "./migrations/0012_quotas.ts";
 import * as approvals from "./migrations/0013_approvals.ts";
 import * as auditChain from "./migrations/0015_audit_chain.ts";
 import * as roleBindings from "./migrations/0016_role_bindings.ts";
+import * as supervision from "./migrations/0017_supervision.ts";
 import * as notifications from "./migrations/0018_notifications.ts";
 import type { Database } from "./schema.ts";
 
@@ -57,6 +58,7 @@ const migrations: Record<string, Migration> = {
   "0013_approvals": approvals,
   "0015_audit_chain": auditChain,
   "0016_role_bindings": roleBindings,
+  "0017_supervision": supervision,
   "0018_notifications": notifications,
 };
 

@@ -38,7 +38,11 @@ export type IdPrefix =
   | "ntc"
   | "whk"
   | "dlv"
-  | "hap";
+  | "hap"
+  | "srl"
+  | "scd"
+  | "sen"
+  | "cor";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

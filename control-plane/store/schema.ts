@@ -5,6 +5,7 @@
  */
 import type { ColumnType, Generated } from "kysely";
 import type { BindingKind, Role } from "../contract/roles.ts";
+import type { CardColour, CardEntry, CardState, RuleKind, SupervisionStage } from "../contract/supervision.ts";
 import type { StateTables } from "../state/schema.ts";
 
 type Json<T> = ColumnType<T, string, string>;
@@ -829,6 +830,95 @@ export interface Deliveries {
   settled_at: MaybeTime;
 }
 
+/** Rules of electronic supervision (监察规则) as they hold now; every version is in supervision_rule_versions. */
+export interface SupervisionRules {
+  id: string;
+  /** The node whose subtree it holds for; null: all. */
+  department_id: string | null;
+  kind: RuleKind;
+  name: string;
+  /** contract/supervision.ts, RuleTerms. */
+  terms: Json<unknown>;
+  /** Working days for the answer to a card. */
+  answer_days: number;
+  enabled: boolean;
+  note: string;
+  version: number;
+  created_at: Time;
+  changed_at: Time;
+  changed_by: string;
+}
+
+export interface SupervisionRuleVersions {
+  rule_id: string;
+  version: number;
+  name: string;
+  terms: Json<unknown>;
+  answer_days: number;
+  enabled: boolean;
+  note: string;
+  changed_at: Time;
+  changed_by: string;
+}
+
+/** Supervision cards (预警, 黄牌, 红牌): one for each rule, key and colour. */
+export interface SupervisionCards {
+  id: string;
+  rule_id: string;
+  rule_version: number;
+  /** What it is about, see domain/supervision.ts. */
+  key: string;
+  kind: RuleKind;
+  stage: SupervisionStage | null;
+  colour: CardColour;
+  state: CardState;
+  department_id: string;
+  request_id: string;
+  detail: string;
+  /** Of split requests: all that count. */
+  requests: Json<string[]>;
+  limit_at: Date | null;
+  happened_at: Time;
+  issued_at: Time;
+  answer_due_at: Time;
+  /** The card that it escalates. */
+  previous_id: string | null;
+  revision: Generated<number>;
+}
+
+export interface SupervisionCardPeople {
+  card_id: string;
+  subject_id: string;
+  part: "concerned" | "superior";
+}
+
+/** What happened to a card, in its order. */
+export interface SupervisionEntries {
+  id: string;
+  card_id: string;
+  kind: CardEntry["kind"];
+  at: Time;
+  by_id: string;
+  text: string;
+}
+
+/** Corrections (纠错) that supervision orders. */
+export interface Corrections {
+  id: string;
+  card_id: string;
+  what: string;
+  assignee: string;
+  state: "open" | "done" | "closed";
+  due_at: Time;
+  opened_by: string;
+  opened_at: Time;
+  /** When its present period began: opened, or reopened last. */
+  since: Time;
+  done_at: MaybeTime;
+  closed_at: MaybeTime;
+  revision: Generated<number>;
+}
+
 export interface Database extends StateTables {
   notices: Notices;
   webhooks: Webhooks;
@@ -882,4 +972,10 @@ export interface Database extends StateTables {
   request_comments: RequestComments;
   request_evidence: RequestEvidence;
   calendars: Calendars;
+  supervision_rules: SupervisionRules;
+  supervision_rule_versions: SupervisionRuleVersions;
+  supervision_cards: SupervisionCards;
+  supervision_card_people: SupervisionCardPeople;
+  supervision_entries: SupervisionEntries;
+  corrections: Corrections;
 }

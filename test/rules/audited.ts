@@ -7,6 +7,7 @@ import { systemAct } from "../../control-plane/store/act.ts";
 import { notify } from "../../control-plane/store/notices.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
+import { supervise } from "../../control-plane/store/supervising.ts";
 import type { Called, TestApp } from "../setup/app.ts";
 import { prices, smallCity, volume } from "../setup/small-city.ts";
 import { buildWorld, type World } from "./world.ts";
@@ -111,6 +112,39 @@ export interface Ask {
   body?: unknown;
   headers?: Record<string, string>;
 }
+
+/** A card of supervision on a request whose approver is late. */
+async function carded(stage: Stage): Promise<{ id: string; secret: string; person: string }> {
+  const { db } = stage.api.database;
+  const { id: requestId } = (
+    await stage.post("applicant", "/api/v1/requests", {
+      project: "p",
+      application: "office-app",
+      title: "T",
+      items: [volume(crypto.randomUUID().slice(0, 8))],
+    })
+  ).body as { id: string };
+  const person = await madeToken(stage);
+  await db.transaction().execute((tx) => supervise(tx, systemAct(new Date(Date.now() + 5 * 3_600_000))));
+  const { id } = await db
+    .selectFrom("supervision_cards")
+    .select("id")
+    .where("request_id", "=", requestId)
+    .where("state", "=", "open")
+    .executeTakeFirstOrThrow();
+  await db.insertInto("supervision_card_people").values({ card_id: id, subject_id: person.id, part: "concerned" }).execute();
+  return { id, secret: person.secret, person: person.id };
+}
+/** A correction under one, done or not. */
+async function corrected(stage: Stage, done: boolean): Promise<{ id: string; secret: string }> {
+  const card = await carded(stage);
+  const ask = { card: card.id, what: "W", assignee: card.person, due: "2999-01-01" };
+  const ordered = await stage.api.call(stage.people.supervision, "POST", "/api/v1/corrections", { body: ask, headers: { "if-match": "*" } });
+  const { id } = ordered.body as { id: string };
+  if (done) await stage.api.call(card.secret, "POST", `/api/v1/account/corrections/${id}/done`, { body: { note: "n" }, headers: { "if-match": "*" } });
+  return { id, secret: card.secret };
+}
+const samePerson = { name: "R", terms: { kind: "same-person", colour: "red" } };
 
 let count = 0;
 const code = () => `audited-${++count}`;
@@ -276,6 +310,33 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "put /api/v1/approval-policies/{department}": () => ({ path: "/api/v1/approval-policies/bureau", body: { stages: null, note: "n" } }),
   "post /api/v1/calendars": () => ({ path: "/api/v1/calendars", body: { year: 2050, source: "test", holidays: [], workingDays: [] } }),
   "put /api/v1/calendars/{year}": () => ({ path: "/api/v1/calendars/2026", body: { source: "test", holidays: ["2026-01-01"], workingDays: [] } }),
+  "post /api/v1/supervision-rules": () => ({ path: "/api/v1/supervision-rules", body: samePerson }),
+  "put /api/v1/supervision-rules/{id}": async (stage) => {
+    const { id } = (await stage.post("supervision", "/api/v1/supervision-rules", samePerson)).body as { id: string };
+    return { path: `/api/v1/supervision-rules/${id}`, body: { ...samePerson, enabled: false } };
+  },
+  "post /api/v1/account/supervision-cards/{id}/answers": async (stage) => {
+    const { id, secret } = await carded(stage);
+    return { secret, path: `/api/v1/account/supervision-cards/${id}/answers`, body: { text: "ill" } };
+  },
+  "post /api/v1/supervision-cards/{id}/accept": async (stage) => {
+    const { id, secret } = await carded(stage);
+    await stage.api.call(secret, "POST", `/api/v1/account/supervision-cards/${id}/answers`, { body: { text: "ill" }, headers: { "if-match": "*" } });
+    return { path: `/api/v1/supervision-cards/${id}/accept`, body: {} };
+  },
+  "post /api/v1/corrections": async (stage) => {
+    const { id, person } = await carded(stage);
+    return { path: "/api/v1/corrections", body: { card: id, what: "W", assignee: person, due: "2999-01-01" } };
+  },
+  "post /api/v1/corrections/{id}/close": async (stage) => ({ path: `/api/v1/corrections/${(await corrected(stage, true)).id}/close`, body: { note: "n" } }),
+  "post /api/v1/corrections/{id}/reopen": async (stage) => ({
+    path: `/api/v1/corrections/${(await corrected(stage, true)).id}/reopen`,
+    body: { note: "n", due: "2999-01-01" },
+  }),
+  "post /api/v1/account/corrections/{id}/done": async (stage) => {
+    const { id, secret } = await corrected(stage, false);
+    return { secret, path: `/api/v1/account/corrections/${id}/done`, body: { note: "n" } };
+  },
   "post /api/v1/backups": ({ ids }) => ({ path: "/api/v1/backups", body: { volume: ids.volume } }),
   "post /api/v1/restores": ({ ids }) => ({ path: "/api/v1/restores", body: { backup: ids.backup } }),
   "post /api/v1/stack-operations": () => ({ path: "/api/v1/stack-operations", body: { department: "office", kind: "preview" } }),

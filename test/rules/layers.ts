@@ -79,7 +79,7 @@ export const layers: Layer[] = [
   },
   { from: "control-plane/cli", to: ["control-plane/contract"] },
   { from: "control-plane/config.ts", to: ["control-plane/domain/client-address.ts"] },
-  { from: "control-plane/metrics.ts", to: ["control-plane/store", "control-plane/domain"] },
+  { from: "control-plane/metrics.ts", to: ["control-plane/store", "control-plane/domain", "control-plane/contract"] },
   // Composition roots.
   { from: "control-plane/main.ts", to: ["control-plane", "infra"] },
   { from: "control-plane/server.ts", to: ["control-plane", "infra"] },

@@ -9,6 +9,7 @@ import { createDepartment } from "../../control-plane/store/departments.ts";
 import { newId } from "../../control-plane/store/ids.ts";
 import { createPool } from "../../control-plane/store/pools.ts";
 import { createProject } from "../../control-plane/store/projects.ts";
+import { createRule } from "../../control-plane/store/supervision-rules.ts";
 import type { Database } from "../../control-plane/store/schema.ts";
 
 export interface World {
@@ -29,7 +30,10 @@ export interface World {
     | "pool"
     | "stackOperation"
     | "stackUpdate"
-    | "evidence",
+    | "evidence"
+    | "supervisionRule"
+    | "supervisionCard"
+    | "correction",
     string
   >;
 }
@@ -176,6 +180,51 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
       { id: request, department_id: owner },
       { name: "a.txt", type: "text/plain", content: Buffer.from("a") },
     );
+    const supervisionRule = await createRule(tx, act, owner, {
+      name: "R",
+      terms: { kind: "same-person", colour: "red" },
+      answerDays: 3,
+      enabled: true,
+      note: "",
+    });
+    const supervisionCard = newId("scd", now);
+    const correction = newId("cor", now);
+    await tx
+      .insertInto("supervision_cards")
+      .values({
+        id: supervisionCard,
+        rule_id: supervisionRule.id,
+        rule_version: 1,
+        key: request,
+        kind: "same-person",
+        stage: null,
+        colour: "red",
+        state: "correcting",
+        department_id: owner,
+        request_id: request,
+        detail: "",
+        requests: "[]",
+        limit_at: null,
+        happened_at: now,
+        issued_at: now,
+        answer_due_at: now,
+        previous_id: null,
+      })
+      .execute();
+    await tx
+      .insertInto("corrections")
+      .values({
+        id: correction,
+        card_id: supervisionCard,
+        what: "W",
+        assignee: "nobody",
+        state: "open",
+        due_at: now,
+        opened_by: "system",
+        opened_at: now,
+        since: now,
+      })
+      .execute();
     await setPolicy(tx, act, owner, { stages: [...defaultStages], note: "" }, () => undefined);
     return {
       owner,
@@ -196,6 +245,9 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         stackOperation,
         stackUpdate,
         evidence,
+        supervisionRule: supervisionRule.id,
+        supervisionCard,
+        correction,
       },
     };
   });

@@ -4,6 +4,7 @@ import { createQueue, openBoss } from "../../../control-plane/jobs/queue.ts";
 import { createMetrics, type Metrics } from "../../../control-plane/metrics.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { createWebhook, testWebhook } from "../../../control-plane/store/webhooks.ts";
+import { supervise } from "../../../control-plane/store/supervising.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, volume } from "../../setup/small-city.ts";
 import { chainerOf } from "../audit/support.ts";
@@ -114,5 +115,20 @@ describe.each(engines)("metrics, on %s", (engine) => {
     await books.apply(office);
     expect(await metrics.expose()).not.toContain(web);
     expect(await value("zhengyun_department_hosts", { code: "office" })).toEqual([1]);
+  });
+
+  it("say how many supervision cards wait, and when supervision looked last", async () => {
+    const look = (hours: number) => books.change((tx) => supervise(tx, { ...books.act(), now: new Date(Date.now() + hours * 3_600_000) }));
+    await look(0);
+    const [age] = await value("zhengyun_supervision_looked_age_seconds");
+    expect(age! / 3600).toBeCloseTo(1, 1);
+    expect(await value("zhengyun_supervision_cards_open", { colour: "yellow" })).toEqual([0]);
+    // Nobody plans it for longer than the rule allows.
+    await books.ask("office", [host("late")]);
+    await look(5);
+    expect(await value("zhengyun_supervision_cards_open", { colour: "yellow" })).toEqual([1]);
+    expect(await value("zhengyun_supervision_cards_open", { colour: "red" })).toEqual([0]);
+    expect(await value("zhengyun_supervision_answers_overdue")).toEqual([0]);
+    expect(await value("zhengyun_supervision_corrections_open")).toEqual([0]);
   });
 });

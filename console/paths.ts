@@ -73,6 +73,8 @@ export const api = {
   decide: (id: string, how: "submit" | "approve" | "reject" | "return" | "answer" | "withdraw") => `${v1}/requests/${id}/${how}`,
   decision: (id: string) => `${v1}/requests/${id}/decision`,
   inbox: (ask: { state: "todo" | "done"; cursor?: string }) => `${v1}/inbox${query(ask)}`,
+  signInProviders: `${v1}/sign-in/providers`,
+  signInBy: (provider: string) => `/sign-in/oidc/${provider}/start`,
   cards: (search: CardSearch = {}) => `${v1}/supervision-cards${query(search)}`,
   cardCounts: (department?: string) => `${v1}/supervision-counts${query({ department })}`,
   card: (id: string) => `${v1}/supervision-cards/${id}`,

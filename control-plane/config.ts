@@ -33,6 +33,8 @@ const Settings = z.object({
     .string()
     .regex(/^[^\r\n]*[^\s<>@]+@[A-Za-z0-9.-]+>?$/, "An address, such as 政云 <zhengyun@example.gov.cn>")
     .optional(),
+  ZHENGYUN_PUBLIC_URL: z.url({ protocol: /^https?$/, error: "Where browsers reach the console, such as https://cloud.example.gov.cn" }).optional(),
+  ZHENGYUN_OIDC_LOOPBACK: z.enum(["true", "false"]).default("false"),
   ZHENGYUN_AUDIT_HASH: z.enum(["sha256", "sm3"]).default("sha256"),
   ZHENGYUN_AUDIT_CHECKPOINT_ENTRIES: z.coerce.number().int().min(1).max(1_000_000).default(1000),
   ZHENGYUN_AUDIT_CHECKPOINT_SECONDS: z.coerce.number().min(1).max(86_400).default(60),
@@ -61,6 +63,10 @@ export interface Config {
   webhookAllow: string[];
   /** Where mail is handed in, and who it is from; undefined: none is sent. */
   mail: { url: string; from: string } | undefined;
+  /** Where people's browsers reach the console; undefined: where they asked. */
+  publicUrl: string | undefined;
+  /** Whether identity providers may be reached by http on this machine. */
+  oidcLoopback: boolean;
   audit: {
     algorithm: "sha256" | "sm3";
     /** A checkpoint after so many entries, or so many seconds after the first that none covers. */
@@ -123,6 +129,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     trustedProxies: list(data.ZHENGYUN_TRUSTED_PROXIES),
     webhookAllow: list(data.ZHENGYUN_WEBHOOK_ALLOW),
     mail: data.ZHENGYUN_SMTP_URL && data.ZHENGYUN_SMTP_FROM ? { url: data.ZHENGYUN_SMTP_URL, from: data.ZHENGYUN_SMTP_FROM } : undefined,
+    publicUrl: data.ZHENGYUN_PUBLIC_URL?.replace(/\/+$/, ""),
+    oidcLoopback: data.ZHENGYUN_OIDC_LOOPBACK === "true",
     audit: {
       algorithm: data.ZHENGYUN_AUDIT_HASH,
       checkpointEntries: data.ZHENGYUN_AUDIT_CHECKPOINT_ENTRIES,

@@ -174,6 +174,8 @@ export async function startControlPlane(config: Config) {
       masterKey: { fingerprint: keys.fingerprint, escrowTo: (publicKey) => keys.export((master) => escrow(master, keys.fingerprint, publicKey)) },
       archives,
       mailConfigured: config.mail !== undefined,
+      publicUrl: config.publicUrl,
+      oidcLoopback: config.oidcLoopback,
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),

@@ -1,7 +1,9 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { SignedIn } from "../../control-plane/contract/accounts.ts";
-import { ApiProblem, post } from "../client/index.ts";
+import { type OfferedProvider, oidcErrors } from "../../control-plane/contract/identity-providers.ts";
+import { ApiProblem, list, post } from "../client/index.ts";
+import { getLocale } from "../locales/index.ts";
 import { api } from "../paths.ts";
 import { fieldOf } from "./fields.ts";
 import { Page } from "./page.ts";
@@ -11,7 +13,12 @@ export class SignInForm extends Page {
   #codeNeeded = false;
   #expired = false;
 
-  override async load(): Promise<void> {}
+  #providers: OfferedProvider[] = [];
+
+  override async load(): Promise<void> {
+    // Name and password work without.
+    this.#providers = await list<OfferedProvider>(api.signInProviders).catch(() => []);
+  }
   override concerns(): boolean {
     return false;
   }
@@ -35,7 +42,7 @@ export class SignInForm extends Page {
         this.renderRoot.querySelector<HTMLInputElement>(code === "password-expired" ? "[name=newPassword]" : "[name=code]")?.focus();
         return;
       }
-      location.assign(location.pathname + location.search);
+      location.assign(location.pathname);
     });
     if (!done) this.renderRoot.querySelector<HTMLInputElement>("[name=password]")?.focus();
   }
@@ -45,34 +52,45 @@ export class SignInForm extends Page {
     return html`<zy-problem .problem=${this.problem}></zy-problem>${this.loaded ? this.show() : nothing}`;
   }
   override show(): TemplateResult {
-    return html`<form @submit=${(event: SubmitEvent) => this.#send(event)}>
-      <div class="bar">
-        <label
-          >${msg("账户", { id: "account-name" })}<input name="name" required maxlength="64" autocomplete="username" autocapitalize="none" spellcheck="false"
-        /></label>
-        <label>${msg("密码", { id: "password" })}<input name="password" type="password" required maxlength="1000" autocomplete="current-password" /></label>
-        ${
-          this.#codeNeeded
-            ? html`<label
-                >${msg("动态验证码或恢复码", { id: "factor-code" })}<input name="code" required maxlength="40" autocomplete="one-time-code" inputmode="text"
-              /></label>`
-            : nothing
-        }
-        ${
-          this.#expired
-            ? html`<label
-                >${msg("密码已过期，新密码", { id: "expired-new-password" })}<input
-                  name="newPassword"
-                  type="password"
-                  required
-                  maxlength="1000"
-                  autocomplete="new-password"
-              /></label>`
-            : nothing
-        }
-        <button class="primary">${msg("登录", { id: "sign-in-now" })}</button>
-      </div>
-    </form>`;
+    const failed = new URLSearchParams(location.search).get("sign-in-error") ?? "";
+    const why = Object.hasOwn(oidcErrors, failed) ? oidcErrors[failed as keyof typeof oidcErrors] : undefined;
+    const language = getLocale() === "en" ? "en" : "zh";
+    return html`${why ? html`<p class="warn" role="alert">${why[language]}</p>` : nothing}
+      <form @submit=${(event: SubmitEvent) => this.#send(event)}>
+        <div class="bar">
+          <label
+            >${msg("账户", { id: "account-name" })}<input name="name" required maxlength="64" autocomplete="username" autocapitalize="none" spellcheck="false"
+          /></label>
+          <label>${msg("密码", { id: "password" })}<input name="password" type="password" required maxlength="1000" autocomplete="current-password" /></label>
+          ${
+            this.#codeNeeded
+              ? html`<label
+                  >${msg("动态验证码或恢复码", { id: "factor-code" })}<input name="code" required maxlength="40" autocomplete="one-time-code" inputmode="text"
+                /></label>`
+              : nothing
+          }
+          ${
+            this.#expired
+              ? html`<label
+                  >${msg("密码已过期，新密码", { id: "expired-new-password" })}<input
+                    name="newPassword"
+                    type="password"
+                    required
+                    maxlength="1000"
+                    autocomplete="new-password"
+                /></label>`
+              : nothing
+          }
+          <button class="primary">${msg("登录", { id: "sign-in-now" })}</button>
+        </div>
+      </form>
+      ${
+        this.#providers.length > 0
+          ? html`<p class="bar">
+              ${this.#providers.map((one) => html`<a class="button" href=${api.signInBy(one.id)}>${language === "en" ? `Sign in by ${one.nameEn}` : `使用${one.nameZh}登录`}</a>`)}
+            </p>`
+          : nothing
+      }`;
   }
 }
 customElements.define("zy-sign-in", SignInForm);

@@ -20,6 +20,8 @@ import { registerRequestRecords } from "./routes/request-records.ts";
 import { registerAccounts } from "./routes/accounts.ts";
 import { registerOwnAccount } from "./routes/own-account.ts";
 import { registerSignIn } from "./routes/sign-in.ts";
+import { registerIdentityProviders } from "./routes/identity-providers.ts";
+import { registerOidc } from "./routes/oidc.ts";
 import { registerApplications } from "./routes/applications.ts";
 import { registerAudit } from "./routes/audit.ts";
 import { registerCatalogue } from "./routes/catalogue.ts";
@@ -82,6 +84,8 @@ export function createApp(deps: AppDeps): App {
   registerTokens(app, deps);
   registerSessions(app, deps);
   registerSignIn(app, deps);
+  registerOidc(app, deps);
+  registerIdentityProviders(app, deps);
   registerOwnAccount(app, deps);
   registerAccounts(app, deps);
   registerDepartments(app, deps);

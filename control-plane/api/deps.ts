@@ -46,6 +46,10 @@ export interface AppDeps {
   denials?: Denials;
   /** Whether mail can be sent; left out: it can't. */
   mailConfigured?: boolean;
+  /** Where people's browsers reach the console, such as https://cloud.example.gov.cn; left out: where they asked. */
+  publicUrl?: string | undefined;
+  /** Whether identity providers may be reached by http on this machine: for tests. */
+  oidcLoopback?: boolean;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
   defaultEndpoint: string;
 }

@@ -10,6 +10,7 @@ import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
 import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
 import { accounts, ownTokens } from "./commands/accounts.ts";
+import { identityProviders } from "./commands/identity-providers.ts";
 import { login, logout, setUp } from "./commands/login.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
@@ -55,6 +56,7 @@ const main = defineCommand({
     login,
     logout,
     accounts,
+    "identity-providers": identityProviders,
     tokens,
     token: ownTokens,
     roles,

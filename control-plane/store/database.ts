@@ -26,6 +26,7 @@ import * as auditChain from "./migrations/0015_audit_chain.ts";
 import * as roleBindings from "./migrations/0016_role_bindings.ts";
 import * as supervision from "./migrations/0017_supervision.ts";
 import * as notifications from "./migrations/0018_notifications.ts";
+import * as oidc from "./migrations/0019_oidc.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -60,6 +61,7 @@ const migrations: Record<string, Migration> = {
   "0016_role_bindings": roleBindings,
   "0017_supervision": supervision,
   "0018_notifications": notifications,
+  "0019_oidc": oidc,
 };
 
 /**

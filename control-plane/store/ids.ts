@@ -42,7 +42,8 @@ export type IdPrefix =
   | "srl"
   | "scd"
   | "sen"
-  | "cor";
+  | "cor"
+  | "idp";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -114,7 +114,10 @@ export async function grantRole(tx: Tx, act: Act, ask: NewRoleBinding, isSecurit
 export type Bound = Pick<
   RoleBindingRow,
   "subject_id" | "role" | "department_id" | "kind" | "valid_from" | "valid_until" | "period_from" | "period_to" | "reason"
->;
+> & {
+  /** By whose claims it is held; left out: granted by hand. */
+  provider_id?: string;
+};
 
 /** @throws Refusal conflict when the subject would hold two of the 三员 at once */
 export async function bind(tx: Tx, act: Act, bound: Bound): Promise<RoleBindingRow> {

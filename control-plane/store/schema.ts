@@ -487,6 +487,8 @@ export interface RoleBindings {
   reviewed_at: MaybeTime;
   verdict: ColumnType<"justified" | "unjustified" | null, "justified" | "unjustified" | null | undefined, "justified" | "unjustified" | null>;
   review_comment: ColumnType<string | null, string | null | undefined, string | null>;
+  /** By whose claims it is held. */
+  provider_id: ColumnType<string | null, string | null | undefined, never>;
 }
 
 export type HashAlgorithm = "sha256" | "sm3";
@@ -919,8 +921,48 @@ export interface Corrections {
   revision: Generated<number>;
 }
 
+/** Who else signs people in, by OpenID Connect. */
+export interface IdentityProviders {
+  id: string;
+  name_zh: string;
+  name_en: string;
+  issuer: string;
+  client_id: string;
+  secret_sealed: ColumnType<string | null, string | null | undefined, string | null>;
+  scopes: string;
+  makes_accounts: boolean;
+  enabled: boolean;
+  /** contract/identity-providers.ts, ClaimRule[] */
+  mapping: ColumnType<unknown, string | undefined, string>;
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+export interface Identities {
+  provider_id: string;
+  /** The provider's `sub`. */
+  subject: string;
+  account_id: string;
+  created_at: Time;
+}
+
+/** A browser that has gone to a provider and will come back. */
+export interface OidcAttempts {
+  state_hash: string;
+  browser_hash: string;
+  provider_id: string;
+  nonce: string;
+  verifier: string;
+  redirect_uri: string;
+  expires_at: Time;
+}
+
 export interface Database extends StateTables {
   notices: Notices;
+  identity_providers: IdentityProviders;
+  identities: Identities;
+  oidc_attempts: OidcAttempts;
   webhooks: Webhooks;
   deliveries: Deliveries;
   accounts: Accounts;

@@ -84,8 +84,8 @@ export async function signIn(db: Db, sealing: Sealing, ask: SignInAsk, visitor: 
   return opened ? { ...opened, account } : refuse(db, visitor, account, attempt.locked, begun);
 }
 
-/** Opens the session of somebody who has proved who they are. */
-export async function admit(tx: Tx, act: Act, account: AccountRow, visitor: Visitor, by: "password" | "link"): Promise<Opened> {
+/** Opens the session of somebody who has proved who they are. @param by password, link, or the identity provider's id */
+export async function admit(tx: Tx, act: Act, account: AccountRow, visitor: Visitor, by: string): Promise<Opened> {
   await tx.updateTable("accounts").set({ failed_attempts: 0, locked_until: null, last_sign_in_at: act.now }).where("id", "=", account.id).execute();
   const opened = await openAccountSession(tx, account.id, visitor);
   await appendAudit(tx, act, { action: "session.open", subjectKind: "session", subjectId: opened.id, departmentId: null, after: { by } });

@@ -11,6 +11,7 @@ import { findKeys, type Keys, masterKeyFingerprint, MasterKeyError } from "../st
 import { keysFrom, makeMasterKey, masterKeyPath } from "../state/keys.ts";
 import { dataKeyContext } from "../state/secrets.ts";
 import { totpContext } from "../store/second-factors.ts";
+import { providerContext } from "../store/identity-providers.ts";
 import { webhookContext } from "../store/webhooks.ts";
 import { systemAct } from "../store/act.ts";
 import { appendAudit } from "../store/audit.ts";
@@ -129,6 +130,16 @@ async function reseal(tx: Tx, old: Keys, fresh: Keys, now: Date): Promise<number
         secret_sealed: again(webhookContext(id), secret_sealed),
         ...(old_secret_sealed === null ? {} : { old_secret_sealed: again(webhookContext(id), old_secret_sealed) }),
       })
+      .where("id", "=", id)
+      .execute();
+  for (const { id, secret_sealed } of await tx
+    .selectFrom("identity_providers")
+    .select(["id", "secret_sealed"])
+    .where("secret_sealed", "is not", null)
+    .execute())
+    await tx
+      .updateTable("identity_providers")
+      .set({ secret_sealed: again(providerContext(id), secret_sealed!) })
       .where("id", "=", id)
       .execute();
   await tx.updateTable("state_master_key").set({ fingerprint: fresh.fingerprint }).execute();

@@ -100,6 +100,9 @@ const changesAccount = (verb: string) => async (stage: Stage) => {
   return { path: `/api/v1/accounts/${id}/${verb}`, body: {} };
 };
 
+const newProvider = () => ({ issuer: `https://${code()}.example`, clientId: "zhengyun", nameZh: "N", nameEn: "N" });
+const providerOn = async (stage: Stage) => ((await stage.post("system-admin", "/api/v1/identity-providers", newProvider())).body as { id: string }).id;
+
 const told = { kind: "request.active" as const, departmentId: null, requestId: null, subjectId: null, data: {} };
 const webhook = { name: "W", url: "https://receiver.example/hook", kinds: ["request.active"] };
 const madeWebhook = async (stage: Stage) => `/api/v1/webhooks/${((await stage.post("system-admin", "/api/v1/webhooks", webhook)).body as { id: string }).id}`;
@@ -194,6 +197,21 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     return { path: `/api/v1/deliveries/${id}/redeliver`, body: {} };
   },
   "post /api/v1/accounts": () => ({ path: "/api/v1/accounts", body: { name: code(), displayName: "N" } }),
+  "post /api/v1/identity-providers": () => ({ path: "/api/v1/identity-providers", body: newProvider() }),
+  "patch /api/v1/identity-providers/{id}": async (stage) => ({
+    path: `/api/v1/identity-providers/${await providerOn(stage)}`,
+    body: { enabled: false },
+    headers: { "if-match": '"1"' },
+  }),
+  "put /api/v1/identity-providers/{id}/mapping": async (stage) => ({
+    path: `/api/v1/identity-providers/${await providerOn(stage)}/mapping`,
+    body: { mapping: [{ claim: "groups", value: "finance", role: "finance" }] },
+    headers: { "if-match": '"1"' },
+  }),
+  "post /api/v1/identity-providers/{id}/identities": async (stage) => {
+    const { id } = (await stage.post("system-admin", "/api/v1/accounts", { name: code(), displayName: "N" })).body as { id: string };
+    return { path: `/api/v1/identity-providers/${await providerOn(stage)}/identities`, body: { account: id, subject: code() } };
+  },
   "post /api/v1/accounts/{id}/disable": changesAccount("disable"),
   "post /api/v1/accounts/{id}/enable": changesAccount("enable"),
   "post /api/v1/accounts/{id}/unlock": changesAccount("unlock"),

@@ -261,8 +261,8 @@ const sameRecord = (a: Record<string, string>, b: Record<string, string>) =>
 const sameDevices = (a: Instance["devices"], b: Instance["devices"]) =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, device]) => b[name] !== undefined && sameRecord(device, b[name]));
 
-/** The server's templates of the first start are still to be written. */
-const wasNeverStarted = ({ config }: Instance) => config["volatile.apply_template"] !== undefined && config["volatile.last_state.power"] === undefined;
+/** The server notes the power at the first start. */
+const wasNeverStarted = ({ config }: Instance) => config["volatile.last_state.power"] === undefined;
 
 /** A host that should run and doesn't has crashed; of one whose member doesn't answer nothing is known. */
 function stateOf({ status }: Instance, power: HostSpec["power"]): HostState {

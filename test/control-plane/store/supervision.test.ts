@@ -119,8 +119,8 @@ describe.each(engines)("supervision, on %s", (engine) => {
     const events = await opened.db.selectFrom("events").selectAll().where("type", "=", "supervision.card").where("subject_id", "=", red!.id).execute();
     expect(events).toMatchObject([{ department_id: office, data: { colour: "red" } }]);
     const told = await opened.db.selectFrom("notices").selectAll().where("subject_id", "=", red!.id).execute();
-    expect(told.map((one) => [one.person_id, one.kind]).toSorted(), "each once; the board too").toEqual(
-      [people.approver, people.head, people.officer].map((id) => [id, "supervision.red"]).toSorted(),
+    expect(told.map((one) => `${one.person_id} ${one.kind}`).toSorted(), "each once; the board too").toEqual(
+      [people.approver, people.head, people.officer].map((id) => `${id} supervision.red`).toSorted(),
     );
     expect(told[0]).toMatchObject({ request_id: row.id, data: { number: row.number, title: "Test" } });
     const audits = await opened.db.selectFrom("audit_entries").selectAll().where("subject_id", "=", red!.id).execute();

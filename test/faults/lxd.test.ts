@@ -40,6 +40,38 @@ describe("an LXD cluster", () => {
   }, 90_000);
   afterAll(() => lxd.close());
 
+  /** Every host once and running, however many attempts it takes until the cluster is whole again. */
+  async function complete(driver: LxdDriver, hosts: readonly HostSpec[]): Promise<void> {
+    await expect
+      .poll(
+        async () => {
+          const tried = await Promise.allSettled(hosts.map((one) => driver.createHost(one, call())));
+          return tried.flatMap((one) => (one.status === "rejected" ? [String(one.reason)] : []));
+        },
+        { timeout: 60_000, interval: 1000 },
+      )
+      .toEqual([]);
+    const { hosts: read } = await driver.observe();
+    expect(read.map((one) => one.name).toSorted()).toEqual(hosts.map((one) => one.name).toSorted());
+    expect(new Set(read.map((one) => one.state))).toEqual(new Set(["running"]));
+  }
+
+  it.each([
+    ["a member", 2, 0],
+    ["the leader", 0, 1],
+  ])("that loses %s in the middle of creates ends up with each host once", { timeout: 120_000 }, async (_, killed, asked) => {
+    const driver = driverOf(asked);
+    const hosts = Array.from({ length: 6 }, small);
+    // The image is there, so that all that the members do is create.
+    await driver.createHost(hosts[0]!, call());
+    const creating = Promise.allSettled(hosts.map((one) => driver.createHost(one, call())));
+    await new Promise((done) => setTimeout(done, 150));
+    await lxd.members[killed]!.kill();
+    await creating;
+    await lxd.members[killed]!.start();
+    await complete(driver, hosts);
+  });
+
   it("says that the hosts of a member that doesn't answer are unknown, and takes them up again", { timeout: 120_000 }, async () => {
     const driver = driverOf(0);
     const hosts = Array.from({ length: 3 }, small);

@@ -20,6 +20,8 @@ const remembered = 1000;
 const askEveryMs = 2000;
 /** Where no stream is to be had. */
 const withoutEventsMs = 200;
+/** After so many asks without an answer the operation counts as lost: its work is found by its name when it is tried again. */
+const unansweredAsks = 10;
 
 export class Operations {
   readonly #address: Address;
@@ -53,15 +55,19 @@ export class Operations {
     signal?.addEventListener("abort", aborted, { once: true });
     if (signal?.aborted) aborted();
     if (events) hold(events, true);
+    let unanswered = 0;
     const asking = setInterval(
       () => {
-        // A server that doesn't answer now may do so the next time; the caller's signal ends the wait.
         this.#ask(id, signal).then(
           (now) => {
-            if (now === undefined) told.resolve({ status: "Lost", status_code: 400, err: "The server lost the operation.", metadata: null });
+            unanswered = 0;
+            if (now === undefined) told.resolve(lost("The server lost the operation."));
             else if (now.status_code >= 200) told.resolve(now);
           },
-          () => undefined,
+          (error: unknown) => {
+            // A server that doesn't answer now may do so the next time, but the member that worked on it may be dead for good.
+            if (++unanswered >= unansweredAsks) told.resolve(lost(`The server does not say how it ended: ${String(error)}.`));
+          },
         );
       },
       events ? askEveryMs : withoutEventsMs,
@@ -109,6 +115,8 @@ export class Operations {
     });
   }
 }
+
+const lost = (err: string): Ended => ({ status: "Lost", status_code: 400, err, metadata: null });
 
 function remember<T>(map: Map<string, T>, id: string, value: T): void {
   map.delete(id);

@@ -10,7 +10,21 @@ import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/state-badge.ts";
 
-const tabs = ["department-approval", "authority-approval", "needs-information", "submitted", "waiting", "applying", "active", "failed", "rejected", "draft"];
+const tabs = [
+  "department-approval",
+  "authority-approval",
+  "needs-information",
+  "submitted",
+  "waiting",
+  "applying",
+  "on-trial",
+  "active",
+  "expiring",
+  "reclaimed",
+  "failed",
+  "rejected",
+  "draft",
+];
 
 /** Requests by state, the state in the address. What one is asked to decide is in the inbox. */
 export class RequestsPage extends Page {

@@ -113,6 +113,8 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "post /api/v1/project-imports": files,
   "get /api/v1/plan-policy": { roles: business, scope: "all" },
   "put /api/v1/plan-policy": all("authority"),
+  "get /api/v1/term-policy": { roles: business, scope: "all" },
+  "put /api/v1/term-policy": all("authority"),
   "get /api/v1/price-books": { roles: business, scope: "all" },
   "post /api/v1/price-books": all("finance"),
   "get /api/v1/applications": reads,

@@ -91,6 +91,12 @@ export const NewRequest = z
     title: Title,
     reason: z.string().trim().max(2000).default(""),
     items: z.array(Item).min(1).max(200),
+    trialDays: z
+      .int()
+      .min(1)
+      .max(180)
+      .optional()
+      .meta({ description: "A trial (试运行) of so many days after what it asks for was made: accepted, or refused and retired" }),
     draft: z.boolean().default(false).meta({ description: "true: keep it as a draft; POST /requests/{id}/submit submits it" }),
     department: Reference.optional().meta({ description: "Of the application; needed only where the application's code is not unique" }),
   })
@@ -108,14 +114,17 @@ export const RequestState = z
     "waiting",
     "approved",
     "applying",
+    "on-trial",
     "active",
+    "expiring",
+    "reclaimed",
     "failed",
     "rejected",
     "withdrawn",
   ])
   .meta({
     description:
-      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: for capacity · failed: no item could be made",
+      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: for capacity · on-trial: to be accepted or refused · expiring: the term of a resource ends soon or is over · reclaimed: nothing of it is left · failed: no item could be made",
   });
 
 export const PlanStep = z
@@ -169,6 +178,7 @@ export const RequestItem = z
     name: z.string(),
     spec: z.unknown(),
     state: z.enum(["pending", "applying", "active", "failed", "cancelled"]),
+    expiresAt: Time.nullable().meta({ description: "When the term of its resource ends, as it is now; null: it has none, or is gone" }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
   })
   .meta({ id: "RequestItem" });
@@ -189,6 +199,13 @@ export const Request = z
     items: z.array(RequestItem),
     plan: ChangePlan.nullable(),
     cost: RequestCost.nullable(),
+    origin: z
+      .enum(["term-stop", "term-reclaim", "trial-refusal"])
+      .nullable()
+      .meta({ description: "Made by the system since a term is over (its hosts are stopped, then retired), or since a trial was refused" }),
+    about: Id.nullable().meta({ description: "The request whose resources it is about, where it has an origin" }),
+    trialDays: z.int().nullable(),
+    trialUntil: Time.nullable(),
     approvals: z.array(ApprovalStep).meta({ description: "Whose decisions it needs and has, in their order; rounds that count no more included" }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     revision: Revision,

@@ -19,6 +19,11 @@ export type RequestEvent =
   | "withdraw"
   | "apply"
   | "finish"
+  | "try"
+  | "accept"
+  | "expire"
+  | "renew"
+  | "reclaim"
   | "fail"
   | "replan";
 
@@ -28,7 +33,8 @@ export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
   submitted: { plan: "planned", fail: "failed", withdraw: "withdrawn", reject: "rejected" },
   waiting: { capacity: "submitted", shortage: "waiting", withdraw: "withdrawn", reject: "rejected" },
   // Passed through: the first stage is asked in the transaction that records the plan.
-  planned: { "ask-department": "department-approval", "ask-authority": "authority-approval" },
+  // What only stops hosts whose term is over is granted by the policy that their owners were told of, and asks nobody.
+  planned: { "ask-department": "department-approval", "ask-authority": "authority-approval", approve: "approved" },
   "department-approval": {
     "ask-authority": "authority-approval",
     approve: "approved",
@@ -47,8 +53,12 @@ export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
     withdraw: "withdrawn",
   },
   approved: { apply: "applying", finish: "active", fail: "failed" },
-  applying: { finish: "active", fail: "failed", apply: "applying", replan: "submitted" },
-  active: {},
+  applying: { finish: "active", try: "on-trial", fail: "failed", apply: "applying", replan: "submitted" },
+  "on-trial": { accept: "active", expire: "expiring", reclaim: "reclaimed" },
+  // What it made lives: its terms move it (domain/terms.ts).
+  active: { expire: "expiring" },
+  expiring: { renew: "active", reclaim: "reclaimed" },
+  reclaimed: {},
   failed: {},
   rejected: {},
   withdrawn: {},
@@ -68,3 +78,5 @@ export function whyNot(state: State, event: RequestEvent): string | undefined {
 export const isDeciding = (state: State): boolean => lifecycle[state].return !== undefined;
 /** States with a reservation that nobody has approved. */
 export const undecidedStates: readonly State[] = ["submitted", "planned", "department-approval", "authority-approval", "needs-information"];
+/** States of a request that was granted and whose resources are there, or were. */
+export const grantedStates: readonly State[] = ["approved", "applying", "on-trial", "active", "expiring", "reclaimed"];

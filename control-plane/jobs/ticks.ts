@@ -21,6 +21,7 @@ import { restoreMark } from "../store/restored.ts";
 import { supervise } from "../store/supervising.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
+import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
 
 /** When a policy is due next after a moment. @throws for a schedule that is none */
@@ -173,5 +174,6 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   unknown,
   "fiscal-year": fiscalYear,
   supervision,
+  terms: keepTerms,
   housekeeping,
 };

@@ -31,6 +31,7 @@ import {
   type ItemRow,
   type Kept,
   lockRequest,
+  requireApplicants,
   type Principal,
   reservationDays,
   type RequestRow,
@@ -38,7 +39,7 @@ import {
   shownItem,
   type StoredItem,
 } from "./requests.ts";
-import type { Projects, Resources } from "./schema.ts";
+import type { Projects, RequestOrigin, Resources } from "./schema.ts";
 import type { Selectable } from "kysely";
 
 const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy": "bkp" } as const;
@@ -48,6 +49,8 @@ export interface Ask {
   act: Act;
   principal: Principal;
   body: NewRequest;
+  /** Of what the terms or a refused trial of another request asks for. */
+  purpose?: { origin: RequestOrigin; about: string };
 }
 /** A request as it was taken in, with its items for the answer. */
 export interface Taken {
@@ -139,6 +142,7 @@ export async function amendRequest(
   unseal: Seal,
 ): Promise<{ row: RequestRow; differences: string[] }> {
   const row = await lockRequest(tx, id);
+  requireApplicants(row);
   if (row.state !== "needs-information") throw new Refusal("conflict", `The request is ${row.state}: it is amended when an approver has asked something.`);
   const before = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
   if (before.some((item) => item.state !== "pending"))
@@ -240,7 +244,7 @@ async function findSubjects(tx: Tx, asks: readonly Pick<Ask, "body" | "principal
   });
 }
 
-function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal: Seal): Candidate {
+function candidateOf({ act, body, purpose }: Ask, subject: Subject, number: number, seal: Seal): Candidate {
   const id = newId("req", act.now);
   const row: RequestRow = {
     id,
@@ -261,6 +265,12 @@ function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal:
     plan_hash: null,
     cost: null,
     previous_plan: null,
+    origin: purpose?.origin ?? null,
+    about_id: purpose?.about ?? null,
+    trial_days: body.trialDays ?? null,
+    trial_until: null,
+    term_told: null,
+    waits: false,
     error: null,
     revision: 1,
     created_at: act.now,
@@ -290,6 +300,7 @@ const storedItems = (requestId: string, items: readonly Item[], now: Date, seal:
 export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRequest): Promise<Prospect> {
   const [subject] = await findSubjects(tx, [{ body, principal }], false);
   if (subject instanceof Refusal) throw subject;
+  requireFuture(body.items, act.now);
   const { application, project } = subject!;
   const ledger = await lockLedger(tx, [application.department_id], false);
   const pools = await lockPools(tx, false);
@@ -394,7 +405,7 @@ const created: (candidate: Candidate) => AuditSubject[] = ({ row, stored, fresh 
           subjectKind: "request",
           subjectId: row.id,
           departmentId: row.department_id,
-          after: { number: row.number, title: row.title, items: stored.length },
+          after: { number: row.number, title: row.title, items: stored.length, ...(row.origin ? { origin: row.origin, about: row.about_id } : {}) },
         },
       ]
     : [];
@@ -420,6 +431,7 @@ function asDraft(candidate: Candidate): Decision {
  */
 function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
   const { act, row, application, items, stored } = candidate;
+  requireFuture(items, act.now);
   const held = books.held.get(application.id)!;
   const proposals = propose(items, { ...books, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
   if (proposals.items.some(grows)) requireApproved(books.funds.payer(row.project_id));
@@ -536,6 +548,16 @@ function pricedBy(
     items: costs.map((cost) => ({ resource: cost.resource_id, amountFen: cost.amount_fen })),
   };
   return { fund, amountFen, costs, shown };
+}
+
+/** Nothing is asked for until a day that is over. @throws Refusal invalid-body */
+function requireFuture(items: readonly Item[], now: Date): void {
+  const errors = items.flatMap((item, position) =>
+    "expiresAt" in item.spec && item.spec.expiresAt !== undefined && new Date(item.spec.expiresAt) <= now
+      ? [{ pointer: `/items/${position}/spec/expiresAt`, detail: "is over already" }]
+      : [],
+  );
+  if (errors.length > 0) throw new Refusal("invalid-body", "A term ends in the future.", { errors });
 }
 
 /** What a resource costs is paid by its own project alone. @throws Refusal invalid-body */

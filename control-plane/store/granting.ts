@@ -7,6 +7,7 @@ import type { Act } from "./act.ts";
 import { bindApproval, specificationsOf } from "./approvals.ts";
 import type { Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
+import { extendedMeanwhile, followResources } from "./terms.ts";
 import { growing, type Kept, move, type RequestRow } from "./requests.ts";
 
 /** @throws Refusal plan-changed, project-not-approved, budget-exceeded: what is asked for is no longer what was planned, or no longer under an approved project with money for it */
@@ -26,6 +27,11 @@ export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promi
 
 /** @throws Refusal plan-changed, project-not-approved, budget-exceeded, conflict */
 export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }: { by: string; reason: string }): Promise<RequestRow> {
+  const extended = await extendedMeanwhile(tx, row, act.now);
+  if (extended.length > 0)
+    throw new Refusal("conflict", `Extended meanwhile: ${extended.join(", ")}.`, {
+      remedy: "It will be withdrawn by itself; what is over still is proposed anew.",
+    });
   const specifications = await requireAsPlanned(tx, act, row);
   await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", row.id).where("phase", "=", "proposed").execute();
   const items = await tx
@@ -40,6 +46,7 @@ export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }
     row.application_id,
     items.filter((item) => item.action === "retire").map((item) => item.resource_id),
   );
+  const longer: string[] = [];
   for (const item of items) {
     const { wanted, expiresAt } = item.spec as Kept;
     const change =
@@ -48,14 +55,20 @@ export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }
         : item.action === "extend"
           ? { expires_at: new Date(expiresAt!) }
           : { wanted: JSON.stringify(wanted) };
-    await tx
+    const changed = await tx
       .updateTable("resources")
       .set({ ...change, updated_at: act.now, revision: sql<number>`revision + 1` })
       .where("id", "=", item.resource_id)
-      .execute();
+      .$if(item.action === "extend", (query) => query.where("phase", "=", "live"))
+      .returning("request_id")
+      .executeTakeFirst();
+    if (!changed) throw new Refusal("conflict", "What is to be extended is being retired by now.", { remedy: "Reject this request." });
+    if (item.action === "extend") longer.push(changed.request_id);
   }
   await bindApproval(tx, row.id, specifications);
-  return move(tx, act, row, "approve", { decided_by: by, decided_at: act.now, decision_reason: reason });
+  const approved = await move(tx, act, row, "approve", { decided_by: by, decided_at: act.now, decision_reason: reason });
+  await followResources(tx, act, longer);
+  return approved;
 }
 
 /** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */

@@ -23,6 +23,7 @@ const columns = [
   "decided_at",
   "plan_hash",
   "updated_at",
+  "origin",
 ] as const satisfies (keyof Requests)[];
 type RequestRow = Pick<Selectable<Requests>, (typeof columns)[number]>;
 type StepRow = Selectable<ApprovalSteps>;
@@ -102,7 +103,8 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
       ...(await fromCorrections(tx, since, departmentsOf)),
     ],
     decided: rows
-      .filter((row) => !undecided.includes(row.state) && (row.decided_at !== null || row.state !== "failed"))
+      // What the policy of terms grants asks nobody by intent.
+      .filter((row) => row.origin !== "term-stop" && !undecided.includes(row.state) && (row.decided_at !== null || row.state !== "failed"))
       .map((row) => decidedOf(row, factOf(row), steps.get(row.id) ?? [], policies)),
     asked: windowDays === 0 ? [] : await askedSince(tx, new Date(since.getTime() - windowDays * 86_400_000), factOf),
   };

@@ -280,6 +280,7 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     body: { amountFen: 7, reason: "r" },
   }),
   "post /api/v1/project-imports": () => ({ path: "/api/v1/project-imports", body: { projects: [project()] } }),
+  "put /api/v1/term-policy": () => ({ path: "/api/v1/term-policy", body: { noticeDays: 30, graceDays: 30, stoppedDays: 7, trialAnswerDays: null } }),
   "put /api/v1/plan-policy": () => ({ path: "/api/v1/plan-policy", body: { supervisorThresholdFen: 5 } }),
   "post /api/v1/price-books": () => ({ path: "/api/v1/price-books", body: { prices } }),
   "post /api/v1/applications": () => ({

@@ -73,11 +73,11 @@ export function smallCity(options: { driver?: string; endpoint?: string; hosts?:
 }
 
 /** Changes as their authors make them, without engine and API: what the stores promise. */
-export function openBooks(db: Db) {
+export function openBooks(db: Db, now: () => Date = () => new Date()) {
   const applicant = { id: "tok_applicant", nodes: null };
   const approver = { id: "tok_approver", nodes: null };
   const authority = { id: "tok_authority", nodes: null };
-  const act = (actor = "system"): Act => ({ ...systemAct(new Date()), actor });
+  const act = (actor = "system"): Act => ({ ...systemAct(now()), actor });
   const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
   const ask = (department: string, items: unknown[], seal = plain) =>
     change((tx) =>

@@ -162,7 +162,12 @@ function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly Named
       spec: item.spec,
       state: item.state,
       error: item.error,
+      expiresAt: item.expires_at?.toISOString() ?? null,
     })),
+    origin: row.origin,
+    about: row.about_id,
+    trialDays: row.trial_days,
+    trialUntil: row.trial_until?.toISOString() ?? null,
     cost: row.cost as Request["cost"],
     // Plans of before there were differences have none.
     plan: row.plan === null ? null : { ...(row.plan as ChangePlan), differences: (row.plan as Partial<ChangePlan>).differences ?? [] },

@@ -36,6 +36,7 @@ function print(request: Request, asJson: boolean): void {
       { title: "kind", value: (row) => row.kind },
       { title: "name", value: (row) => row.name },
       { title: "state", value: (row) => row.state },
+      { title: "until", value: (row) => localTime(row.expiresAt) },
       { title: "error", value: (row) => row.error?.message ?? "" },
       { title: "resource", value: (row) => row.resource },
     ],
@@ -119,7 +120,7 @@ export const requests = defineCommand({
       path,
       filters: {
         department: "Id or code of a department",
-        state: "draft, submitted, department-approval, authority-approval, needs-information, applying, active …",
+        state: "draft, submitted, department-approval, authority-approval, needs-information, waiting, applying, on-trial, active, expiring, reclaimed …",
         application: "Id or code of an application",
       },
       columns: [

@@ -16,6 +16,11 @@ const events: RequestEvent[] = [
   "withdraw",
   "apply",
   "finish",
+  "try",
+  "accept",
+  "expire",
+  "renew",
+  "reclaim",
   "fail",
   "replan",
 ];
@@ -34,6 +39,7 @@ const allowed = [
   "waiting reject rejected",
   "planned ask-department department-approval",
   "planned ask-authority authority-approval",
+  "planned approve approved",
   "department-approval ask-authority authority-approval",
   "department-approval approve approved",
   "department-approval return needs-information",
@@ -57,6 +63,13 @@ const allowed = [
   "applying finish active",
   "applying replan submitted",
   "applying fail failed",
+  "applying try on-trial",
+  "on-trial accept active",
+  "on-trial expire expiring",
+  "on-trial reclaim reclaimed",
+  "active expire expiring",
+  "expiring renew active",
+  "expiring reclaim reclaimed",
 ];
 
 describe("the lifecycle of a request", () => {
@@ -76,6 +89,6 @@ describe("the lifecycle of a request", () => {
     const reached = new Set<string>(["draft"]);
     for (const state of reached) for (const next of Object.values(lifecycle[state as keyof typeof lifecycle])) reached.add(next);
     expect([...reached].toSorted()).toEqual([...states].toSorted());
-    for (const end of ["active", "failed", "rejected", "withdrawn"] as const) expect(lifecycle[end]).toEqual({});
+    for (const end of ["reclaimed", "failed", "rejected", "withdrawn"] as const) expect(lifecycle[end]).toEqual({});
   });
 });

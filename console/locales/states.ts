@@ -87,6 +87,7 @@ const events: Record<string, () => string> = {
   "request.waiting": () => msg("等待资源", { id: "s-waiting" }),
   "request.approved": () => msg("已批准", { id: "s-approved" }),
   "request.applying": () => msg("开始实施", { id: "e-applying" }),
+  "request.trial-refused": () => msg("试运行不通过", { id: "e-trial-refused" }),
   "request.on-trial": () => msg("试运行", { id: "s-on-trial" }),
   "request.active": () => msg("已完成", { id: "s-active" }),
   "request.expiring": () => msg("即将到期", { id: "s-expiring" }),

@@ -225,7 +225,23 @@ export const Amendment = z
   })
   .meta({ id: "Amendment" });
 export type Amendment = z.infer<typeof Amendment>;
+/** POST /requests/{id}/refuse-trial */
+export const TrialRefusal = z.strictObject({ reason: z.string().trim().min(1).max(2000) }).meta({ id: "TrialRefusal" });
 /** A body that says nothing more. */
 export const Nothing = z.strictObject({}).meta({ id: "Nothing" });
 export const RequestQuery = PageQuery.extend({ department: Reference.optional(), state: RequestState.optional(), application: Reference.optional() });
 export const Charge = z.object({ dimension: Dimension, quantity: Count });
+
+/** The body of a request that keeps all that another one made, and that has a term, until the end of a day in Beijing. */
+export function extension(row: Request, day: string, reason: string) {
+  const expiresAt = `${day}T15:59:59.999Z`;
+  const kept = row.items.filter((item) => item.action === "create" && item.expiresAt !== null);
+  return {
+    project: row.project,
+    application: row.application,
+    department: row.department,
+    title: `延期 / Extend ${row.number}`,
+    reason,
+    items: kept.map((item) => ({ action: "extend", kind: item.kind, id: item.resource, spec: { expiresAt } })),
+  };
+}

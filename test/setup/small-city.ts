@@ -79,9 +79,15 @@ export function openBooks(db: Db, now: () => Date = () => new Date()) {
   const authority = { id: "tok_authority", nodes: null };
   const act = (actor = "system"): Act => ({ ...systemAct(now()), actor });
   const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
-  const ask = (department: string, items: unknown[], seal = plain) =>
+  const ask = (department: string, items: unknown[], seal = plain, more: object = {}) =>
     change((tx) =>
-      createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), seal),
+      createRequest(
+        tx,
+        act("tok_applicant"),
+        applicant,
+        NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items, ...more }),
+        seal,
+      ),
     );
   const plan = (request: Pick<RequestRow, "id">) => change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));
   const approveAs = (who: typeof approver, request: RequestRow) =>

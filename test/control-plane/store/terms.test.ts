@@ -10,6 +10,8 @@ import { reconcile } from "../../../control-plane/store/reconciliation.ts";
 import { systemAct } from "../../../control-plane/store/act.ts";
 import { recordTransitions, transitionsOf } from "../../../control-plane/store/readings.ts";
 import { type RequestRow, withdraw } from "../../../control-plane/store/requests.ts";
+import { setTermPolicy } from "../../../control-plane/store/term-policy.ts";
+import { acceptTrial, refuseTrial } from "../../../control-plane/store/trials.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { openBooks, plain } from "../../setup/small-city.ts";
 
@@ -278,5 +280,77 @@ describe.each(engines)("terms, on %s", (engine) => {
     await books.decide(await books.ask("office", [{ action: "retire", kind: "host", id: a!.id, spec: {} }]));
     await apply();
     expect(await stateOf(request.id)).toBe("reclaimed");
+  });
+
+  describe("of a trial", () => {
+    const tried = async (days = 10): Promise<RequestRow> => {
+      const row = await books.decide(
+        await books.ask("office", [host("a"), volume("v"), { action: "create", kind: "attachment", spec: { host: "a", volume: "v" } }], plain, {
+          trialDays: days,
+        }),
+      );
+      await apply();
+      const after = await read(row.id);
+      expect(after).toMatchObject({ state: "on-trial", trial_until: at(days) });
+      return after;
+    };
+    const accept = (id: string) => books.change((tx) => acceptTrial(tx, books.act("tok_applicant"), id));
+    const refuse = (id: string, by = "tok_applicant") => books.change((tx) => refuseTrial(tx, books.act(by), id, "too slow", plain));
+
+    it("is charged like anything else, and active once it is accepted", async () => {
+      const request = await tried();
+      expect(await used()).toBe(1);
+      expect(await told("request.on-trial")).toMatchObject([{ person_id: "tok_applicant", data: { until: at(10).toISOString() } }]);
+      expect(await accept(request.id)).toMatchObject({ state: "active" });
+      await expect(accept(request.id)).rejects.toMatchObject({ code: "conflict" });
+      await expect(refuse(request.id)).rejects.toMatchObject({ code: "conflict" });
+      expect(await used()).toBe(1);
+    });
+
+    it("is refused by a request that retires all of it, and nobody who refused decides on that", async () => {
+      const request = await tried();
+      const retire = await refuse(request.id, books.approver.id);
+      expect(retire).toMatchObject({ origin: "trial-refusal", about_id: request.id, state: "submitted", reason: "too slow" });
+      await expect(accept(request.id)).rejects.toMatchObject({ code: "conflict" });
+      await expect(refuse(request.id)).rejects.toMatchObject({ code: "conflict" });
+      await tick(100);
+      expect(await stateOf(request.id), "it was answered: no silence makes it active").toBe("on-trial");
+      const planned = await books.plan(retire);
+      await books.appoint();
+      await expect(books.approveAs(books.approver, planned)).rejects.toMatchObject({ code: "self-approval" });
+      await books.change((tx) => withdraw(tx, books.act("tok_applicant"), retire.id));
+      await books.decide(await refuse(request.id));
+      await apply();
+      expect(await stateOf(request.id)).toBe("reclaimed");
+      expect((await resources(request.id)).map((one) => one.phase)).toEqual(["gone", "gone", "gone"]);
+      expect(await used()).toBe(0);
+      await sound();
+    });
+
+    it("is reminded of when it ends, and counts as accepted after the policy's days; or waits for ever, as the policy says", async () => {
+      const request = await tried();
+      await tick(9.9);
+      expect(await told("trial.ended")).toEqual([]);
+      await tick(10);
+      await tick(11);
+      expect(await told("trial.ended")).toHaveLength(1);
+      await tick(17);
+      expect(await stateOf(request.id)).toBe("active");
+      await books.change((tx) => setTermPolicy(tx, books.act(), { noticeDays: 30, graceDays: 30, stoppedDays: 7, trialAnswerDays: null }, () => undefined));
+      clock = start;
+      const other = await books.decide(await books.ask("office", [host("b")], plain, { trialDays: 1 }));
+      await apply();
+      await tick(500);
+      expect(await stateOf(other.id)).toBe("on-trial");
+    });
+
+    it("has no part in a request that makes nothing", async () => {
+      const request = await tried();
+      await accept(request.id);
+      const made = (await resources(request.id)).find((one) => one.kind === "host");
+      const stop = await books.decide(await books.ask("office", [{ action: "stop", kind: "host", id: made!.id }], plain, { trialDays: 3 }));
+      await apply();
+      expect(await stateOf(stop.id)).toBe("active");
+    });
   });
 });

@@ -124,7 +124,7 @@ export const RequestState = z
   ])
   .meta({
     description:
-      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: for capacity · on-trial: to be accepted or refused · expiring: the term of a resource ends soon or is over · reclaimed: nothing of it is left · failed: no item could be made",
+      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: approved, and in the queue for capacity · on-trial: to be accepted or refused · expiring: the term of a resource ends soon or is over · reclaimed: nothing of it is left · failed: no item could be made",
   });
 
 export const PlanStep = z
@@ -163,6 +163,7 @@ export const ChangePlan = z
       .default([])
       .meta({ description: "SHA-256 of exactly what is approved; the provider refuses anything else" }),
     placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
+    waits: z.array(z.string()).default([]).meta({ description: "What there is no room for now: once approved, it waits for capacity. Not part of the hash" }),
     differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),
   })
   .meta({ id: "ChangePlan" });

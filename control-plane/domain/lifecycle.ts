@@ -29,9 +29,10 @@ export type RequestEvent =
 
 /** State → event → next state. What is not here is not allowed. */
 export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
-  draft: { submit: "submitted", shortage: "waiting", withdraw: "withdrawn" },
+  draft: { submit: "submitted", withdraw: "withdrawn" },
   submitted: { plan: "planned", fail: "failed", withdraw: "withdrawn", reject: "rejected" },
-  waiting: { capacity: "submitted", shortage: "waiting", withdraw: "withdrawn", reject: "rejected" },
+  // Approved, and in the queue for capacity. Elsewhere than approved it is another plan.
+  waiting: { capacity: "approved", replan: "submitted", withdraw: "withdrawn", reject: "rejected" },
   // Passed through: the first stage is asked in the transaction that records the plan.
   // What only stops hosts whose term is over is granted by the policy that their owners were told of, and asks nobody.
   planned: { "ask-department": "department-approval", "ask-authority": "authority-approval", approve: "approved" },
@@ -49,10 +50,9 @@ export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
     "ask-department": "department-approval",
     "ask-authority": "authority-approval",
     submit: "submitted",
-    shortage: "waiting",
     withdraw: "withdrawn",
   },
-  approved: { apply: "applying", finish: "active", fail: "failed" },
+  approved: { shortage: "waiting", apply: "applying", finish: "active", fail: "failed" },
   applying: { finish: "active", try: "on-trial", fail: "failed", apply: "applying", replan: "submitted" },
   "on-trial": { accept: "active", expire: "expiring", reclaim: "reclaimed" },
   // What it made lives: its terms move it (domain/terms.ts).

@@ -47,7 +47,14 @@ export async function recordPlan(
   const before = submitted.previous_plan as ChangePlan | null;
   const differences = before === null ? [] : planDifferences(before, content);
   const planned = await move(tx, act, submitted, "plan", {
-    plan: JSON.stringify({ ...content, differences, warnings: await warningsOf(tx, row, content.charge), hash, computedAt: act.now.toISOString() }),
+    plan: JSON.stringify({
+      ...content,
+      differences,
+      waits: waitsOf(submitted),
+      warnings: await warningsOf(tx, row, content.charge),
+      hash,
+      computedAt: act.now.toISOString(),
+    }),
     plan_hash: hash,
   });
   // Its owner was told of it by the policy's days, nothing is lost by it, and an approved extension or start undoes it.
@@ -56,6 +63,13 @@ export async function recordPlan(
   const kind = await beginRound(tx, act, planned);
   if (kind === undefined) throw new Error(`the approval policy of ${row.department_id} asks nobody`);
   return move(tx, act, planned, askEvent[kind], {});
+}
+
+/** What it will wait for, as far as it is known. */
+function waitsOf(row: Pick<RequestRow, "waits" | "error">): string[] {
+  if (!row.waits) return [];
+  const error = row.error as { code: string; message: string } | null;
+  return [error?.code === "capacity" ? error.message : "There was no room when it was placed."];
 }
 
 /** Back to planning, and from there to the first approver: what was decided counts no more, and the next plan is shown with its difference. */

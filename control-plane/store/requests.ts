@@ -106,7 +106,9 @@ export async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
         .execute()
     ).map((row) => [row.id, row.pool_id]),
   );
-  const submitted = items.filter((item) => (item.spec as Kept).wanted !== null);
+  const { waits } = await tx.selectFrom("requests").select("waits").where("id", "=", id).executeTakeFirstOrThrow();
+  // What waits has taken none.
+  const submitted = waits ? [] : items.filter((item) => (item.spec as Kept).wanted !== null);
   await moveCapacity(
     tx,
     submitted.flatMap((item) =>
@@ -143,6 +145,7 @@ export async function move(
   change: Partial<Record<"decided_by" | "decision_reason" | "plan" | "plan_hash" | "previous_plan" | "error", string | null>> & {
     decided_at?: Date;
     trial_until?: Date;
+    waits?: boolean;
   },
 ): Promise<RequestRow> {
   requireFits(row, event);

@@ -43,7 +43,6 @@ const under = states.filter((state) => stageOfState[state] !== undefined || isDe
 const undecided: readonly RequestState[] = [
   "draft",
   "submitted",
-  "waiting",
   "planned",
   "department-approval",
   "authority-approval",
@@ -104,7 +103,10 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
     ],
     decided: rows
       // What the policy of terms grants asks nobody by intent.
-      .filter((row) => row.origin !== "term-stop" && !undecided.includes(row.state) && (row.decided_at !== null || row.state !== "failed"))
+      .filter(
+        (row) =>
+          row.origin !== "term-stop" && !undecided.includes(row.state) && (row.decided_at !== null || (row.state !== "failed" && row.state !== "waiting")),
+      )
       .map((row) => decidedOf(row, factOf(row), steps.get(row.id) ?? [], policies)),
     asked: windowDays === 0 ? [] : await askedSince(tx, new Date(since.getTime() - windowDays * 86_400_000), factOf),
   };

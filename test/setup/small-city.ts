@@ -2,6 +2,7 @@
 import { City } from "../../control-plane/contract/city.ts";
 import { NewRequest } from "../../control-plane/contract/requests.ts";
 import { fiscalYearOf } from "../../control-plane/domain/time.ts";
+import type { HostSpec } from "../../infra/spec.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { systemAct, type Act } from "../../control-plane/store/act.ts";
 import { importCity } from "../../control-plane/store/city.ts";
@@ -134,11 +135,11 @@ export function openBooks(db: Db, now: () => Date = () => new Date()) {
     };
     return (await change((tx) => settleApply(tx, act(), departmentId, { hash: begun.hash, fence: begun.fence, outcome }))).again;
   };
-  /** Everything that should run is seen running. */
+  /** Everything is seen as it should be: running, or stopped. */
   const observe = async () => {
     const pools = (await db.selectFrom("pools").select("id").execute()).map((row) => row.id);
-    const live = await db.selectFrom("resources").select(["id", "kind"]).where("phase", "=", "live").execute();
-    const seen = live.map((row) => ({ name: row.id, state: row.kind === "host" ? "running" : "present" }));
+    const live = await db.selectFrom("resources").select(["id", "kind", "wanted"]).where("phase", "=", "live").execute();
+    const seen = live.map((row) => ({ name: row.id, state: row.kind === "host" ? (row.wanted as HostSpec).power : "present" }));
     await change(async (tx) => recordTransitions(tx, act(), await transitionsOf(tx, pools, seen)));
   };
   return {

@@ -8,7 +8,6 @@ import { reject } from "../../../control-plane/store/approving.ts";
 import { finishBackup, requestBackup } from "../../../control-plane/store/backups.ts";
 import { reconcile } from "../../../control-plane/store/reconciliation.ts";
 import { systemAct } from "../../../control-plane/store/act.ts";
-import { recordTransitions, transitionsOf } from "../../../control-plane/store/readings.ts";
 import { type RequestRow, withdraw } from "../../../control-plane/store/requests.ts";
 import { setTermPolicy } from "../../../control-plane/store/term-policy.ts";
 import { acceptTrial, refuseTrial } from "../../../control-plane/store/trials.ts";
@@ -61,16 +60,9 @@ describe.each(engines)("terms, on %s", (engine) => {
   /** What the terms asked for about a request, oldest first. */
   const about = (id: string) => opened.db.selectFrom("requests").selectAll().where("about_id", "=", id).orderBy("id").execute();
   const told = (kind: string) => opened.db.selectFrom("notices").selectAll().where("kind", "=", kind).orderBy("id").execute();
-  /** Everything is seen as it is wanted. */
-  const observe = async () => {
-    const pools = (await opened.db.selectFrom("pools").select("id").execute()).map((row) => row.id);
-    const live = await opened.db.selectFrom("resources").select(["id", "kind", "wanted"]).where("phase", "=", "live").execute();
-    const seen = live.map((row) => ({ name: row.id, state: row.kind === "host" ? (row.wanted as { power: string }).power : "present" }));
-    await books.change(async (tx) => recordTransitions(tx, books.act(), await transitionsOf(tx, pools, seen)));
-  };
   const apply = async () => {
     await books.apply(await office());
-    await observe();
+    await books.observe();
   };
   const live = async (items: unknown[]): Promise<RequestRow> => {
     const row = await books.decide(await books.ask("office", items));

@@ -211,6 +211,8 @@ export const templates: Record<string, string> = {
   "s-approved": "approved",
   "s-applying": "being applied",
   "s-active": "active",
+  "will-wait": "There is no room now; once approved it waits in the queue, first approved first served:",
+  "approved-at": "Approved",
   "s-on-trial": "on trial",
   "e-trial-refused": "the trial was refused",
   "about-trial": "Retires what was tried and refused; the request that made it:",

@@ -213,6 +213,7 @@ export class RequestPage extends Page {
                 </ul>
               </div>`
         }
+        ${(plan.waits ?? []).map((line) => html`<p class="warn">▲ ${msg("目前资源不足，批准后将按批准先后排队等待：", { id: "will-wait" })} ${line}</p>`)}
         <p class="muted">${msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} · <code>${plan.hash.slice(0, 16)}</code></p>
         <p>
           ${msg("配额占用", { id: "charge" })}:

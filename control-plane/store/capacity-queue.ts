@@ -2,7 +2,7 @@
  * The queue for capacity (等待资源): requests that were approved when their pools had no room. First come, first served by the time of their approval;
  * what is free only elsewhere than approved is another plan, which goes back to its approvers.
  */
-import { keyOf, serve } from "../domain/capacity-queue.ts";
+import { serve } from "../domain/capacity-queue.ts";
 import type { PoolView } from "../domain/placement.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { placedAnew } from "./acceptance.ts";

@@ -100,7 +100,7 @@ export class RequestPage extends Page {
         <a href=${pages.department(row.department)}>${msg("部门", { id: "department" })}</a>${row.decisionReason ? html` · ${row.decisionReason}` : nothing}
       </p>
       ${row.reason ? html`<p>${msg("理由", { id: "reason" })}: ${row.reason}</p>` : nothing}
-      ${row.error ? html`<div class="error">${row.error.message}</div>` : nothing}
+      ${row.error && (row.error.code !== "capacity" || row.state === "waiting") ? html`<div class="error">${row.error.message}</div>` : nothing}
       ${row.state === "draft" ? html`<div class="bar"><button class="primary" @click=${() => this.#act("submit")}>${msg("提交", { id: "submit" })}</button></div>` : nothing}
       <zy-request-term .row=${row} .asks=${this.asks} .answers=${this.asks || this.decides}></zy-request-term>
       ${row.plan ? this.#plan(row) : nothing} ${this.#decision(row)}

@@ -86,11 +86,7 @@ describe("the life of what was made", { timeout: 180_000 }, () => {
     expect(accepted).toMatchObject({ state: "on-trial", trialDays: 3, trialUntil: expect.any(String) });
     expect((await plane.applicant.post<Request>(`/api/v1/requests/${accepted.id}/accept-trial`, {}, { ifMatch: accepted.revision })).state).toBe("active");
     const refused = await active([host("bad")], "office", { trialDays: 3 });
-    const retire = await plane.applicant.post<Request>(
-      `/api/v1/requests/${refused.id}/refuse-trial`,
-      { reason: "too slow" },
-      { ifMatch: refused.revision },
-    );
+    const retire = await plane.applicant.post<Request>(`/api/v1/requests/${refused.id}/refuse-trial`, { reason: "too slow" }, { ifMatch: refused.revision });
     await plane.approve(retire.id);
     expect((await plane.settled(retire.id)).state).toBe("active");
     expect((await plane.read(refused.id)).state).toBe("reclaimed");

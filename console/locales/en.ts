@@ -214,6 +214,8 @@ export const templates: Record<string, string> = {
   "will-wait": "There is no room now; once approved it waits in the queue, first approved first served:",
   "approved-at": "Approved",
   "s-on-trial": "on trial",
+  "e-stopping": "its hosts are to be stopped by",
+  "e-reclaiming": "proposed to be reclaimed by",
   "e-trial-refused": "the trial was refused",
   "about-trial": "Retires what was tried and refused; the request that made it:",
   "about-stop": "Stops hosts whose term is over; nothing is deleted. The request that made them:",

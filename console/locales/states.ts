@@ -90,6 +90,8 @@ const events: Record<string, () => string> = {
   "request.trial-refused": () => msg("试运行不通过", { id: "e-trial-refused" }),
   "request.on-trial": () => msg("试运行", { id: "s-on-trial" }),
   "request.active": () => msg("已完成", { id: "s-active" }),
+  "request.stopping": () => msg("到期停机，申请", { id: "e-stopping" }),
+  "request.reclaiming": () => msg("拟到期回收，申请", { id: "e-reclaiming" }),
   "request.expiring": () => msg("即将到期", { id: "s-expiring" }),
   "request.reclaimed": () => msg("已到期回收", { id: "s-reclaimed" }),
   "request.failed": () => msg("失败", { id: "s-failed" }),

@@ -10,6 +10,7 @@ import type { Act } from "./act.ts";
 import { createRequests } from "./acceptance.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Db, Tx } from "./database.ts";
+import { appendEvent } from "./events.ts";
 import { notifyOfRequest } from "./request-notices.ts";
 import { lockRequest, type RequestRow, type Seal } from "./requests.ts";
 import type { RequestOrigin } from "./schema.ts";
@@ -134,6 +135,10 @@ export async function remainsOf(db: Db, row: Pick<RequestRow, "id">): Promise<It
   return all.map(({ id, kind }) => ({ action: "retire" as const, kind, id, spec: {} }));
 }
 
+const toldOf = { "term-stop": "request.stopping", "term-reclaim": "request.reclaiming", "trial-refusal": undefined } as const satisfies Record<
+  RequestOrigin,
+  string | undefined
+>;
 /**
  * Makes the request that is intended; whoever owns what it is about is told.
  * @returns undefined: something of it is being changed by now; it is intended again when that is done
@@ -147,9 +152,19 @@ export async function makeIntended(tx: Tx, act: Act, intention: Intended, seal: 
     return undefined;
   }
   const row = taken!.row;
-  const kind = origin === "term-stop" ? "request.stopping" : origin === "term-reclaim" ? "request.reclaiming" : undefined;
-  if (kind)
-    await notifyOfRequest(tx, act, kind, await tx.selectFrom("requests").selectAll().where("id", "=", about).executeTakeFirstOrThrow(), { by: row.number });
+  const kind = toldOf[origin];
+  if (kind) {
+    const whose = await tx.selectFrom("requests").selectAll().where("id", "=", about).executeTakeFirstOrThrow();
+    await notifyOfRequest(tx, act, kind, whose, { by: row.number });
+    await appendEvent(tx, {
+      at: act.now,
+      departmentId: whose.department_id,
+      requestId: about,
+      type: kind,
+      subjectId: about,
+      data: { number: whose.number, text: row.number },
+    });
+  }
   return row;
 }
 

@@ -52,7 +52,8 @@ describe.each(engines)("terms, on %s", (engine) => {
   const office = async () => (await opened.db.selectFrom("departments").select("id").where("code", "=", "office").executeTakeFirstOrThrow()).id;
   const tick = async (days: number) => {
     clock = at(days);
-    await keepTerms(context);
+    // Two control planes look at the same moment.
+    await Promise.all([keepTerms(context), keepTerms(context)]);
   };
   const read = (id: string) => opened.db.selectFrom("requests").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
   const stateOf = async (id: string) => (await read(id)).state;
@@ -132,6 +133,8 @@ describe.each(engines)("terms, on %s", (engine) => {
     const [stop, ...others] = await about(request.id);
     expect(others).toEqual([]);
     expect(stop).toMatchObject({ origin: "term-stop", state: "submitted", requested_by: "system" });
+    const events = await opened.db.selectFrom("events").select("type").where("request_id", "=", request.id).orderBy("id", "desc").execute();
+    expect(events[0]?.type, "on its own timeline").toBe("request.stopping");
     expect(await told("request.stopping")).toMatchObject([{ person_id: "tok_applicant", data: { by: stop!.number } }]);
     await expect(books.change((tx) => withdraw(tx, books.act("tok_applicant"), stop!.id))).rejects.toMatchObject({ code: "conflict" });
     const granted = await books.plan(stop!);

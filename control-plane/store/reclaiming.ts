@@ -59,13 +59,16 @@ const intended = (origin: RequestOrigin, of: readonly Over[], rest: Pick<Intende
 });
 const list = (names: readonly string[]) => names.toSorted().join(", ");
 
-/** Hosts that run though their term and its days of grace are over. What could not be stopped is tried again after a day. */
+/**
+ * Hosts that run though their term and its days of grace are over, and that long ago their owner was told that it ends: whoever was told late, since nothing ran
+ * or terms were not looked at yet, has their days all the same. What could not be stopped is tried again after a day.
+ */
 export async function stopsDue(db: Db, now: Date): Promise<Intended[]> {
   const { graceDays } = await termPolicy(db);
   const { rows } = await sql<Over>`
     select ${overColumns} from resources x join requests r on r.id = x.request_id
     where r.state = 'expiring' and x.kind = 'host' and x.phase = 'live' and x.expires_at <= ${addDays(now, -graceDays)} and x.wanted->>'power' = 'running'
-      and ${untouched} and ${none("term-stop", [...open, "active", "failed", "withdrawn"], addDays(now, -1))}
+      and r.updated_at <= ${addDays(now, -graceDays)} and ${untouched} and ${none("term-stop", [...open, "active", "failed", "withdrawn"], addDays(now, -1))}
     order by x.id limit 500`.execute(db);
   return grouped(rows).map((of) =>
     intended("term-stop", of, {

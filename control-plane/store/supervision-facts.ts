@@ -151,7 +151,8 @@ function fromMoves(row: RequestRow, request: RequestFact, moves: readonly Move[]
       to,
       due: null,
       extraDays: 0,
-      concern: open.stage === "needs-information" ? { people: applicant } : { role: "operations", named: null },
+      // What the terms ask for has no author who could answer: operations sees to it.
+      concern: open.stage === "needs-information" && row.submitted_by !== "system" ? { people: applicant } : { role: "operations", named: null },
     });
     open = undefined;
   };

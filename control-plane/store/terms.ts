@@ -23,7 +23,7 @@ const living: readonly RequestState[] = ["on-trial", "active", "expiring"];
 async function livedOf(db: Db, which: readonly string[] | undefined, horizon: Date): Promise<Lived[]> {
   const chosen = which
     ? sql`r.id = any(${sql.val([...which])}::text[])`
-    : sql`(r.state <> 'active' or exists (select from resources y where y.request_id = r.id and y.phase = 'live' and y.kind in ('host', 'volume') and y.expires_at <= ${horizon}))`;
+    : sql`(r.state <> 'active' or r.id in (select y.request_id from resources y where y.phase = 'live' and y.kind in ('host', 'volume') and y.expires_at <= ${horizon}))`;
   const { rows } = await sql<Lived>`
     select r.id, r.state, r.trial_until, r.term_told, count(x.id)::int as left, min(x.expires_at) as term
     from requests r left join resources x on x.request_id = r.id and x.kind in ('host', 'volume') and x.phase in ('wanted', 'live', 'retiring')

@@ -126,6 +126,10 @@ describe.each(engines)("the queue for capacity, on %s", (engine) => {
     expect(await tick(), "one place is free, the first needs two").toEqual([]);
     const fresh = await books.ask("bureau", [host("fresh")]);
     expect(fresh.waits, "the free place is the queue's").toBe(true);
+    later();
+    const late = await books.decide(fresh);
+    expect(late.state, "nor does its approval take it").toBe("waiting");
+    await books.change((tx) => withdraw(tx, books.act("tok_applicant"), late.id));
     await room("compute", 4);
     expect(await tick()).toEqual([`apply ${await department("city")}`, `apply ${await department("office")}`]);
     expect([await stateOf(large), await stateOf(last), await stateOf(first)]).toEqual(["approved", "approved", "approved"]);

@@ -117,6 +117,18 @@ describe.each(engines)("terms, on %s", (engine) => {
     expect(await about(request.id), "nothing was stopped").toEqual([]);
   });
 
+  it("give whoever was told late the days of grace all the same", async () => {
+    const request = await live([host("a", at(10))]);
+    // Nothing ran for a hundred days.
+    await tick(110);
+    expect(await stateOf(request.id)).toBe("expiring");
+    expect(await told("request.expiring")).toHaveLength(1);
+    await tick(139);
+    expect(await about(request.id)).toEqual([]);
+    await tick(141);
+    expect(await about(request.id)).toHaveLength(1);
+  });
+
   it("never end for what has none", async () => {
     const request = await live([host("a"), volume("v")]);
     await tick(3000);
@@ -126,6 +138,7 @@ describe.each(engines)("terms, on %s", (engine) => {
 
   it("stop hosts after the days of grace, and have two people decide on reclaiming them: released once, and the request is reclaimed", async () => {
     const request = await live([host("a", at(10)), host("b", at(10))]);
+    await tick(1);
     await tick(39);
     expect(await about(request.id)).toEqual([]);
     await tick(40.1);
@@ -173,6 +186,7 @@ describe.each(engines)("terms, on %s", (engine) => {
     const request = await live([host("a", at(10))]);
     const one = { name: "one", kind: "department-approval" as const, role: "approver" as const, approvers: [], mode: "serial" as const, needed: null, days: 1 };
     const department = await office();
+    await tick(1);
     await books.change((tx) => setPolicy(tx, books.act(), department, { stages: [one], note: "" }, () => undefined));
     await tick(40.1);
     await books.plan((await about(request.id))[0]!);
@@ -201,7 +215,7 @@ describe.each(engines)("terms, on %s", (engine) => {
       const backup = await books.change((tx) => requestBackup(tx, books.act(), volumeId));
       await books.change((tx) => finishBackup(tx, books.act(), backup.id, { sizeBytes: 1, sha256: "0" }));
     };
-    clock = at(9);
+    await tick(9);
     await backUp();
     await tick(40.1);
     await books.plan((await about(request.id))[0]!);
@@ -232,6 +246,7 @@ describe.each(engines)("terms, on %s", (engine) => {
 
   it("leave alone what an extension is asked for, and withdraw what was proposed before it was granted", async () => {
     const request = await live([host("a", at(10)), host("b", at(10))]);
+    await tick(1);
     const [a, b] = await resources(request.id);
     const asked = await books.ask("office", [{ action: "extend", kind: "host", id: a!.id, spec: { expiresAt: at(300).toISOString() } }]);
     await tick(40.1);

@@ -1,5 +1,7 @@
 /** Terms, trials and the queue for capacity with the real engine and real hosts. The clock is the machine's: terms are seconds, and a killed control plane catches up. */
-import { join } from "node:path";
+import { execFile } from "node:child_process";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { settled, waitFor } from "../../control-plane/cli/wait.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
@@ -7,6 +9,8 @@ import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host, smallCity } from "../setup/small-city.ts";
 
+const run = promisify(execFile);
+const zhengyun = resolve(import.meta.dirname, "../../control-plane/cli/zhengyun.js");
 const seconds = (n: number) => new Date(Date.now() + n * 1000).toISOString();
 const until = (name: string, expiresAt: string) => ({ ...host(name), spec: { ...host(name).spec, expiresAt } });
 
@@ -17,10 +21,21 @@ describe("the life of what was made", { timeout: 180_000 }, () => {
     city.pools[0]!.capacity.hosts = 2;
     await plane.start();
     await plane.fill(city);
-    await plane.authority.put("/api/v1/term-policy", { noticeDays: 30, graceDays: 0, stoppedDays: 0, trialAnswerDays: 7 }, 0);
+    expect(await cli("authority", "terms", "set", "--grace", "0", "--stopped", "0")).toMatchObject({
+      noticeDays: 30,
+      graceDays: 0,
+      stoppedDays: 0,
+      revision: 1,
+    });
   });
   afterAll(() => plane.remove());
 
+  /** A command of somebody's, and what it answers. */
+  const cli = async <T>(who: "applicant" | "approver" | "authority", ...args: string[]): Promise<T> => {
+    const { ZHENGYUN_TOKEN: _other, ...environment } = process.env;
+    const env = { ...environment, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: plane.secretOf(who) };
+    return JSON.parse((await run(process.execPath, [zhengyun, ...args, "--json"], { env })).stdout) as T;
+  };
   const active = async (items: unknown[], department = "office", more: object = {}): Promise<Request> => {
     const made = await plane.applicant.post<Request>("/api/v1/requests", { application: `${department}-app`, project: "p", title: "Test", items, ...more });
     await plane.approve(made.id);
@@ -61,7 +76,9 @@ describe("the life of what was made", { timeout: 180_000 }, () => {
     await becomes(request.id, "expiring");
     const item = request.items[0]!;
     const extend = (expiresAt: string) => active([{ action: "extend", kind: "host", id: item.resource, spec: { expiresAt } }]);
-    await extend(seconds(100 * 86_400));
+    const longer = await cli<Request>("applicant", "requests", "extend", request.id, "--until", seconds(100 * 86_400).slice(0, 10), "--reason", "still needed");
+    await plane.approve(longer.id);
+    expect((await plane.settled(longer.id)).state).toBe("active");
     expect((await plane.read(request.id)).state).toBe("active");
     await extend(seconds(15));
     expect(await hostsOf(request)).toEqual(["running"]);
@@ -84,9 +101,9 @@ describe("the life of what was made", { timeout: 180_000 }, () => {
   it("is on trial: accepted, or refused and gone", async () => {
     const accepted = await active([host("good")], "office", { trialDays: 3 });
     expect(accepted).toMatchObject({ state: "on-trial", trialDays: 3, trialUntil: expect.any(String) });
-    expect((await plane.applicant.post<Request>(`/api/v1/requests/${accepted.id}/accept-trial`, {}, { ifMatch: accepted.revision })).state).toBe("active");
+    expect((await cli<Request>("approver", "requests", "accept-trial", accepted.id)).state).toBe("active");
     const refused = await active([host("bad")], "office", { trialDays: 3 });
-    const retire = await plane.applicant.post<Request>(`/api/v1/requests/${refused.id}/refuse-trial`, { reason: "too slow" }, { ifMatch: refused.revision });
+    const retire = await cli<Request>("applicant", "requests", "refuse-trial", refused.id, "--reason", "too slow");
     await plane.approve(retire.id);
     expect((await plane.settled(retire.id)).state).toBe("active");
     expect((await plane.read(refused.id)).state).toBe("reclaimed");

@@ -197,6 +197,15 @@ describe.each(engines)("the queue for capacity, on %s", (engine) => {
     await sound();
   });
 
+  it("submits what waited before plans were made first", async () => {
+    const body = await books.ask("bureau", [host("old")], plain, { draft: true });
+    await opened.db.updateTable("requests").set({ state: "waiting", submitted_by: "tok_applicant" }).where("id", "=", body.id).execute();
+    expect(await tick()).toEqual([`plan ${body.id}`]);
+    expect(await read(body.id)).toMatchObject({ state: "submitted", waits: false });
+    expect((await books.decide(body)).state).toBe("approved");
+    await sound();
+  });
+
   it("keeps its quota for as long as it waits", async () => {
     await decided("office", "first");
     const second = await decided("bureau", "second");

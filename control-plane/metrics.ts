@@ -3,6 +3,7 @@ import { sql } from "kysely";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { CardColour } from "./contract/supervision.ts";
 import { chainFigures } from "./store/audit-chain.ts";
+import { lifecycle } from "./domain/lifecycle.ts";
 import { borrowedOf, heldOf } from "./domain/ledger.ts";
 import { deliveryFigures } from "./store/deliveries.ts";
 import type { Db } from "./store/database.ts";
@@ -96,6 +97,12 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
     buckets: [0.05, 0.2, 0.5, 1, 2, 5, 15, 60, 300],
     registers,
   });
+  const requestsByState = gauge("requests", "Requests by state.", ["state"]);
+  const queueAge = gauge(
+    "capacity_queue_oldest_age_seconds",
+    "Seconds since the approval of the request that has waited for capacity longest; 0: none waits.",
+    [],
+  );
   const deliveriesWaiting = gauge("deliveries_waiting", "Webhook deliveries and mails that wait to be sent, or to be sent again.", ["channel"]);
   const deliveriesOldest = gauge("deliveries_oldest_age_seconds", "Age of the oldest that waits, in seconds.", ["channel"]);
   const deliveriesDead = gauge("deliveries_dead", "Dead letters: not tried any more until somebody asks for it.", ["channel"]);
@@ -115,7 +122,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain, outbox, supervision, supervised] =
+    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain, outbox, supervision, supervised, states] =
       await Promise.all([
         db.selectFrom("departments").select(["id", "code"]).execute(),
         db.selectFrom("quota_accounts").selectAll().execute(),
@@ -161,6 +168,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
         deliveryFigures(db, at),
         countCards(db, {}, at),
         db.selectFrom("settings").select("value").where("key", "=", supervisedKey).executeTakeFirst(),
+        sql<{
+          state: string;
+          n: number;
+          age: number | null;
+        }>`select state, count(*)::float8 as n, max(extract(epoch from ${at} - decided_at))::float8 as age from requests group by 1`.execute(db),
       ]);
     for (const metric of [
       quotaLimit,
@@ -262,6 +274,9 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       deliveriesOldest.set({ channel }, figures?.oldest ?? 0);
       deliveriesDead.set({ channel }, figures?.dead ?? 0);
     }
+    const inState = new Map(states.rows.map((row) => [row.state, row]));
+    for (const state of Object.keys(lifecycle)) requestsByState.set({ state }, inState.get(state)?.n ?? 0);
+    queueAge.set(Math.max(0, inState.get("waiting")?.age ?? 0));
     for (const row of waiting.rows) {
       queued.set({ queue: row.name }, row.n);
       oldest.set({ queue: row.name }, Math.max(0, row.age));

@@ -5,6 +5,9 @@ import { time } from "../format.ts";
 import { shared } from "../styles.ts";
 import "./state-badge.ts";
 
+/** A step's turn is no wait for capacity. */
+const shownAs: Record<string, string> = { open: "deciding", waiting: "pending" };
+
 /**
  * Whose decisions a request needs and has, in their order; rounds that count no more are folded away.
  * @property steps - of the contract, all rounds
@@ -49,7 +52,7 @@ export class ApprovalSteps extends LitElement {
           (step) =>
             html`<tr>
               <th scope="row">${step.name}</th>
-              <td><zy-state .state=${step.state === "open" ? "deciding" : step.state}></zy-state></td>
+              <td><zy-state .state=${shownAs[step.state] ?? step.state}></zy-state></td>
               <td>${time(step.dueAt)}</td>
               <td>
                 ${step.decidedByName ?? step.decidedBy ?? "–"}${step.onBehalfOf ? html` (${msg("代", { id: "for" })} ${step.onBehalfOfName ?? step.onBehalfOf})` : nothing}

@@ -26,6 +26,9 @@ const signs: Record<string, string> = {
   skipped: "–",
   approved: "◑",
   applying: "◕",
+  "on-trial": "◕",
+  expiring: "▲",
+  reclaimed: "–",
   pending: "…",
 };
 const kinds: Record<string, string> = {
@@ -39,6 +42,8 @@ const kinds: Record<string, string> = {
   failed: "bad",
   rejected: "bad",
   waiting: "warn",
+  "on-trial": "warn",
+  expiring: "warn",
   unknown: "warn",
   planned: "warn",
   "department-approval": "warn",

@@ -21,6 +21,7 @@ interface Answers {
   project: string;
   title: string;
   reason: string;
+  trialDays?: number;
   items: { action: string; kind: string; spec: Record<string, unknown> }[];
 }
 const text = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -74,21 +75,31 @@ export class NewRequestPage extends Page {
       .split(/[\s,]+/)
       .filter(Boolean)
       .map((port) => ({ protocol: "tcp", port: Number(port) }));
+    // Until the end of that day in Beijing.
+    const term = field("until") === "" ? {} : { expiresAt: `${field("until")}T15:59:59.999Z` };
+    const trial = Number(field("trial") || "0");
     const size = Number(field("size") || "0");
     const items: Answers["items"] = names.map((name) => ({
       action: "create",
       kind: "host",
-      spec: { name, flavour: field("flavour"), image: field("image"), sshKeys: lines("sshKeys"), addresses: lines("addresses"), ports },
+      spec: { name, flavour: field("flavour"), image: field("image"), sshKeys: lines("sshKeys"), addresses: lines("addresses"), ports, ...term },
     }));
     if (size > 0) {
       const volume = `${field("name")}-data`;
       items.push(
-        { action: "create", kind: "volume", spec: { name: volume, sizeGib: size, tier: field("tier") } },
+        { action: "create", kind: "volume", spec: { name: volume, sizeGib: size, tier: field("tier"), ...term } },
         { action: "create", kind: "attachment", spec: { host: names[0], volume, path: "/data" } },
       );
       if (values.get("backup")) items.push({ action: "create", kind: "backup-policy", spec: { name: `${volume}-nightly`, volume } });
     }
-    return { application: this.#application, project: field("project"), title: field("title"), reason: field("reason"), items };
+    return {
+      application: this.#application,
+      project: field("project"),
+      title: field("title"),
+      reason: field("reason"),
+      ...(trial > 0 ? { trialDays: trial } : {}),
+      items,
+    };
   }
   /** Answers are looked at once more before they are sent; the form stays as it was filled. */
   #check(answers: Answers | undefined): void {
@@ -168,6 +179,11 @@ export class NewRequestPage extends Page {
           >
           <label><span>${msg("每日备份", { id: "nightly" })}</span><input name="backup" type="checkbox" /></label>
         </div>
+        <h2>${msg("使用期限", { id: "term" })}</h2>
+        <div class="bar">
+          <label>${msg("使用至（不填为长期）", { id: "until-day" })}<input name="until" type="date" min=${new Date().toISOString().slice(0, 10)} /></label>
+          <label>${msg("试运行天数（0 为不需要）", { id: "trial-days" })}<input name="trial" type="number" min="0" max="180" value="0" /></label>
+        </div>
         ${
           this.#usage
             ? html`<p class="muted">
@@ -191,6 +207,7 @@ export class NewRequestPage extends Page {
   #confirm(answers: Answers) {
     return html`<section class="card" aria-label=${msg("核对", { id: "check" })}>
       <h2>${msg("核对后提交", { id: "check-title" })}</h2>
+      ${answers.trialDays ? html`<p>${msg("试运行天数（0 为不需要）", { id: "trial-days" })}: ${answers.trialDays}</p>` : nothing}
       <p>${answers.title}${answers.reason ? html` · ${answers.reason}` : nothing}</p>
       <table>
         <thead>

@@ -11,6 +11,7 @@ import { api, pages } from "../paths.ts";
 import { isDeciding } from "../../control-plane/domain/lifecycle.ts";
 import { Page } from "./page.ts";
 import "./request-records.ts";
+import "./request-term.ts";
 import "../components/approval-steps.ts";
 import "../components/command-line.ts";
 import "../components/event-list.ts";
@@ -99,8 +100,9 @@ export class RequestPage extends Page {
         <a href=${pages.department(row.department)}>${msg("部门", { id: "department" })}</a>${row.decisionReason ? html` · ${row.decisionReason}` : nothing}
       </p>
       ${row.reason ? html`<p>${msg("理由", { id: "reason" })}: ${row.reason}</p>` : nothing}
-      ${row.error ? html`<div class="error">${row.error.message}</div>` : nothing}
+      ${row.error && (row.error.code !== "capacity" || row.state === "waiting") ? html`<div class="error">${row.error.message}</div>` : nothing}
       ${row.state === "draft" ? html`<div class="bar"><button class="primary" @click=${() => this.#act("submit")}>${msg("提交", { id: "submit" })}</button></div>` : nothing}
+      <zy-request-term .row=${row} .asks=${this.asks} .answers=${this.asks || this.decides}></zy-request-term>
       ${row.plan ? this.#plan(row) : nothing} ${this.#decision(row)}
       ${
         row.approvals.length === 0
@@ -116,6 +118,7 @@ export class RequestPage extends Page {
               <th scope="col">${msg("类型", { id: "kind" })}</th>
               <th scope="col">${msg("名称", { id: "name" })}</th>
               <th scope="col">${msg("动作", { id: "action" })}</th>
+              <th scope="col">${msg("期限", { id: "until" })}</th>
               <th scope="col">${msg("结果", { id: "result" })}</th>
             </tr>
           </thead>
@@ -126,6 +129,7 @@ export class RequestPage extends Page {
                   <td>${kindName(item.kind)}</td>
                   <th scope="row">${item.name}</th>
                   <td>${kindName(item.action)}</td>
+                  <td>${item.expiresAt === null ? "–" : time(item.expiresAt)}</td>
                   <td><zy-state .state=${item.state}></zy-state> ${item.error?.message ?? ""}</td>
                 </tr>`,
             )}
@@ -153,7 +157,11 @@ export class RequestPage extends Page {
   }
 
   #decision(row: Request) {
-    const withdraw = this.asks ? html`<button @click=${() => this.#act("withdraw")}>${msg("撤回", { id: "withdraw" })}</button>` : nothing;
+    // What the terms ask for is nobody's to withdraw.
+    const withdraw =
+      this.asks && row.origin !== "term-stop" && row.origin !== "term-reclaim"
+        ? html`<button @click=${() => this.#act("withdraw")}>${msg("撤回", { id: "withdraw" })}</button>`
+        : nothing;
     if (row.state === "needs-information" && this.asks) {
       const asked = row.approvals.find((step) => step.state === "asked" && step.invalidatedAt === null);
       return html`<div class="card">
@@ -205,6 +213,7 @@ export class RequestPage extends Page {
                 </ul>
               </div>`
         }
+        ${(plan.waits ?? []).map((line) => html`<p class="warn">▲ ${msg("目前资源不足，批准后将按批准先后排队等待：", { id: "will-wait" })} ${line}</p>`)}
         <p class="muted">${msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} · <code>${plan.hash.slice(0, 16)}</code></p>
         <p>
           ${msg("配额占用", { id: "charge" })}:

@@ -1,4 +1,4 @@
-import { html, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
@@ -10,7 +10,21 @@ import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/state-badge.ts";
 
-const tabs = ["department-approval", "authority-approval", "needs-information", "submitted", "waiting", "applying", "active", "failed", "rejected", "draft"];
+const tabs = [
+  "department-approval",
+  "authority-approval",
+  "needs-information",
+  "submitted",
+  "waiting",
+  "applying",
+  "on-trial",
+  "active",
+  "expiring",
+  "reclaimed",
+  "failed",
+  "rejected",
+  "draft",
+];
 
 /** Requests by state, the state in the address. What one is asked to decide is in the inbox. */
 export class RequestsPage extends Page {
@@ -18,7 +32,9 @@ export class RequestsPage extends Page {
   declare state: string;
   #rows: Request[] = [];
   override async load(): Promise<void> {
-    this.#rows = await list<Request>(api.requests({ state: this.state || tabs[0] }));
+    const rows = await list<Request>(api.requests({ state: this.state || tabs[0] }));
+    // The queue for capacity is shown in the order in which it is served.
+    this.#rows = this.state === "waiting" ? rows.toSorted((a, b) => ((a.decidedAt ?? "") < (b.decidedAt ?? "") ? -1 : 1)) : rows;
   }
   override concerns(event: Happened): boolean {
     return event.type.startsWith("request.");
@@ -46,6 +62,7 @@ export class RequestsPage extends Page {
                     <th scope="col">${msg("事项", { id: "title" })}</th>
                     <th scope="col">${msg("状态", { id: "state" })}</th>
                     <th scope="col" class="n">${msg("项数", { id: "items" })}</th>
+                    ${now === "waiting" ? html`<th scope="col">${msg("批准时间", { id: "approved-at" })}</th>` : nothing}
                     <th scope="col">${msg("创建时间", { id: "created" })}</th>
                   </tr>
                 </thead>
@@ -57,6 +74,7 @@ export class RequestsPage extends Page {
                         <td>${row.title}</td>
                         <td><zy-state .state=${row.state}></zy-state></td>
                         <td class="n">${row.items.length}</td>
+                        ${now === "waiting" ? html`<td>${time(row.decidedAt)}</td>` : nothing}
                         <td>${time(row.createdAt)}</td>
                       </tr>`,
                   )}

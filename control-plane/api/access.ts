@@ -30,6 +30,8 @@ const readsPolicies: Access = { roles: [...business, "security-admin"], scope: "
 const asks: Access = { roles: ["applicant", "operations"], scope: "subtree" };
 const files: Access = { roles: ["applicant", "authority"], scope: "subtree" };
 const decides: Access = { roles: ["approver", "authority"], scope: "subtree" };
+/** Whoever uses what was made, or decided on it. */
+const answersTrials: Access = { roles: ["applicant", "approver", "authority", "operations"], scope: "subtree" };
 const supervises: Access = { roles: ["supervision"], scope: "subtree" };
 /** The supervision board. Whom a card names finds it under /account. */
 const oversees: Access = { roles: ["supervision", "audit-admin", "auditor"], scope: "subtree" };
@@ -113,6 +115,8 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "post /api/v1/project-imports": files,
   "get /api/v1/plan-policy": { roles: business, scope: "all" },
   "put /api/v1/plan-policy": all("authority"),
+  "get /api/v1/term-policy": { roles: business, scope: "all" },
+  "put /api/v1/term-policy": all("authority"),
   "get /api/v1/price-books": { roles: business, scope: "all" },
   "post /api/v1/price-books": all("finance"),
   "get /api/v1/applications": reads,
@@ -144,6 +148,8 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "post /api/v1/requests/{id}/check-plan": decides,
   "post /api/v1/requests/{id}/answer": asks,
   "post /api/v1/requests/{id}/amend": asks,
+  "post /api/v1/requests/{id}/accept-trial": answersTrials,
+  "post /api/v1/requests/{id}/refuse-trial": answersTrials,
   "get /api/v1/requests/{id}/decision": reads,
   "get /api/v1/requests/{id}/comments": reads,
   "post /api/v1/requests/{id}/comments": speaks,

@@ -49,6 +49,7 @@ import { registerUnknown } from "./routes/unknown.ts";
 import { registerCorrections } from "./routes/corrections.ts";
 import { registerSupervisionCards } from "./routes/supervision-cards.ts";
 import { registerSupervisionRules } from "./routes/supervision-rules.ts";
+import { registerTermPolicy } from "./routes/term-policy.ts";
 import { registerTokens } from "./routes/tokens.ts";
 import { registerUsage } from "./routes/usage.ts";
 import { registerWhatIf } from "./routes/what-if.ts";
@@ -81,6 +82,7 @@ export function createApp(deps: AppDeps): App {
   app.use("/api/*", async (c, next) => (c.req.path === "/api/v1/city-imports" ? next() : bodyLimit(tooLarge(16 * mebibyte))(c, next)));
 
   registerSystem(app, deps);
+  registerTermPolicy(app, deps);
   registerTokens(app, deps);
   registerSessions(app, deps);
   registerSignIn(app, deps);

@@ -17,6 +17,7 @@ import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
+import { terms } from "./commands/terms.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
 import { stack } from "./commands/stack.ts";
@@ -31,6 +32,7 @@ const main = defineCommand({
     departments,
     quotas,
     plans,
+    terms,
     prices,
     applications,
     pools,

@@ -58,6 +58,45 @@ export const noticeKinds = {
       en: "Request {number} “{title}” was not decided in time; its reservation was given back",
     },
   },
+  "request.on-trial": {
+    name: { "zh-CN": "申请进入试运行", en: "My request is on trial" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》已开通并进入试运行，请在 {until} 前确认或退回",
+      en: "Request {number} “{title}” is on trial: accept or refuse it by {until}",
+    },
+  },
+  "trial.ended": {
+    name: { "zh-CN": "试运行期满待确认", en: "A trial has ended without an answer" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》试运行已于 {until} 期满，请确认或退回",
+      en: "Request {number} “{title}”: the trial ended {until}; accept or refuse it",
+    },
+  },
+  "request.expiring": {
+    name: { "zh-CN": "资源即将到期", en: "A term ends soon" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》的资源将于 {until} 到期（剩 {days} 天），需继续使用请申请延期，否则将停机并回收",
+      en: "Request {number} “{title}”: the term of its resources ends {until} ({days} days left). Ask for an extension, or they are stopped and then reclaimed",
+    },
+  },
+  "request.stopping": {
+    name: { "zh-CN": "到期停机", en: "Hosts are stopped: their term is over" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》的资源已到期未续，按申请 {by} 停机（不删除）",
+      en: "Request {number} “{title}”: the term is over; its hosts are stopped by {by}. Nothing is deleted",
+    },
+  },
+  "request.reclaiming": {
+    name: { "zh-CN": "拟到期回收", en: "It is proposed to reclaim what is over" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》的资源到期未续，已提出回收申请 {by}，待审批；需保留请申请延期",
+      en: "Request {number} “{title}”: its resources are to be retired by {by}, which awaits approval. Ask for an extension to keep them",
+    },
+  },
+  "request.reclaimed": {
+    name: { "zh-CN": "资源已回收", en: "My request's resources were reclaimed" },
+    text: { "zh-CN": "申请 {number}《{title}》的资源已回收", en: "Request {number} “{title}”: its resources were reclaimed" },
+  },
   "quota.nearly-full": {
     name: { "zh-CN": "配额将满", en: "A quota is nearly full" },
     text: {

@@ -91,6 +91,12 @@ export const NewRequest = z
     title: Title,
     reason: z.string().trim().max(2000).default(""),
     items: z.array(Item).min(1).max(200),
+    trialDays: z
+      .int()
+      .min(1)
+      .max(180)
+      .optional()
+      .meta({ description: "A trial (试运行) of so many days after what it asks for was made: accepted, or refused and retired" }),
     draft: z.boolean().default(false).meta({ description: "true: keep it as a draft; POST /requests/{id}/submit submits it" }),
     department: Reference.optional().meta({ description: "Of the application; needed only where the application's code is not unique" }),
   })
@@ -108,14 +114,17 @@ export const RequestState = z
     "waiting",
     "approved",
     "applying",
+    "on-trial",
     "active",
+    "expiring",
+    "reclaimed",
     "failed",
     "rejected",
     "withdrawn",
   ])
   .meta({
     description:
-      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: for capacity · failed: no item could be made",
+      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: approved, and in the queue for capacity · on-trial: to be accepted or refused · expiring: the term of a resource ends soon or is over · reclaimed: nothing of it is left · failed: no item could be made",
   });
 
 export const PlanStep = z
@@ -154,6 +163,7 @@ export const ChangePlan = z
       .default([])
       .meta({ description: "SHA-256 of exactly what is approved; the provider refuses anything else" }),
     placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
+    waits: z.array(z.string()).default([]).meta({ description: "What there is no room for now: once approved, it waits for capacity. Not part of the hash" }),
     differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),
   })
   .meta({ id: "ChangePlan" });
@@ -169,6 +179,7 @@ export const RequestItem = z
     name: z.string(),
     spec: z.unknown(),
     state: z.enum(["pending", "applying", "active", "failed", "cancelled"]),
+    expiresAt: Time.nullable().meta({ description: "When the term of its resource ends, as it is now; null: it has none, or is gone" }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
   })
   .meta({ id: "RequestItem" });
@@ -189,6 +200,13 @@ export const Request = z
     items: z.array(RequestItem),
     plan: ChangePlan.nullable(),
     cost: RequestCost.nullable(),
+    origin: z
+      .enum(["term-stop", "term-reclaim", "trial-refusal"])
+      .nullable()
+      .meta({ description: "Made by the system since a term is over (its hosts are stopped, then retired), or since a trial was refused" }),
+    about: Id.nullable().meta({ description: "The request whose resources it is about, where it has an origin" }),
+    trialDays: z.int().nullable(),
+    trialUntil: Time.nullable(),
     approvals: z.array(ApprovalStep).meta({ description: "Whose decisions it needs and has, in their order; rounds that count no more included" }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     revision: Revision,
@@ -208,7 +226,23 @@ export const Amendment = z
   })
   .meta({ id: "Amendment" });
 export type Amendment = z.infer<typeof Amendment>;
+/** POST /requests/{id}/refuse-trial */
+export const TrialRefusal = z.strictObject({ reason: z.string().trim().min(1).max(2000) }).meta({ id: "TrialRefusal" });
 /** A body that says nothing more. */
 export const Nothing = z.strictObject({}).meta({ id: "Nothing" });
 export const RequestQuery = PageQuery.extend({ department: Reference.optional(), state: RequestState.optional(), application: Reference.optional() });
 export const Charge = z.object({ dimension: Dimension, quantity: Count });
+
+/** The body of a request that keeps all that another one made, and that has a term, until the end of a day in Beijing. */
+export function extension(row: Request, day: string, reason: string) {
+  const expiresAt = `${day}T15:59:59.999Z`;
+  const kept = row.items.filter((item) => item.action === "create" && item.expiresAt !== null);
+  return {
+    project: row.project,
+    application: row.application,
+    department: row.department,
+    title: `延期 / Extend ${row.number}`,
+    reason,
+    items: kept.map((item) => ({ action: "extend", kind: item.kind, id: item.resource, spec: { expiresAt } })),
+  };
+}

@@ -50,6 +50,10 @@ export function stepsOf(stages: readonly Stage[]): PlannedStep[] {
     .map((step, position) => ({ ...step, position }));
 }
 
+/** The same stages where two decide at least; else those of the default policy: what ends data takes two people, whatever a policy says. */
+export const byTwo = (stages: readonly Stage[]): readonly Stage[] =>
+  stages.reduce((sum, stage) => sum + (stage.needed ?? Math.max(1, stage.approvers.length)), 0) >= 2 ? stages : defaultStages;
+
 /** What of a step the next move depends on. */
 export interface Standing {
   id: string;

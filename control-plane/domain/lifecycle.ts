@@ -19,16 +19,23 @@ export type RequestEvent =
   | "withdraw"
   | "apply"
   | "finish"
+  | "try"
+  | "accept"
+  | "expire"
+  | "renew"
+  | "reclaim"
   | "fail"
   | "replan";
 
 /** State → event → next state. What is not here is not allowed. */
 export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
-  draft: { submit: "submitted", shortage: "waiting", withdraw: "withdrawn" },
+  draft: { submit: "submitted", withdraw: "withdrawn" },
   submitted: { plan: "planned", fail: "failed", withdraw: "withdrawn", reject: "rejected" },
-  waiting: { capacity: "submitted", shortage: "waiting", withdraw: "withdrawn", reject: "rejected" },
+  // Approved, and in the queue for capacity. Elsewhere than approved it is another plan.
+  waiting: { capacity: "approved", replan: "submitted", withdraw: "withdrawn", reject: "rejected" },
   // Passed through: the first stage is asked in the transaction that records the plan.
-  planned: { "ask-department": "department-approval", "ask-authority": "authority-approval" },
+  // What only stops hosts whose term is over is granted by the policy that their owners were told of, and asks nobody.
+  planned: { "ask-department": "department-approval", "ask-authority": "authority-approval", approve: "approved" },
   "department-approval": {
     "ask-authority": "authority-approval",
     approve: "approved",
@@ -43,12 +50,15 @@ export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
     "ask-department": "department-approval",
     "ask-authority": "authority-approval",
     submit: "submitted",
-    shortage: "waiting",
     withdraw: "withdrawn",
   },
-  approved: { apply: "applying", finish: "active", fail: "failed" },
-  applying: { finish: "active", fail: "failed", apply: "applying", replan: "submitted" },
-  active: {},
+  approved: { shortage: "waiting", apply: "applying", finish: "active", fail: "failed" },
+  applying: { finish: "active", try: "on-trial", fail: "failed", apply: "applying", replan: "submitted" },
+  "on-trial": { accept: "active", expire: "expiring", reclaim: "reclaimed" },
+  // What it made lives: its terms move it (domain/terms.ts).
+  active: { expire: "expiring" },
+  expiring: { renew: "active", reclaim: "reclaimed" },
+  reclaimed: {},
   failed: {},
   rejected: {},
   withdrawn: {},
@@ -68,3 +78,5 @@ export function whyNot(state: State, event: RequestEvent): string | undefined {
 export const isDeciding = (state: State): boolean => lifecycle[state].return !== undefined;
 /** States with a reservation that nobody has approved. */
 export const undecidedStates: readonly State[] = ["submitted", "planned", "department-approval", "authority-approval", "needs-information"];
+/** States of a request that was granted and whose resources are there, or were. */
+export const grantedStates: readonly State[] = ["approved", "applying", "on-trial", "active", "expiring", "reclaimed"];

@@ -21,6 +21,12 @@ export const audiences = {
   "request.failed": "authors",
   "request.active": "authors",
   "request.expired": "authors",
+  "request.on-trial": "authors",
+  "trial.ended": "authors",
+  "request.expiring": "authors",
+  "request.stopping": "authors",
+  "request.reclaiming": "authors",
+  "request.reclaimed": "authors",
   "quota.nearly-full": ["approver", "authority"],
   "role.elevated": ["audit-admin"],
   "account.locked": "person",
@@ -42,6 +48,8 @@ export const noticeOfEvent: Partial<Record<RequestEvent, NoticeKind>> = {
   reject: "request.rejected",
   fail: "request.failed",
   finish: "request.active",
+  try: "request.on-trial",
+  reclaim: "request.reclaimed",
 };
 
 /** When a decision comes near its deadline: within a working day, and not in the first half of its time. @param tomorrow end of the next working day */

@@ -26,7 +26,9 @@ export interface Wish {
   beside?: { driver: string; endpoint: string } | undefined;
   needs: readonly Quantity[];
 }
-export type Placed = { pool: PoolView; reason: string } | { pool: undefined; shortage: boolean; reason: string };
+export type Placed =
+  | { pool: PoolView; reason: string }
+  | { pool: undefined; shortage: boolean; /** Where it would go once there is room. */ later: PoolView | undefined; reason: string };
 
 /** The pool with the least share taken among those that may and can take it. `shortage`: one may, but none has room now. */
 export function place(wish: Wish, pools: readonly PoolView[]): Placed {
@@ -44,7 +46,9 @@ export function place(wish: Wish, pools: readonly PoolView[]): Placed {
   const best = can.toSorted((a, b) => shareTaken(a, wish) - shareTaken(b, wish) || (a.code < b.code ? -1 : 1))[0];
   if (best)
     return { pool: best, reason: `least taken of ${can.length} fitting pool${can.length === 1 ? "" : "s"} (${Math.round(shareTaken(best, wish) * 100)} %)` };
-  return { pool: undefined, shortage: may.length > 0, reason: refused.join("; ") || `there is no ${wish.kind} pool` };
+  const large = may.filter((pool) => wish.needs.every(({ dimension, quantity }) => (pool.capacity[dimension] ?? 0) >= quantity));
+  const later = (large.length > 0 ? large : may).toSorted((a, b) => shareTaken(a, wish) - shareTaken(b, wish) || (a.code < b.code ? -1 : 1))[0];
+  return { pool: undefined, shortage: may.length > 0, later, reason: refused.join("; ") || `there is no ${wish.kind} pool` };
 }
 
 function whyNotHere(wish: Wish, pool: PoolView): string | undefined {

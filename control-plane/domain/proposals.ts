@@ -49,7 +49,7 @@ export const grows = (one: Pick<Proposal, "action" | "charge">): boolean => one.
 
 export interface Proposals {
   items: Proposal[];
-  /** What has no room in any pool now; the request then waits for capacity. */
+  /** What has no room in any pool now: it is placed where it may be, and takes nothing; after its approval the request waits for capacity. */
   shortages: string[];
 }
 
@@ -88,8 +88,11 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       for (const { dimension, quantity } of wish.needs) placed.pool.free[dimension] = (placed.pool.free[dimension] ?? 0) - quantity;
       return placed;
     }
-    if (placed.shortage) shortages.push(placed.reason);
-    else fail(position, "/spec", `No pool may take this: ${placed.reason}`);
+    if (placed.later) {
+      shortages.push(placed.reason);
+      return { pool: placed.later, reason: `waits for capacity in ${placed.later.code} (${placed.reason})` };
+    }
+    fail(position, "/spec", `No pool may take this: ${placed.reason}`);
     return undefined;
   };
   /** Where the other end of an attachment that this request asks for lies already: what is attached must be reachable. */

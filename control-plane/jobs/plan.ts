@@ -43,5 +43,8 @@ export async function planRequest(context: JobContext, requestId: string): Promi
   });
   // One order, whatever order the engine took: the plan's hash is over it.
   steps.sort((a, b) => (a.resource < b.resource ? -1 : 1));
-  await change(context, (tx, act) => recordPlan(tx, act, requestId, { steps }));
+  await change(context, async (tx, act) => {
+    const row = await recordPlan(tx, act, requestId, { steps });
+    if (row.state === "approved") await context.queue.apply(tx, row.department_id);
+  });
 }

@@ -12,15 +12,19 @@ import { notify, removeOldNotices } from "../store/notices.ts";
 import { remindDeciders } from "../store/request-notices.ts";
 import { commitUncharged, lockPayers, projectsToRoll } from "../store/fund-charges.ts";
 import { pricesAt } from "../store/prices.ts";
-import { systemAct } from "../store/act.ts";
+import { type Act, systemAct } from "../store/act.ts";
 import { reconcile } from "../store/reconciliation.ts";
-import { retryWaiting } from "../store/acceptance.ts";
+import { submitUnplanned } from "../store/acceptance.ts";
+import { grantWaiting, NoRoom, placeElsewhere, returnWaiting, turns } from "../store/capacity-queue.ts";
+import { Refusal } from "../domain/refusal.ts";
+import type { Tx } from "../store/database.ts";
 import { failOverdue } from "../store/overdue.ts";
-import { expireReservations } from "../store/requests.ts";
+import { expireReservations, type RequestRow } from "../store/requests.ts";
 import { restoreMark } from "../store/restored.ts";
 import { supervise } from "../store/supervising.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
+import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
 
 /** When a policy is due next after a moment. @throws for a schedule that is none */
@@ -56,10 +60,28 @@ async function backupsDue(context: JobContext): Promise<void> {
   }
 }
 
+/** Serves the queue for capacity, each in a transaction of its own. */
 async function waiting(context: JobContext): Promise<void> {
-  await change(context, async (tx, act) => {
-    await context.queue.plan(tx, await retryWaiting(tx, act, context.keys.seal, context.keys.unseal));
-  });
+  const { seal, unseal } = context.keys;
+  const plan = (work: (tx: Tx, act: Act) => Promise<RequestRow | undefined>) =>
+    change(context, async (tx, act) => {
+      const row = await work(tx, act);
+      if (row) await context.queue.plan(tx, [row]);
+    });
+  await change(context, async (tx, act) => context.queue.plan(tx, await submitUnplanned(tx, act, seal, unseal)));
+  for (const { id, fits } of await turns(context.db)) {
+    if (!fits) {
+      await plan((tx, act) => placeElsewhere(tx, act, id, seal, unseal));
+      continue;
+    }
+    await change(context, async (tx, act) => {
+      const granted = await grantWaiting(tx, act, id);
+      if (granted) await context.queue.apply(tx, granted.department_id);
+    }).catch(async (error: unknown) => {
+      if (error instanceof Refusal) await plan((tx, act) => returnWaiting(tx, act, id, error));
+      else if (!(error instanceof NoRoom)) throw error;
+    });
+  }
 }
 
 async function overdue(context: JobContext): Promise<void> {
@@ -173,5 +195,6 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   unknown,
   "fiscal-year": fiscalYear,
   supervision,
+  terms: keepTerms,
   housekeeping,
 };

@@ -1,5 +1,5 @@
 /**
- * Taking requests in (受理): new ones, drafts, and those that waited for capacity; one or many in a transaction.
+ * Taking requests in (受理): new ones, and drafts; one or many in a transaction.
  * What they need is read once under its locks, each is decided in memory after those before it, and all is written at the end.
  */
 import { sql } from "kysely";
@@ -23,7 +23,7 @@ import { type FundCharge, lockPayers, reservationOf, writeFundReservations } fro
 import { readFundLedger, readPayers } from "./funds.ts";
 import { newId } from "./ids.ts";
 import { pricesAt } from "./prices.ts";
-import { lockPools, moveCapacity, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
+import { afterQueue, lockPools, moveCapacity, queuedNeeds, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
 import { type Charge, lockLedger, writeReservations } from "./quotas.ts";
 import { insertRows } from "./rows.ts";
 import {
@@ -31,6 +31,7 @@ import {
   type ItemRow,
   type Kept,
   lockRequest,
+  requireApplicants,
   type Principal,
   reservationDays,
   type RequestRow,
@@ -38,7 +39,7 @@ import {
   shownItem,
   type StoredItem,
 } from "./requests.ts";
-import type { Projects, Resources } from "./schema.ts";
+import type { Projects, RequestOrigin, Resources } from "./schema.ts";
 import type { Selectable } from "kysely";
 
 const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy": "bkp" } as const;
@@ -48,6 +49,8 @@ export interface Ask {
   act: Act;
   principal: Principal;
   body: NewRequest;
+  /** Of what the terms or a refused trial of another request asks for. */
+  purpose?: { origin: RequestOrigin; about: string };
 }
 /** A request as it was taken in, with its items for the answer. */
 export interface Taken {
@@ -139,6 +142,7 @@ export async function amendRequest(
   unseal: Seal,
 ): Promise<{ row: RequestRow; differences: string[] }> {
   const row = await lockRequest(tx, id);
+  requireApplicants(row);
   if (row.state !== "needs-information") throw new Refusal("conflict", `The request is ${row.state}: it is amended when an approver has asked something.`);
   const before = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
   if (before.some((item) => item.state !== "pending"))
@@ -175,23 +179,43 @@ export async function amendRequest(
   return { row: taken!.row, differences };
 }
 
-/** Requests that wait for capacity, oldest first: those that fit now are submitted again and returned. */
-export async function retryWaiting(tx: Tx, act: Act, seal: Seal, unseal: Seal): Promise<RequestRow[]> {
-  const waiting = await tx.selectFrom("requests").selectAll().where("state", "=", "waiting").orderBy("id").limit(50).forUpdate().execute();
+/** Requests that waited before plans were made first: submitted now. Those that can't be go on waiting and say why. */
+export async function submitUnplanned(tx: Tx, act: Act, seal: Seal, unseal: Seal): Promise<RequestRow[]> {
+  const waiting = await tx
+    .selectFrom("requests")
+    .selectAll()
+    .where("state", "=", "waiting")
+    .where("decided_at", "is", null)
+    .orderBy("id")
+    .limit(50)
+    .forUpdate()
+    .execute();
   const candidates: Candidate[] = [];
   for (const row of waiting) candidates.push(await standing(tx, act, row, unseal));
-  const outcomes = await take(tx, candidates, seal, (decision) => decision.row.state === "submitted");
   const moved: RequestRow[] = [];
-  for (const [index, outcome] of outcomes.entries()) {
-    if (!(outcome instanceof Refusal)) {
-      if (outcome.row.state === "submitted") moved.push(outcome.row);
-      continue;
+  for (const [index, outcome] of (await take(tx, candidates, seal)).entries()) {
+    if (!(outcome instanceof Refusal)) moved.push(outcome.row);
+    else {
+      const error = JSON.stringify({ code: outcome.code, message: outcome.detail });
+      await tx.updateTable("requests").set({ error }).where("id", "=", waiting[index]!.id).execute();
     }
-    // Its quota or its project no longer allow it: it goes on waiting and says why.
-    const error = JSON.stringify({ code: outcome.code, message: outcome.detail });
-    await tx.updateTable("requests").set({ error }).where("id", "=", waiting[index]!.id).execute();
   }
   return moved;
+}
+
+/**
+ * Where a request that waits would go now: its items proposed once more, with their resources' ids, among these pools.
+ * @throws Refusal when it can't be had any more as it was asked for
+ */
+export async function placedAnew(tx: Tx, act: Act, row: RequestRow, pools: readonly PoolView[], unseal: Seal): Promise<Proposals> {
+  const { application, items, stored } = await standing(tx, act, row, unseal);
+  const own = new Set(stored.map((item) => item.resource_id));
+  const held = (await readHeld(tx, [application.id], items))
+    .get(application.id)!
+    .filter((one) => !(one.phase === "proposed" && own.has(one.id)))
+    .map((one) => (one.changedBy === row.number ? { ...one, changedBy: null } : one));
+  const made = stored.filter((item) => item.action === "create").map((item) => item.resource_id);
+  return propose(items, { ...(await readCatalogue(tx)), pools, application, held, newId: (kind: SpecKind) => made.shift() ?? newId(prefixes[kind], act.now) });
 }
 
 /** The application's lock: names, attachments and changes under way are looked at by one transaction at a time. */
@@ -240,7 +264,7 @@ async function findSubjects(tx: Tx, asks: readonly Pick<Ask, "body" | "principal
   });
 }
 
-function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal: Seal): Candidate {
+function candidateOf({ act, body, purpose }: Ask, subject: Subject, number: number, seal: Seal): Candidate {
   const id = newId("req", act.now);
   const row: RequestRow = {
     id,
@@ -261,6 +285,12 @@ function candidateOf({ act, body }: Ask, subject: Subject, number: number, seal:
     plan_hash: null,
     cost: null,
     previous_plan: null,
+    origin: purpose?.origin ?? null,
+    about_id: purpose?.about ?? null,
+    trial_days: body.trialDays ?? null,
+    trial_until: null,
+    term_told: null,
+    waits: false,
     error: null,
     revision: 1,
     created_at: act.now,
@@ -290,9 +320,10 @@ const storedItems = (requestId: string, items: readonly Item[], now: Date, seal:
 export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRequest): Promise<Prospect> {
   const [subject] = await findSubjects(tx, [{ body, principal }], false);
   if (subject instanceof Refusal) throw subject;
+  requireFuture(body.items, act.now);
   const { application, project } = subject!;
   const ledger = await lockLedger(tx, [application.department_id], false);
-  const pools = await lockPools(tx, false);
+  const pools = afterQueue(await lockPools(tx, false), await queuedNeeds(tx));
   const held = (await readHeld(tx, [application.id], body.items)).get(application.id)!;
   const catalogue = await readCatalogue(tx);
   const proposals = propose(body.items, { ...catalogue, pools, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
@@ -330,13 +361,7 @@ async function standing(tx: Tx, act: Act, row: RequestRow, unseal: Seal): Promis
   return { application: { ...application, protectionLevel: application.protection_level }, project, act, row, stored, items, fresh: false, submit: true };
 }
 
-/** @param keep which decisions are written; the others change nothing */
-async function take(
-  tx: Tx,
-  candidates: readonly (Candidate | Refusal)[],
-  seal: Seal,
-  keep: (decision: Decision) => boolean = () => true,
-): Promise<(Taken | Refusal)[]> {
+async function take(tx: Tx, candidates: readonly (Candidate | Refusal)[], seal: Seal): Promise<(Taken | Refusal)[]> {
   const books = await readBooks(
     tx,
     candidates.filter((one) => !(one instanceof Refusal) && one.submit).map((one) => one as Candidate),
@@ -352,7 +377,7 @@ async function take(
   });
   await write(
     tx,
-    decisions.filter((one): one is Decision => !(one instanceof Refusal) && keep(one)),
+    decisions.filter((one): one is Decision => !(one instanceof Refusal)),
   );
   return decisions.map((one) => (one instanceof Refusal ? one : { row: one.row, items: one.stored.map((item, index) => shownItem(item, one.names[index])) }));
 }
@@ -376,7 +401,7 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[]) {
     ledger,
     funds: await readFundLedger(tx, payers),
     prices: growing.length > 0 ? await pricesAt(tx, act.now) : undefined,
-    pools: await lockPools(tx),
+    pools: afterQueue(await lockPools(tx), await queuedNeeds(tx)),
     ...(await readCatalogue(tx)),
     held: await readHeld(
       tx,
@@ -394,7 +419,7 @@ const created: (candidate: Candidate) => AuditSubject[] = ({ row, stored, fresh 
           subjectKind: "request",
           subjectId: row.id,
           departmentId: row.department_id,
-          after: { number: row.number, title: row.title, items: stored.length },
+          after: { number: row.number, title: row.title, items: stored.length, ...(row.origin ? { origin: row.origin, about: row.about_id } : {}) },
         },
       ]
     : [];
@@ -420,12 +445,14 @@ function asDraft(candidate: Candidate): Decision {
  */
 function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
   const { act, row, application, items, stored } = candidate;
+  requireFuture(items, act.now);
   const held = books.held.get(application.id)!;
   const proposals = propose(items, { ...books, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
   if (proposals.items.some(grows)) requireApproved(books.funds.payer(row.project_id));
   requireOwnProject(proposals.items, held, candidate.project);
   const short = proposals.shortages.length > 0;
-  const event = short ? "shortage" : row.state === "waiting" ? "capacity" : "submit";
+  // One that waited before there was a plan, from before plans were made first.
+  const event = row.state === "waiting" ? "replan" : "submit";
   const why = whyNot(row.state, event);
   if (why) throw new Refusal("conflict", why);
   const error = short ? { code: "capacity", message: proposals.shortages.join("; ") } : null;
@@ -434,6 +461,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     ...row,
     state,
     error,
+    waits: short,
     submitted_by: row.state === "waiting" ? row.submitted_by : act.actor,
     authors: row.state === "waiting" ? row.authors : [...new Set([...row.authors, act.actor])],
     revision: candidate.fresh ? row.revision : row.revision + 1,
@@ -448,7 +476,6 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     after: { state, ...(error ? { error } : {}) },
   };
   const audits = [...created(candidate), audit];
-  if (short) return { act, row: after, stored, names: [], resources: [], charges: [], costs: [], takes: [], audits, warnings: [] };
 
   const asked = (one: Proposal) => one.charge.filter((charge) => charge.quantity > 0);
   const itemAt = new Map(stored.map((item) => [item.position, item]));
@@ -465,7 +492,8 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
   const priced = pricedBy(candidate, proposals.items, books, (position) => itemAt.get(position)!.id);
   const warnings = books.ledger.reserve(row.department_id, application.protectionLevel, charges);
   if (priced) books.funds.take(priced.fund, priced.amountFen);
-  const takes = proposals.items.flatMap((one) => asked(one).map((charge): Take => ({ ...charge, poolId: one.poolId })));
+  // All of it or nothing: what waits holds no part of what others could use.
+  const takes = (short ? [] : proposals.items).flatMap((one) => asked(one).map((charge): Take => ({ ...charge, poolId: one.poolId })));
   for (const { poolId, dimension, quantity } of takes) {
     const pool = books.pools.find((one) => one.id === poolId);
     if (pool) pool.free[dimension] = (pool.free[dimension] ?? 0) - quantity;
@@ -538,6 +566,16 @@ function pricedBy(
   return { fund, amountFen, costs, shown };
 }
 
+/** Nothing is asked for until a day that is over. @throws Refusal invalid-body */
+function requireFuture(items: readonly Item[], now: Date): void {
+  const errors = items.flatMap((item, position) =>
+    "expiresAt" in item.spec && item.spec.expiresAt !== undefined && new Date(item.spec.expiresAt) <= now
+      ? [{ pointer: `/items/${position}/spec/expiresAt`, detail: "is over already" }]
+      : [],
+  );
+  if (errors.length > 0) throw new Refusal("invalid-body", "A term ends in the future.", { errors });
+}
+
 /** What a resource costs is paid by its own project alone. @throws Refusal invalid-body */
 function requireOwnProject(proposals: readonly Proposal[], held: readonly Held[], project: Subject["project"]): void {
   const other = proposals.find((one) => {
@@ -582,7 +620,7 @@ async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
     tx,
     "requests",
     decisions.map((one) => one.row),
-    ["state", "error", "submitted_by", "authors", "cost", "revision", "updated_at"],
+    ["state", "error", "waits", "submitted_by", "authors", "cost", "revision", "updated_at"],
   );
   await insertRows(
     tx,

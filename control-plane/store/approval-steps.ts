@@ -1,6 +1,6 @@
 /** The steps of approval of a request: laid out by its policy when it is planned, opened one stage after the other. */
 import type { Selectable } from "kysely";
-import { advance, stepsOf } from "../domain/approval-policy.ts";
+import { advance, byTwo, stepsOf } from "../domain/approval-policy.ts";
 import { addWorkingDays, workingDaysBetween } from "../domain/working-days.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
@@ -29,7 +29,8 @@ export const currentSteps = (tx: Tx, requestId: string): Promise<StepRow[]> => c
 
 /** Lays out a new round of steps and opens the first stage's. @returns its kind; undefined: the policy asks nobody */
 export async function beginRound(tx: Tx, act: Act, row: RequestRow): Promise<Kind | undefined> {
-  const { stages } = await policyOf(tx, row.department_id);
+  const policy = await policyOf(tx, row.department_id);
+  const stages = row.origin === "term-reclaim" ? byTwo(policy.stages) : policy.stages;
   const before = await tx
     .selectFrom("approval_steps")
     .select((of) => of.fn.max("round").as("round"))

@@ -1,6 +1,7 @@
 /** What was approved, for the provider to hold an apply to. */
 import { type Selectable, sql } from "kysely";
 import { type Approval, specDigest } from "../../infra/approval.ts";
+import { grantedStates } from "../domain/lifecycle.ts";
 import type { Tx } from "./database.ts";
 import type { RequestItems } from "./schema.ts";
 
@@ -28,7 +29,7 @@ export async function approvedEstate(tx: Tx, departmentId: string): Promise<Appr
     left join lateral (
       select i.approved_digest, q.state = 'applying' and exists (select from jsonb_array_elements(q.plan->'steps') s where s->>'resource' = r.id and s->>'action' = 'replace') as replaced
       from request_items i join requests q on q.id = i.request_id
-      where i.resource_id = r.id and i.approved_digest is not null and i.state in ('pending', 'applying', 'active') and q.state in ('approved', 'applying', 'active')
+      where i.resource_id = r.id and i.approved_digest is not null and i.state in ('pending', 'applying', 'active') and q.state = any(${sql.val(grantedStates)}::text[])
       order by q.decided_at desc nulls last, i.id desc limit 1) a on true
     where r.department_id = ${departmentId} and (r.phase in ('wanted', 'live', 'retiring') or r.phase = 'failed' or r.phase = 'gone' and r.retired_at > now() - interval '1 day')`.execute(
     tx,

@@ -27,6 +27,7 @@ import * as roleBindings from "./migrations/0016_role_bindings.ts";
 import * as supervision from "./migrations/0017_supervision.ts";
 import * as notifications from "./migrations/0018_notifications.ts";
 import * as oidc from "./migrations/0019_oidc.ts";
+import * as terms from "./migrations/0021_terms.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -62,6 +63,7 @@ const migrations: Record<string, Migration> = {
   "0017_supervision": supervision,
   "0018_notifications": notifications,
   "0019_oidc": oidc,
+  "0021_terms": terms,
 };
 
 /**

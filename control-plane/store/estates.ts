@@ -18,6 +18,8 @@ import { sendBack } from "./refused.ts";
 import { requireFunds } from "./fund-charges.ts";
 import { growing, move, type Seal, type StoredItem } from "./requests.ts";
 import type { Dimension, Resources } from "./schema.ts";
+import { addDays } from "../domain/terms.ts";
+import { followResources } from "./terms.ts";
 import { closeUptime, turnUptime, uptimeOf } from "./uptime.ts";
 
 type Resource = Selectable<Resources>;
@@ -417,6 +419,11 @@ async function settle(
     refused.map(({ item }) => item),
   );
   await finishRequests(tx, act, departmentId);
+  await followResources(
+    tx,
+    act,
+    retired.map((resource) => resource.request_id),
+  );
   return again;
 }
 
@@ -456,7 +463,7 @@ async function finishItems(tx: Tx, ids: readonly string[]): Promise<void> {
       .execute();
 }
 
-/** Requests whose items are all settled become active, or failed when none could be made. */
+/** Requests whose items are all settled become active (on trial first, where that was asked for), or failed when none could be made. */
 export async function finishRequests(tx: Tx, act: Act, departmentId: string): Promise<void> {
   const requests = await tx
     .selectFrom("requests as r")
@@ -472,9 +479,11 @@ export async function finishRequests(tx: Tx, act: Act, departmentId: string): Pr
     )
     .execute();
   for (const request of requests) {
-    const items = await tx.selectFrom("request_items").select(["state", "error"]).where("request_id", "=", request.id).execute();
+    const items = await tx.selectFrom("request_items").select(["state", "error", "action", "kind"]).where("request_id", "=", request.id).execute();
     const active = items.some((item) => item.state === "active");
-    await move(tx, act, request, active ? "finish" : "fail", active ? {} : { error: JSON.stringify(items.find((item) => item.error)?.error ?? null) });
+    const made = items.some((item) => item.state === "active" && item.action === "create" && (item.kind === "host" || item.kind === "volume"));
+    if (made && request.trial_days !== null) await move(tx, act, request, "try", { trial_until: addDays(act.now, request.trial_days) });
+    else await move(tx, act, request, active ? "finish" : "fail", active ? {} : { error: JSON.stringify(items.find((item) => item.error)?.error ?? null) });
   }
 }
 

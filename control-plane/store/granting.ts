@@ -2,11 +2,14 @@
 import { sql } from "kysely";
 import type { ChangePlan } from "../contract/requests.ts";
 import { digestOf } from "../domain/digest.ts";
+import { claim } from "../domain/capacity-queue.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
 import { bindApproval, specificationsOf } from "./approvals.ts";
 import type { Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
+import { extendedMeanwhile, followResources } from "./terms.ts";
+import { freeIn, isBefore, lockPools, moveCapacity, needsOf, queuedNeeds } from "./proposing.ts";
 import { growing, type Kept, move, type RequestRow } from "./requests.ts";
 
 /** @throws Refusal plan-changed, project-not-approved, budget-exceeded: what is asked for is no longer what was planned, or no longer under an approved project with money for it */
@@ -24,9 +27,40 @@ export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promi
   return specifications;
 }
 
-/** @throws Refusal plan-changed, project-not-approved, budget-exceeded, conflict */
+/**
+ * All have approved. What there was no room for when it was placed takes its capacity now, or gets its place in the queue.
+ * @throws Refusal plan-changed, project-not-approved, budget-exceeded, conflict
+ */
 export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }: { by: string; reason: string }): Promise<RequestRow> {
+  const extended = await extendedMeanwhile(tx, row, act.now);
+  if (extended.length > 0)
+    throw new Refusal("conflict", `Extended meanwhile: ${extended.join(", ")}.`, {
+      remedy: "It will be withdrawn by itself; what is over still is proposed anew.",
+    });
   const specifications = await requireAsPlanned(tx, act, row);
+  await bindApproval(tx, row.id, specifications);
+  const approved = await move(tx, act, row, "approve", { decided_by: by, decided_at: act.now, decision_reason: reason });
+  if (row.waits && !(await capacityTaken(tx, approved))) {
+    const message = ((row.plan as ChangePlan).waits ?? []).join("; ") || "There is no room for it now.";
+    return move(tx, act, approved, "shortage", { error: JSON.stringify({ code: "capacity", message }) });
+  }
+  await enact(tx, act, approved);
+  return row.waits ? tx.updateTable("requests").set({ waits: false, error: null }).where("id", "=", row.id).returningAll().executeTakeFirstOrThrow() : approved;
+}
+
+/** Takes what it needs of its pools, if that is there for it: whoever was approved before is served before. @returns whether it was */
+export async function capacityTaken(tx: Tx, row: Pick<RequestRow, "id" | "decided_at">): Promise<boolean> {
+  const free = freeIn(await lockPools(tx));
+  const own = await needsOf(tx, row.id);
+  const ahead = (await queuedNeeds(tx)).filter((need) => isBefore(need, row));
+  claim(ahead, free);
+  if (claim(own, free).length > 0) return false;
+  await moveCapacity(tx, own);
+  return true;
+}
+
+/** From now on what it asks for is wanted. @throws Refusal conflict when something of it has changed since */
+export async function enact(tx: Tx, act: Act, row: RequestRow): Promise<void> {
   await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", row.id).where("phase", "=", "proposed").execute();
   const items = await tx
     .selectFrom("request_items")
@@ -40,6 +74,7 @@ export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }
     row.application_id,
     items.filter((item) => item.action === "retire").map((item) => item.resource_id),
   );
+  const longer: string[] = [];
   for (const item of items) {
     const { wanted, expiresAt } = item.spec as Kept;
     const change =
@@ -48,14 +83,17 @@ export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }
         : item.action === "extend"
           ? { expires_at: new Date(expiresAt!) }
           : { wanted: JSON.stringify(wanted) };
-    await tx
+    const changed = await tx
       .updateTable("resources")
       .set({ ...change, updated_at: act.now, revision: sql<number>`revision + 1` })
       .where("id", "=", item.resource_id)
-      .execute();
+      .$if(item.action === "extend", (query) => query.where("phase", "=", "live"))
+      .returning("request_id")
+      .executeTakeFirst();
+    if (!changed) throw new Refusal("conflict", "What is to be extended is being retired by now.", { remedy: "Reject this request." });
+    if (item.action === "extend") longer.push(changed.request_id);
   }
-  await bindApproval(tx, row.id, specifications);
-  return move(tx, act, row, "approve", { decided_by: by, decided_at: act.now, decision_reason: reason });
+  await followResources(tx, act, longer);
 }
 
 /** @throws Refusal conflict when something was attached to, or is to be backed up from, what is to be retired since that was asked for */

@@ -25,7 +25,7 @@ export interface NewNotice {
 }
 
 export async function notify(tx: Tx, act: Act, notice: NewNotice): Promise<void> {
-  const people = [...new Set(notice.to)].filter((id) => id !== act.actor);
+  const people = [...new Set(notice.to)].filter((id) => id !== act.actor && id !== "system");
   const rows = people.map((person) => ({
     id: newId("ntc", act.now),
     person_id: person,

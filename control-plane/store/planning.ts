@@ -10,7 +10,9 @@ import { beginRound, invalidateSteps, type Kind } from "./approval-steps.ts";
 import { specificationsOf } from "./approvals.ts";
 import type { Db, Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
+import { finalise } from "./granting.ts";
 import { softWarnings } from "./quotas.ts";
+import { withdrawExtended } from "./terms.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
 
 export const askEvent = { "department-approval": "ask-department", "authority-approval": "ask-authority" } as const satisfies Record<Kind, string>;
@@ -28,6 +30,9 @@ export async function recordPlan(
   const row = await lockRequest(tx, id);
   const again = isDeciding(row.state);
   if (row.state !== "submitted" && !again) return row;
+  // What was extended meanwhile is neither stopped nor retired.
+  const withdrawn = await withdrawExtended(tx, act, row);
+  if (withdrawn) return withdrawn;
   if ("error" in plan) {
     if (again) return sendBackToPlanning(tx, act, row, plan.error);
     await giveBack(tx, act, id);
@@ -42,12 +47,29 @@ export async function recordPlan(
   const before = submitted.previous_plan as ChangePlan | null;
   const differences = before === null ? [] : planDifferences(before, content);
   const planned = await move(tx, act, submitted, "plan", {
-    plan: JSON.stringify({ ...content, differences, warnings: await warningsOf(tx, row, content.charge), hash, computedAt: act.now.toISOString() }),
+    plan: JSON.stringify({
+      ...content,
+      differences,
+      waits: waitsOf(submitted),
+      warnings: await warningsOf(tx, row, content.charge),
+      hash,
+      computedAt: act.now.toISOString(),
+    }),
     plan_hash: hash,
   });
+  // Its owner was told of it by the policy's days, nothing is lost by it, and an approved extension or start undoes it.
+  if (planned.origin === "term-stop")
+    return finalise(tx, act, planned, { by: act.actor, reason: "期限已过，按期限策略停机 / The term is over: stopped by the policy of terms" });
   const kind = await beginRound(tx, act, planned);
   if (kind === undefined) throw new Error(`the approval policy of ${row.department_id} asks nobody`);
   return move(tx, act, planned, askEvent[kind], {});
+}
+
+/** What it will wait for, as far as it is known. */
+function waitsOf(row: Pick<RequestRow, "waits" | "error">): string[] {
+  if (!row.waits) return [];
+  const error = row.error as { code: string; message: string } | null;
+  return [error?.code === "capacity" ? error.message : "There was no room when it was placed."];
 }
 
 /** Back to planning, and from there to the first approver: what was decided counts no more, and the next plan is shown with its difference. */

@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import type { Item } from "../contract/requests.ts";
 import { undecidedStates } from "../domain/lifecycle.ts";
+import { type Free, keyOf, type Need } from "../domain/capacity-queue.ts";
 import type { PoolView } from "../domain/placement.ts";
 import type { Context, Held } from "../domain/proposals.ts";
 import { Refusal } from "../domain/refusal.ts";
@@ -12,7 +13,7 @@ import type { Dimension, Projects } from "./schema.ts";
 import type { Selectable } from "kysely";
 
 /** Pools with what is free in each, their accounts locked. @param lock false: only read, for what changes nothing */
-export async function lockPools(tx: Tx, lock = true): Promise<PoolView[]> {
+export async function lockPools(tx: Db, lock = true): Promise<PoolView[]> {
   const { rows } = await sql<
     Omit<PoolView, "securityLevel" | "free" | "capacity"> & { security_level: number; dimension: Dimension; capacity: number; taken: number }
   >`
@@ -29,6 +30,46 @@ export async function lockPools(tx: Tx, lock = true): Promise<PoolView[]> {
       };
     })
     .toSorted((a, b) => (a.code < b.code ? -1 : 1));
+}
+
+export interface QueuedNeed extends Need {
+  requestId: string;
+  decidedAt: Date;
+}
+/** What approved requests in the queue for capacity need, first come first: by their approval. */
+export async function queuedNeeds(db: Db): Promise<QueuedNeed[]> {
+  const { rows } = await sql<QueuedNeed>`
+    select q.id as "requestId", q.decided_at as "decidedAt", x.pool_id as "poolId", c.dimension, sum(c.quantity)::bigint as quantity
+    from requests q join quota_charges c on c.request_id = q.id and c.state = 'reserved' and c.quantity > 0 join resources x on x.id = c.resource_id
+    where q.state = 'waiting' and q.waits and q.decided_at is not null and x.pool_id is not null
+    group by q.id, x.pool_id, c.dimension order by q.decided_at, q.id, x.pool_id, c.dimension`.execute(db);
+  return rows;
+}
+/** Whether a place in the queue is before that of an approved request. */
+export const isBefore = (need: QueuedNeed, row: { id: string; decided_at: Date | null }): boolean =>
+  need.decidedAt < row.decided_at! || (need.decidedAt.getTime() === row.decided_at!.getTime() && need.requestId < row.id);
+/** What one request has reserved and needs of pools. */
+export async function needsOf(db: Db, requestId: string): Promise<Need[]> {
+  const { rows } = await sql<Need>`
+    select x.pool_id as "poolId", c.dimension, sum(c.quantity)::bigint as quantity from quota_charges c join resources x on x.id = c.resource_id
+    where c.request_id = ${requestId} and c.state = 'reserved' and c.quantity > 0 and x.pool_id is not null group by 1, 2 order by 1, 2`.execute(db);
+  return rows;
+}
+export const freeIn = (pools: readonly PoolView[]): Free =>
+  new Map(
+    pools.flatMap((pool) =>
+      Object.entries(pool.free).map(([dimension, quantity]) => [keyOf({ poolId: pool.id, dimension: dimension as Dimension }), quantity] as const),
+    ),
+  );
+
+/** Pools with what is free after the queue has been served: who asks now doesn't overtake who was approved before. */
+export function afterQueue(pools: readonly PoolView[], needs: readonly Need[]): PoolView[] {
+  const needed = Map.groupBy(needs, (need) => need.poolId);
+  return pools.map((pool) => {
+    const free = { ...pool.free };
+    for (const { dimension, quantity } of needed.get(pool.id) ?? []) free[dimension] = Math.max(0, (free[dimension] ?? 0) - quantity);
+    return { ...pool, free };
+  });
 }
 
 /** What may be asked for. */
@@ -70,7 +111,7 @@ export async function readHeld(db: Db, applicationIds: readonly string[], items:
         .whereRef("i.resource_id", "=", "r.id")
         .where("i.action", "not in", ["create", "extend"])
         .where("i.state", "in", ["pending", "applying"])
-        .where("q.state", "in", [...undecidedStates, "approved", "applying"])
+        .where("q.state", "in", [...undecidedStates, "waiting", "approved", "applying"])
         .limit(1)
         .as("changed_by"),
     )

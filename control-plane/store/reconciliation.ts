@@ -45,13 +45,13 @@ async function wrongAccounts(db: Db, { departmentId }: Only = {}): Promise<Diffe
   return rows;
 }
 
-/** Pools whose taken capacity is not what the resources in them are charged for. */
+/** Pools whose taken capacity is not what the resources in them are charged for. What waits has reserved its quota, and taken nothing of a pool. */
 async function wrongPools(db: Db, { poolId }: Only = {}): Promise<Difference[]> {
   const only = poolId === undefined ? sql`` : sql`and p.pool_id = ${poolId}`;
   const { rows } = await sql<Difference>`
     with sums as (
       select r.pool_id, c.dimension, sum(c.quantity)::bigint as quantity from quota_charges c join resources r on r.id = c.resource_id
-      where c.state <> 'released' group by 1, 2)
+      where c.state <> 'released' and not (c.state = 'reserved' and exists (select from requests q where q.id = c.request_id and q.waits)) group by 1, 2)
     select 'pool' as kind, p.pool_id || '/' || p.dimension as subject, 'taken' as field, null as department_id, null as resource_id, p.pool_id, p.dimension,
       null::int as level, coalesce(s.quantity, 0)::bigint as expected, p.taken as found
     from pool_accounts p left join sums s on s.pool_id = p.pool_id and s.dimension = p.dimension

@@ -17,7 +17,8 @@ import type { RequestItems, Requests, Resources } from "./schema.ts";
 
 export type RequestRow = Selectable<Requests>;
 export type StoredItem = Selectable<RequestItems>;
-export type ItemRow = StoredItem & { name: string };
+/** With the name of its resource, and the end of its term where it has one and is there. */
+export type ItemRow = StoredItem & { name: string; expires_at: Date | null };
 /** Who asks or decides, and for which nodes; null: all. */
 export interface Principal {
   id: string;
@@ -44,9 +45,18 @@ export const growing = (item: Pick<StoredItem, "spec" | "state">): boolean =>
 
 export async function withdraw(tx: Tx, act: Act, id: string, ifMatch?: number): Promise<RequestRow> {
   const row = await lockRequest(tx, id, ifMatch);
+  requireApplicants(row);
   requireFits(row, "withdraw");
   await giveBack(tx, act, id);
   return move(tx, act, row, "withdraw", {});
+}
+
+/** @throws Refusal conflict when nobody's but the terms ask for it: who keeps what it is about extends that */
+export function requireApplicants(row: Pick<RequestRow, "origin">): void {
+  if (row.origin === "term-stop" || row.origin === "term-reclaim")
+    throw new Refusal("conflict", "The term of what it is about is over: it is nobody's to change or withdraw.", {
+      remedy: "Ask for an extension; with its approval this one is withdrawn. Or have it rejected.",
+    });
 }
 
 /** Reservations that nobody applied in time are given back, and the request says so. */
@@ -96,7 +106,9 @@ export async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
         .execute()
     ).map((row) => [row.id, row.pool_id]),
   );
-  const submitted = items.filter((item) => (item.spec as Kept).wanted !== null);
+  const { waits } = await tx.selectFrom("requests").select("waits").where("id", "=", id).executeTakeFirstOrThrow();
+  // What waits has taken none.
+  const submitted = waits ? [] : items.filter((item) => (item.spec as Kept).wanted !== null);
   await moveCapacity(
     tx,
     submitted.flatMap((item) =>
@@ -130,7 +142,11 @@ export async function move(
   act: Act,
   row: RequestRow,
   event: RequestEvent,
-  change: Partial<Record<"decided_by" | "decision_reason" | "plan" | "plan_hash" | "previous_plan" | "error", string | null>> & { decided_at?: Date },
+  change: Partial<Record<"decided_by" | "decision_reason" | "plan" | "plan_hash" | "previous_plan" | "error", string | null>> & {
+    decided_at?: Date;
+    trial_until?: Date;
+    waits?: boolean;
+  },
 ): Promise<RequestRow> {
   requireFits(row, event);
   const state = nextState(row.state, event)!;
@@ -157,7 +173,11 @@ export async function move(
     data: { number: row.number, state, error: change.error ?? null },
   });
   const kind = noticeOfEvent[event];
-  if (kind) await notifyOfRequest(tx, act, kind, after, after.decision_reason === null ? {} : { reason: after.decision_reason });
+  const told = {
+    ...(after.decision_reason === null ? {} : { reason: after.decision_reason }),
+    ...(change.trial_until ? { until: change.trial_until.toISOString() } : {}),
+  };
+  if (kind) await notifyOfRequest(tx, act, kind, after, told);
   return after;
 }
 
@@ -169,20 +189,21 @@ export async function itemsOf(db: Db, requestIds: readonly string[]): Promise<Ma
     .selectFrom("request_items as i")
     .leftJoin("resources as r", "r.id", "i.resource_id")
     .selectAll("i")
-    .select("r.name")
+    .select(["r.name", "r.expires_at", "r.phase"])
     .where("i.request_id", "in", [...requestIds])
     .orderBy("i.request_id")
     .orderBy("i.position")
     .execute();
   for (const row of rows) {
-    found.get(row.request_id)?.push(shownItem(row, row.name ?? undefined));
+    const { name, expires_at, phase, ...item } = row;
+    found.get(row.request_id)?.push(shownItem(item, name ?? undefined, phase === "gone" || phase === "failed" ? null : expires_at));
   }
   return found;
 }
 
 /** An item as it may be shown. @param name of its resource, where there is one already */
-export function shownItem(row: StoredItem, name?: string): ItemRow {
+export function shownItem(row: StoredItem, name?: string, expiresAt: Date | null = null): ItemRow {
   const { userData: _secret, ...spec } = (row.spec as Kept).item.spec as { userData?: string; name?: string };
-  return { ...row, spec, name: name ?? spec.name ?? "" };
+  return { ...row, spec, name: name ?? spec.name ?? "", expires_at: expiresAt };
 }
 export type ResourceRow = Selectable<Resources>;

@@ -145,10 +145,16 @@ export type RequestState =
   | "waiting"
   | "approved"
   | "applying"
+  | "on-trial"
   | "active"
+  | "expiring"
+  | "reclaimed"
   | "failed"
   | "rejected"
   | "withdrawn";
+
+/** term-stop: its hosts' term is over, they are stopped · term-reclaim: and now to be retired · trial-refusal: what was tried is not wanted */
+export type RequestOrigin = "term-stop" | "term-reclaim" | "trial-refusal";
 
 export interface Requests {
   id: string;
@@ -176,6 +182,18 @@ export interface Requests {
   cost: ColumnType<unknown, string | null | undefined, string | null>;
   /** The plan that was decided on before this one, for the difference. */
   previous_plan: ColumnType<unknown, string | null | undefined, string | null>;
+  /** Why there is this request, where nobody but the terms or the trial of another one asked for it. */
+  origin: ColumnType<RequestOrigin | null, RequestOrigin | null | undefined, RequestOrigin | null>;
+  /** The request whose resources it stops or retires, where it has an origin. */
+  about_id: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Days of its trial (试运行); null: none. */
+  trial_days: ColumnType<number | null, number | null | undefined, number | null>;
+  /** When its trial ends, once it has begun. */
+  trial_until: MaybeTime;
+  /** Which end of a term or trial its owner was told of last. */
+  term_told: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Its pools had no room when it was placed: capacity is still to be taken, after its approval. */
+  waits: Generated<boolean>;
   error: Json<unknown> | null;
   revision: Generated<number>;
   created_at: Time;

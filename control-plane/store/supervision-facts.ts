@@ -23,6 +23,7 @@ const columns = [
   "decided_at",
   "plan_hash",
   "updated_at",
+  "origin",
 ] as const satisfies (keyof Requests)[];
 type RequestRow = Pick<Selectable<Requests>, (typeof columns)[number]>;
 type StepRow = Selectable<ApprovalSteps>;
@@ -42,7 +43,6 @@ const under = states.filter((state) => stageOfState[state] !== undefined || isDe
 const undecided: readonly RequestState[] = [
   "draft",
   "submitted",
-  "waiting",
   "planned",
   "department-approval",
   "authority-approval",
@@ -102,7 +102,11 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
       ...(await fromCorrections(tx, since, departmentsOf)),
     ],
     decided: rows
-      .filter((row) => !undecided.includes(row.state) && (row.decided_at !== null || row.state !== "failed"))
+      // What the policy of terms grants asks nobody by intent.
+      .filter(
+        (row) =>
+          row.origin !== "term-stop" && !undecided.includes(row.state) && (row.decided_at !== null || (row.state !== "failed" && row.state !== "waiting")),
+      )
       .map((row) => decidedOf(row, factOf(row), steps.get(row.id) ?? [], policies)),
     asked: windowDays === 0 ? [] : await askedSince(tx, new Date(since.getTime() - windowDays * 86_400_000), factOf),
   };
@@ -147,7 +151,8 @@ function fromMoves(row: RequestRow, request: RequestFact, moves: readonly Move[]
       to,
       due: null,
       extraDays: 0,
-      concern: open.stage === "needs-information" ? { people: applicant } : { role: "operations", named: null },
+      // What the terms ask for has no author who could answer: operations sees to it.
+      concern: open.stage === "needs-information" && row.submitted_by !== "system" ? { people: applicant } : { role: "operations", named: null },
     });
     open = undefined;
   };

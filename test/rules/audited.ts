@@ -60,6 +60,16 @@ async function asked(stage: Stage): Promise<string> {
   await stage.api.call(stage.people.approver, "POST", `${path}/return`, { body: { question: "why?" }, headers: { "if-match": "*" } });
   return path;
 }
+/** A request whose resources are on trial. */
+async function onTrial(stage: Stage): Promise<string> {
+  const { path } = await request(stage, "planned");
+  const id = path.split("/").at(-1)!;
+  const { db } = stage.api.database;
+  await db.updateTable("requests").set({ state: "on-trial" }).where("id", "=", id).execute();
+  await db.updateTable("request_items").set({ state: "active" }).where("request_id", "=", id).execute();
+  await db.updateTable("resources").set({ phase: "live" }).where("request_id", "=", id).execute();
+  return path;
+}
 /** Two with the same role at the same place. */
 async function colleagues(stage: Stage) {
   const [from, to] = [await madeToken(stage), await madeToken(stage)];
@@ -280,6 +290,7 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     body: { amountFen: 7, reason: "r" },
   }),
   "post /api/v1/project-imports": () => ({ path: "/api/v1/project-imports", body: { projects: [project()] } }),
+  "put /api/v1/term-policy": () => ({ path: "/api/v1/term-policy", body: { noticeDays: 30, graceDays: 30, stoppedDays: 7, trialAnswerDays: null } }),
   "put /api/v1/plan-policy": () => ({ path: "/api/v1/plan-policy", body: { supervisorThresholdFen: 5 } }),
   "post /api/v1/price-books": () => ({ path: "/api/v1/price-books", body: { prices } }),
   "post /api/v1/applications": () => ({
@@ -309,6 +320,8 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "post /api/v1/requests/{id}/reject": async (stage) => ({ path: `${(await request(stage, "planned")).path}/reject`, body: { reason: "no" } }),
   "post /api/v1/requests/{id}/return": async (stage) => ({ path: `${(await request(stage, "planned")).path}/return`, body: { question: "why?" } }),
   "post /api/v1/requests/{id}/check-plan": async (stage) => ({ path: `${(await request(stage, "planned")).path}/check-plan`, body: {} }),
+  "post /api/v1/requests/{id}/accept-trial": async (stage) => ({ path: `${await onTrial(stage)}/accept-trial`, body: {} }),
+  "post /api/v1/requests/{id}/refuse-trial": async (stage) => ({ path: `${await onTrial(stage)}/refuse-trial`, body: { reason: "too slow" } }),
   "post /api/v1/requests/{id}/answer": async (stage) => ({ path: `${await asked(stage)}/answer`, body: { text: "because" } }),
   "post /api/v1/requests/{id}/amend": async (stage) => ({ path: `${await asked(stage)}/amend`, body: { items: [volume(code())], text: "smaller" } }),
   "post /api/v1/requests/{id}/comments": async (stage) => ({ path: `${(await request(stage, "draft")).path}/comments`, body: { text: "well" } }),

@@ -2,6 +2,7 @@
 import { City } from "../../control-plane/contract/city.ts";
 import { NewRequest } from "../../control-plane/contract/requests.ts";
 import { fiscalYearOf } from "../../control-plane/domain/time.ts";
+import type { HostSpec } from "../../infra/spec.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { systemAct, type Act } from "../../control-plane/store/act.ts";
 import { importCity } from "../../control-plane/store/city.ts";
@@ -73,15 +74,21 @@ export function smallCity(options: { driver?: string; endpoint?: string; hosts?:
 }
 
 /** Changes as their authors make them, without engine and API: what the stores promise. */
-export function openBooks(db: Db) {
+export function openBooks(db: Db, now: () => Date = () => new Date()) {
   const applicant = { id: "tok_applicant", nodes: null };
   const approver = { id: "tok_approver", nodes: null };
   const authority = { id: "tok_authority", nodes: null };
-  const act = (actor = "system"): Act => ({ ...systemAct(new Date()), actor });
+  const act = (actor = "system"): Act => ({ ...systemAct(now()), actor });
   const change = <T>(work: (tx: Tx) => Promise<T>) => db.transaction().execute(work);
-  const ask = (department: string, items: unknown[], seal = plain) =>
+  const ask = (department: string, items: unknown[], seal = plain, more: object = {}) =>
     change((tx) =>
-      createRequest(tx, act("tok_applicant"), applicant, NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items }), seal),
+      createRequest(
+        tx,
+        act("tok_applicant"),
+        applicant,
+        NewRequest.parse({ application: `${department}-app`, project: "p", title: "Test", items, ...more }),
+        seal,
+      ),
     );
   const plan = (request: Pick<RequestRow, "id">) => change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));
   const approveAs = (who: typeof approver, request: RequestRow) =>
@@ -128,11 +135,11 @@ export function openBooks(db: Db) {
     };
     return (await change((tx) => settleApply(tx, act(), departmentId, { hash: begun.hash, fence: begun.fence, outcome }))).again;
   };
-  /** Everything that should run is seen running. */
+  /** Everything is seen as it should be: running, or stopped. */
   const observe = async () => {
     const pools = (await db.selectFrom("pools").select("id").execute()).map((row) => row.id);
-    const live = await db.selectFrom("resources").select(["id", "kind"]).where("phase", "=", "live").execute();
-    const seen = live.map((row) => ({ name: row.id, state: row.kind === "host" ? "running" : "present" }));
+    const live = await db.selectFrom("resources").select(["id", "kind", "wanted"]).where("phase", "=", "live").execute();
+    const seen = live.map((row) => ({ name: row.id, state: row.kind === "host" ? (row.wanted as HostSpec).power : "present" }));
     await change(async (tx) => recordTransitions(tx, act(), await transitionsOf(tx, pools, seen)));
   };
   return {

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { Id, pageOf } from "../../contract/common.ts";
 import { Answer, Approval, DecisionOffer, Question, Rejection } from "../../contract/approvals.ts";
-import { Amendment, type ChangePlan, NewRequest, Nothing, Request, RequestQuery } from "../../contract/requests.ts";
+import { Amendment, type ChangePlan, NewRequest, Nothing, Request, RequestQuery, TrialRefusal } from "../../contract/requests.ts";
 import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
@@ -13,6 +13,7 @@ import { type NamedStep, stepsOfRequests } from "../../store/approval-steps.ts";
 import { answer, approve, decisionOf, reject, requireReplannable, returnWithQuestion } from "../../store/approving.ts";
 import { appendComment } from "../../store/comments.ts";
 import { type ItemRow, itemsOf, type RequestRow, withdraw } from "../../store/requests.ts";
+import { acceptTrial, refuseTrial } from "../../store/trials.ts";
 import { workingCalendar } from "../../store/calendars.ts";
 import { shownStep, timeLeft } from "../approvals.ts";
 import type { ApiContext, App, AppDeps } from "../deps.ts";
@@ -129,6 +130,24 @@ const back = defineRoute({
   request: { params, body: jsonBody(Nothing) },
   responses: { 200: jsonAnswer(Request) },
 });
+const acceptTrialRoute = defineRoute({
+  method: "post",
+  path: `${path}/{id}/accept-trial`,
+  tags,
+  summary: "Accept what is on trial: the request is active",
+  conditional: true,
+  request: { params, body: jsonBody(Nothing) },
+  responses: { 200: jsonAnswer(Request) },
+});
+const refuseTrialRoute = defineRoute({
+  method: "post",
+  path: `${path}/{id}/refuse-trial`,
+  tags,
+  summary: "Refuse what is on trial: answers the request by which it is retired",
+  conditional: true,
+  request: { params, body: jsonBody(TrialRefusal) },
+  responses: { 202: jsonAnswer(Request, "Taken") },
+});
 
 /** Requests as the contract shows them. */
 async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
@@ -162,7 +181,12 @@ function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly Named
       spec: item.spec,
       state: item.state,
       error: item.error,
+      expiresAt: item.expires_at?.toISOString() ?? null,
     })),
+    origin: row.origin,
+    about: row.about_id,
+    trialDays: row.trial_days,
+    trialUntil: row.trial_until?.toISOString() ?? null,
     cost: row.cost as Request["cost"],
     // Plans of before there were differences have none.
     plan: row.plan === null ? null : { ...(row.plan as ChangePlan), differences: (row.plan as Partial<ChangePlan>).differences ?? [] },
@@ -273,6 +297,14 @@ export function registerRequests(app: App, deps: AppDeps): void {
       const { row, differences } = await amendRequest(tx, c.get("act"), id, body, deps.seal, deps.unseal);
       await appendComment(tx, c.get("act"), row, { kind: "amendment", text: [body.text, ...differences].join("\n"), stepId: null });
       if (row.state === "submitted") await deps.queue.plan(tx, [row]);
+      return row;
+    }),
+  );
+  app.openapi(acceptTrialRoute, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => acceptTrial(tx, c.get("act"), id)));
+  app.openapi(refuseTrialRoute, (c) =>
+    change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
+      const row = await refuseTrial(tx, c.get("act"), id, c.req.valid("json").reason, deps.seal);
+      await deps.queue.plan(tx, [row]);
       return row;
     }),
   );

@@ -4,7 +4,7 @@ import { defineCommand } from "citty";
 import { Listr } from "listr2";
 import { parse } from "yaml";
 import { type Comment, type Evidence, evidenceTypes } from "../../contract/approvals.ts";
-import type { Request } from "../../contract/requests.ts";
+import { extension, type Request } from "../../contract/requests.ts";
 import type { WhatIf } from "../../contract/what-if.ts";
 import { json, wait } from "../arguments.ts";
 import { type Client, clientFromEnvironment } from "../client.ts";
@@ -36,6 +36,7 @@ function print(request: Request, asJson: boolean): void {
       { title: "kind", value: (row) => row.kind },
       { title: "name", value: (row) => row.name },
       { title: "state", value: (row) => row.state },
+      { title: "until", value: (row) => localTime(row.expiresAt) },
       { title: "error", value: (row) => row.error?.message ?? "" },
       { title: "resource", value: (row) => row.resource },
     ],
@@ -56,6 +57,7 @@ function print(request: Request, asJson: boolean): void {
     );
   }
   if (!plan) return;
+  for (const line of plan.waits ?? []) console.log(`will wait for capacity: ${line}`);
   for (const line of plan.differences) console.log(`moved since it was decided on: ${line}`);
   console.log(`\nChange plan ${plan.hash} of ${localTime(plan.computedAt)}`);
   for (const one of plan.warnings ?? []) {
@@ -119,7 +121,7 @@ export const requests = defineCommand({
       path,
       filters: {
         department: "Id or code of a department",
-        state: "draft, submitted, department-approval, authority-approval, needs-information, applying, active …",
+        state: "draft, submitted, department-approval, authority-approval, needs-information, waiting, applying, on-trial, active, expiring, reclaimed …",
         application: "Id or code of an application",
       },
       columns: [
@@ -295,6 +297,36 @@ export const requests = defineCommand({
           ],
           args.json,
         );
+      },
+    }),
+    "accept-trial": defineCommand({
+      meta: { name: "accept-trial", description: "Accept what is on trial (试运行): the request is active" },
+      args: { id, json },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const { revision } = await read(client, args.id);
+        print(await client.post<Request>(`${path}/${args.id}/accept-trial`, {}, { ifMatch: revision }), args.json);
+      },
+    }),
+    "refuse-trial": defineCommand({
+      meta: { name: "refuse-trial", description: "Refuse what is on trial: shows the request by which it is retired" },
+      args: { id, reason: { ...reason, required: true }, json },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const { revision } = await read(client, args.id);
+        print(await client.post<Request>(`${path}/${args.id}/refuse-trial`, { reason: args.reason }, { ifMatch: revision }), args.json);
+      },
+    }),
+    extend: defineCommand({
+      meta: { name: "extend", description: "Ask that everything which a request made and which has a term is kept until a day" },
+      args: { id, until: { type: "string", required: true, description: "The day, such as 2027-12-31: until its end in Beijing" }, reason, wait, json },
+      async run({ args }) {
+        if (!/^\d{4}-\d{2}-\d{2}$/.test(args.until)) throw new Error(`--until is a day such as 2027-12-31, not ${args.until}.`);
+        const client = clientFromEnvironment();
+        const body = extension(await read(client, args.id), args.until, args.reason ?? "");
+        if (body.items.length === 0) throw new Error("Nothing that it made has a term.");
+        const made = await client.post<Request>(path, body);
+        print(args.wait ? await follow(client, made.id, planned, args.json) : made, args.json);
       },
     }),
     withdraw: defineCommand({

@@ -16,24 +16,29 @@ const events: RequestEvent[] = [
   "withdraw",
   "apply",
   "finish",
+  "try",
+  "accept",
+  "expire",
+  "renew",
+  "reclaim",
   "fail",
   "replan",
 ];
 /** Written a second time on purpose: every other pair is refused. */
 const allowed = [
   "draft submit submitted",
-  "draft shortage waiting",
   "draft withdraw withdrawn",
   "submitted plan planned",
   "submitted fail failed",
   "submitted withdraw withdrawn",
   "submitted reject rejected",
-  "waiting capacity submitted",
-  "waiting shortage waiting",
+  "waiting capacity approved",
+  "waiting replan submitted",
   "waiting withdraw withdrawn",
   "waiting reject rejected",
   "planned ask-department department-approval",
   "planned ask-authority authority-approval",
+  "planned approve approved",
   "department-approval ask-authority authority-approval",
   "department-approval approve approved",
   "department-approval return needs-information",
@@ -48,8 +53,8 @@ const allowed = [
   "needs-information ask-department department-approval",
   "needs-information ask-authority authority-approval",
   "needs-information submit submitted",
-  "needs-information shortage waiting",
   "needs-information withdraw withdrawn",
+  "approved shortage waiting",
   "approved apply applying",
   "approved finish active",
   "approved fail failed",
@@ -57,6 +62,13 @@ const allowed = [
   "applying finish active",
   "applying replan submitted",
   "applying fail failed",
+  "applying try on-trial",
+  "on-trial accept active",
+  "on-trial expire expiring",
+  "on-trial reclaim reclaimed",
+  "active expire expiring",
+  "expiring renew active",
+  "expiring reclaim reclaimed",
 ];
 
 describe("the lifecycle of a request", () => {
@@ -76,6 +88,6 @@ describe("the lifecycle of a request", () => {
     const reached = new Set<string>(["draft"]);
     for (const state of reached) for (const next of Object.values(lifecycle[state as keyof typeof lifecycle])) reached.add(next);
     expect([...reached].toSorted()).toEqual([...states].toSorted());
-    for (const end of ["active", "failed", "rejected", "withdrawn"] as const) expect(lifecycle[end]).toEqual({});
+    for (const end of ["reclaimed", "failed", "rejected", "withdrawn"] as const) expect(lifecycle[end]).toEqual({});
   });
 });

@@ -49,6 +49,7 @@ describe("placement", () => {
         } else {
           expect(can).toEqual([]);
           expect(placed.shortage).toBe(may.length > 0);
+          if (may.length > 0) expect(may, "where it goes once there is room is where it may").toContain(placed.later);
           for (const pool of list) expect(placed.reason).toContain(`${pool.code}: `);
         }
       }),

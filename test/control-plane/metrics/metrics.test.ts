@@ -4,6 +4,7 @@ import { createQueue, openBoss } from "../../../control-plane/jobs/queue.ts";
 import { createMetrics, type Metrics } from "../../../control-plane/metrics.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { createWebhook, testWebhook } from "../../../control-plane/store/webhooks.ts";
+import { withdraw } from "../../../control-plane/store/requests.ts";
 import { supervise } from "../../../control-plane/store/supervising.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, volume } from "../../setup/small-city.ts";
@@ -88,6 +89,18 @@ describe.each(engines)("metrics, on %s", (engine) => {
     expect(await value("zhengyun_pool_disk_free_bytes", { pool: "compute" })).toEqual([250]);
     expect(await value("zhengyun_pool_taken", { pool: "compute", dimension: "hosts" })).toEqual([2]);
     expect(await value("zhengyun_jobs_queued", { queue: "apply" })).toEqual([1]);
+  });
+
+  it("count requests by state, those that there are none of too", async () => {
+    expect(await value("zhengyun_requests", { state: "active" })).toEqual([1]);
+    expect(await value("zhengyun_requests", { state: "expiring" })).toEqual([0]);
+    const waiting = (await books.ask("bureau", [host("later")])).id;
+    const decided_at = new Date(clock.getTime() - 900_000);
+    await opened.db.updateTable("requests").set({ state: "waiting", decided_at }).where("id", "=", waiting).execute();
+    expect(await value("zhengyun_requests", { state: "waiting" })).toEqual([1]);
+    expect(await value("zhengyun_capacity_queue_oldest_age_seconds")).toEqual([900]);
+    await opened.db.updateTable("requests").set({ state: "submitted", decided_at: null }).where("id", "=", waiting).execute();
+    await books.change((tx) => withdraw(tx, books.act("tok_applicant"), waiting));
   });
 
   it("say how much of the audit is in its chain, and how old what isn't is", async () => {

@@ -5,10 +5,13 @@
 import fc from "fast-check";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ticks } from "../../../control-plane/jobs/ticks.ts";
+import type { JobContext } from "../../../control-plane/jobs/context.ts";
+import { acceptTrial, refuseTrial } from "../../../control-plane/store/trials.ts";
 import { City } from "../../../control-plane/contract/city.ts";
 import { Item, NewRequest } from "../../../control-plane/contract/requests.ts";
 import { Refusal } from "../../../control-plane/domain/refusal.ts";
-import { amendRequest, createRequest, retryWaiting, submitRequest } from "../../../control-plane/store/acceptance.ts";
+import { amendRequest, createRequest, submitRequest } from "../../../control-plane/store/acceptance.ts";
 import { type Act, systemAct } from "../../../control-plane/store/act.ts";
 import { answer, approve, reject, returnWithQuestion } from "../../../control-plane/store/approving.ts";
 import type { OpenDatabase, Tx } from "../../../control-plane/store/database.ts";
@@ -22,15 +25,18 @@ import { host, openBooks, plain, smallCity, volume } from "../../setup/small-cit
 
 /** Where a request may go from each state, as the specification says. */
 const allowed: Record<string, readonly string[]> = {
-  draft: ["submitted", "waiting", "withdrawn"],
+  draft: ["submitted", "withdrawn"],
   submitted: ["planned", "failed", "withdrawn", "rejected"],
-  waiting: ["submitted", "waiting", "withdrawn", "rejected"],
-  planned: ["department-approval", "authority-approval"],
+  waiting: ["approved", "submitted", "withdrawn", "rejected"],
+  planned: ["department-approval", "authority-approval", "approved"],
   "department-approval": ["authority-approval", "approved", "needs-information", "rejected", "withdrawn", "submitted"],
   "authority-approval": ["approved", "needs-information", "rejected", "withdrawn", "submitted"],
-  "needs-information": ["department-approval", "authority-approval", "submitted", "waiting", "withdrawn"],
-  approved: ["applying", "active", "failed"],
-  applying: ["active", "failed", "applying", "submitted"],
+  "needs-information": ["department-approval", "authority-approval", "submitted", "withdrawn"],
+  approved: ["applying", "waiting", "active", "failed"],
+  applying: ["on-trial", "active", "failed", "applying", "submitted"],
+  "on-trial": ["active", "expiring", "reclaimed"],
+  active: ["expiring"],
+  expiring: ["active", "reclaimed"],
 };
 const places = ["city", "bureau", "second", "office"] as const;
 /** Who is there: writers, holders of one role, a chief who writes and holds both, and somebody with nothing. */
@@ -59,10 +65,20 @@ const acts = fc.oneof(
       place,
       hosts: fc.integer({ min: 0, max: 3 }),
       volumes: fc.nat(1),
+      term: fc.constantFrom(0, 0, 10, 50),
+      trial: fc.constantFrom(0, 0, 5),
       draft: fc.boolean(),
       by: writer,
     }),
   },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("live" as const), place, term: fc.constantFrom(0, 10, 50), trial: fc.constantFrom(0, 0, 5), by: writer }),
+  },
+  // The clock goes on, and is looked at.
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("terms" as const), days: fc.constantFrom(1, 8, 31) }) },
+  { weight: 2, arbitrary: fc.constant({ do: "reclaim" as const }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("accept" as const, "refuse" as const), which, by: writer }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("submit" as const), which, by: writer }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("plan" as const), which }) },
   {
@@ -86,10 +102,49 @@ const acts = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.constant({ do: "observe" as const }) },
-  { weight: 1, arbitrary: fc.constant({ do: "room" as const }) },
+  { weight: 2, arbitrary: fc.constant({ do: "room" as const }) },
   { weight: 1, arbitrary: fc.constant({ do: "expire" as const }) },
   { weight: 1, arbitrary: fc.constant({ do: "new-year" as const }) },
 );
+/** Sequences that surely come to the ends of the life of resources. */
+const wholeLife: One[] = [
+  ...Array.from({ length: 5 }, (): One => ({ do: "live", place: "office", term: 10, trial: 0, by: "tok_writer" })),
+  ...Array.from({ length: 5 }, (): One => ({ do: "live", place: "second", term: 50, trial: 0, by: "tok_other" })),
+  { do: "terms", days: 8 },
+  { do: "terms", days: 31 },
+  { do: "terms", days: 8 },
+  { do: "reclaim" },
+  { do: "room" },
+  { do: "terms", days: 31 },
+  { do: "reclaim" },
+  { do: "terms", days: 8 },
+  { do: "reclaim" },
+  { do: "room" },
+  { do: "apply", place: "second", result: "ok" },
+  { do: "observe" },
+];
+const queued: One[] = [
+  ...Array.from({ length: 4 }, (): One => ({ do: "live", place: "office", term: 0, trial: 0, by: "tok_writer" })),
+  ...Array.from({ length: 4 }, (): One => ({ do: "live", place: "second", term: 0, trial: 0, by: "tok_other" })),
+  { do: "retire", which: 0, by: "tok_writer" },
+  { do: "grant", which: 0 },
+  { do: "apply", place: "office", result: "ok" },
+  { do: "room" },
+  { do: "apply", place: "second", result: "ok" },
+  { do: "observe" },
+];
+const tried: One[] = [
+  { do: "live", place: "office", term: 0, trial: 5, by: "tok_writer" },
+  { do: "live", place: "bureau", term: 10, trial: 5, by: "tok_writer" },
+  { do: "accept", which: 0, by: "tok_other" },
+  { do: "live", place: "second", term: 10, trial: 0, by: "tok_writer" },
+  { do: "terms", days: 1 },
+  { do: "extend", which: 2, by: "tok_other" },
+  { do: "grant", which: 0 },
+  { do: "refuse", which: 0, by: "tok_other" },
+  { do: "reclaim" },
+  { do: "terms", days: 31 },
+];
 type One = typeof acts extends fc.Arbitrary<infer T> ? T : never;
 
 /** What the test itself knows of a request. */
@@ -112,7 +167,7 @@ describe.each(engines)("the life of requests, on %s", (engine) => {
     city.quotas.push({ department: "second", limits: { ...city.quotas[1]!.limits, hosts: 4 } });
     city.projects.push({ ...city.projects[1]!, department: "second" });
     city.applications.push({ ...city.applications[1]!, department: "second", code: "second-app" });
-    city.pools[0]!.capacity.hosts = 9;
+    city.pools[0]!.capacity.hosts = 6;
     await books.import(City.parse(city));
     // The bureaus may borrow from each other.
     await opened.db
@@ -154,7 +209,7 @@ describe.each(engines)("the life of requests, on %s", (engine) => {
         const world = new World(opened);
         for (const one of sequence) await world.step(one);
       }),
-      { numRuns: 12, endOnFailure: true },
+      { numRuns: 12, endOnFailure: true, examples: [[wholeLife], [queued], [tried]] },
     );
   });
 });
@@ -194,6 +249,23 @@ class World {
       for (const by of ["tok_approver1", "tok_authority1"] as const) await this.step({ do: "approve", which: one.which, by });
       return;
     }
+    // Several acts again, so that terms come to their end.
+    if (one.do === "live") {
+      await this.step({ do: "create", place: one.place, hosts: 1, volumes: 0, term: one.term, trial: one.trial, draft: false, by: one.by });
+      const newest = await this.#db.selectFrom("requests").select("id").where("state", "=", "submitted").orderBy("id").execute();
+      if (newest.length > 0) await this.step({ do: "grant", which: 7 * (newest.length - 1) });
+      await this.step({ do: "apply", place: one.place, result: "ok" });
+      return this.step({ do: "observe" });
+    }
+    if (one.do === "reclaim") {
+      await this.step({ do: "terms", days: 8 });
+      for (let round = 0; round < 4; round++) {
+        await this.step({ do: "grant", which: 0 });
+        for (const where of places) await this.step({ do: "apply", place: where, result: "ok" });
+        await this.step({ do: "observe" });
+      }
+      return;
+    }
     this.#now = new Date(this.#now.getTime() + 60_000);
     const { rows } = await sql<{ id: number }>`select coalesce(max(id), 0)::int as id from audit_entries`.execute(this.#db);
     const by = "by" in one ? one.by : "system";
@@ -220,7 +292,9 @@ class World {
           ...Array.from({ length: one.hosts }, () => host(`h${this.#names++}`)),
           ...Array.from({ length: one.volumes }, () => volume(`v${this.#names++}`)),
         ];
-        if (items.length > 0) await this.#create(one.place, items, act, one.draft);
+        const expiresAt = new Date(this.#now.getTime() + one.term * 86_400_000).toISOString();
+        const kept = items.map((item) => (one.term === 0 ? item : { ...item, spec: { ...item.spec, expiresAt } }));
+        if (items.length > 0) await this.#create(one.place, kept, act, one.draft, one.trial);
         return;
       }
       case "submit": {
@@ -265,8 +339,17 @@ class World {
         return;
       }
       case "room":
-        await this.#change((tx) => retryWaiting(tx, act, plain, plain));
+        return ticks["waiting"]!(this.#jobs());
+      case "terms":
+        this.#now = new Date(this.#now.getTime() + one.days * 86_400_000);
+        await ticks["terms"]!(this.#jobs());
+        return this.#roll();
+      case "accept":
+      case "refuse": {
+        const request = await this.#request(one.which, ["on-trial"]);
+        if (request) await this.#change((tx) => (one.do === "accept" ? acceptTrial(tx, act, request.id) : refuseTrial(tx, act, request.id, "no", plain)));
         return;
+      }
       case "expire":
         this.#now = new Date(this.#now.getTime() + 31 * 86_400_000);
         await this.#change((tx) => expireReservations(tx, { ...act, now: this.#now }));
@@ -293,11 +376,27 @@ class World {
         return;
       }
       case "grant":
+      case "live":
+      case "reclaim":
     }
   }
 
-  async #create(code: string, items: unknown[], act: Act, draft: boolean): Promise<void> {
-    const body = NewRequest.parse({ application: `${code}-app`, project: "p", department: code, title: "Test", items, draft });
+  /** What the ticks are given; what they act as is told by the system's name. */
+  #jobs(): JobContext {
+    const queue = { plan: async () => {}, apply: async () => {} };
+    return { db: this.#db, queue, now: () => this.#now, keys: { seal: plain, unseal: plain } } as unknown as JobContext;
+  }
+
+  async #create(code: string, items: unknown[], act: Act, draft: boolean, trial = 0): Promise<void> {
+    const body = NewRequest.parse({
+      application: `${code}-app`,
+      project: "p",
+      department: code,
+      title: "Test",
+      items,
+      draft,
+      ...(trial > 0 ? { trialDays: trial } : {}),
+    });
     const made = await this.#change((tx) => createRequest(tx, act, { id: act.actor, nodes: null }, body, plain));
     this.#known.set(made.id, { state: "draft", authors: new Set([act.actor]), deciders: new Set() });
   }
@@ -356,12 +455,15 @@ class World {
     await this.#checkTransitions(entries, told);
     await this.#checkQuotas(told);
     await this.#checkFunds(one, told);
+    await this.#checkReclaimed(told);
     expect((await reconcile(this.#db, { ...systemAct(this.#now) })).findings, `a reconciliation finds nothing, ${told}`).toEqual([]);
   }
 
   /** The audit tells every change of state, each one that is allowed; and every change of a resource. */
   async #checkTransitions(entries: readonly { action: string; subject_id: string; before: unknown; after: unknown }[], told: string): Promise<void> {
     for (const row of await this.#db.selectFrom("requests").selectAll().execute()) {
+      // What the terms or a refused trial asked for.
+      if (row.origin && !this.#known.has(row.id)) this.#known.set(row.id, { state: "draft", authors: new Set([row.requested_by]), deciders: new Set() });
       const known = this.#known.get(row.id)!;
       const own = entries.filter((entry) => entry.subject_id === row.id);
       for (const { action, before, after } of own) {
@@ -378,7 +480,9 @@ class World {
       const steps = await this.#db.selectFrom("approval_steps").selectAll().where("request_id", "=", row.id).where("invalidated_at", "is", null).execute();
       const approvedBy = steps.flatMap((step) => (step.state === "approved" ? [step.decided_by!] : []));
       expect(approvedBy.toSorted(), told).toEqual([...known.deciders].toSorted());
-      if (["approved", "applying", "active"].includes(row.state)) expect(approvedBy, `both stages have approved, ${told}`).toHaveLength(2);
+      if (row.origin === "term-stop") expect(approvedBy, `nobody is asked, ${told}`).toEqual([]);
+      else if (["approved", "waiting", "applying", "on-trial", "active", "expiring", "reclaimed"].includes(row.state))
+        expect(approvedBy, `both stages have approved, ${told}`).toHaveLength(2);
     }
     const before = this.#resources;
     const resources = await this.#db.selectFrom("resources").select(["id", "phase", "applied"]).execute();
@@ -389,6 +493,16 @@ class World {
           entries.filter((entry) => entry.subject_id === id),
           `what became of ${id} is audited, ${told}`,
         ).not.toEqual([]);
+  }
+
+  /** Of what is reclaimed nothing is left: no host, no charge, no open interval. */
+  async #checkReclaimed(told: string): Promise<void> {
+    const { rows } = await sql<{ left: number }>`
+      select count(*)::int as left from requests q join resources r on r.request_id = q.id where q.state = 'reclaimed' and r.kind in ('host', 'volume') and (r.phase not in ('gone', 'failed')
+        or exists (select from quota_charges c where c.resource_id = r.id and c.state = 'reserved')
+        or exists (select from fund_charges f where f.resource_id = r.id and f.state in ('reserved', 'committed'))
+        or exists (select from allocations a where a.resource_id = r.id and a.to_at is null))`.execute(this.#db);
+    expect(rows[0]!.left, `reclaimed is gone, ${told}`).toBe(0);
   }
 
   /** No account passes its limit but by borrowing what its siblings leave unused. */
@@ -419,7 +533,7 @@ class World {
   async #checkFunds(one: One, told: string): Promise<void> {
     for (const fund of await this.#db.selectFrom("project_funds").selectAll().execute()) {
       const over = Math.max(0, fund.reserved_fen + fund.committed_fen + fund.spent_fen - fund.amount_fen);
-      if (one.do !== "new-year" && one.do !== "expire")
+      if (one.do !== "new-year" && one.do !== "expire" && one.do !== "terms")
         expect(over, `fund ${fund.kind} ${fund.fiscal_year} is not passed, ${told}`).toBeLessThanOrEqual(this.#overspent.get(fund.id) ?? 0);
       this.#overspent.set(fund.id, over);
       const { rows } = await sql<{ open: number }>`

@@ -24,6 +24,7 @@ export const pages = {
   ownCards: (state?: string) => `/supervision/mine${query({ state })}`,
   account: () => "/account",
   notices: () => "/notices",
+  images: () => "/images",
   webhooks: (state?: string) => `/webhooks${query({ state })}`,
   newRequest: (department?: string) => `/requests/new${query({ department })}`,
 };
@@ -43,6 +44,8 @@ export const api = {
   notices: (ask: { cursor?: string } = {}) => `${v1}/notices${query(ask)}`,
   unreadNotices: `${v1}/notices/unread`,
   readNotices: `${v1}/notices/read`,
+  images: `${v1}/images`,
+  image: (code: string, name?: string) => `${v1}/images/${encodeURIComponent(code)}${query({ name })}`,
   webhooks: `${v1}/webhooks`,
   webhook: (id: string) => `${v1}/webhooks/${id}`,
   testWebhook: (id: string) => `${v1}/webhooks/${id}/test`,

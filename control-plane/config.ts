@@ -1,6 +1,6 @@
 /** Configuration from the environment; every value may also come from a file named by `<NAME>_FILE`. */
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { inNetworks } from "./domain/client-address.ts";
 
@@ -20,6 +20,7 @@ const Settings = z.object({
   ZHENGYUN_STATE_TLS_CERT: z.string().startsWith("-----BEGIN", "A PEM certificate; give it as ZHENGYUN_STATE_TLS_CERT_FILE").optional(),
   ZHENGYUN_STATE_TLS_KEY: z.string().startsWith("-----BEGIN", "A PEM key; give it as ZHENGYUN_STATE_TLS_KEY_FILE").optional(),
   ZHENGYUN_MASTER_KEY: z.string().optional(),
+  ZHENGYUN_IMAGES: z.string().min(1).optional(),
   ZHENGYUN_OBSERVE_SECONDS: z.coerce.number().min(0.2).max(3600).default(5),
   ZHENGYUN_ENGINE_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
   ZHENGYUN_ENGINE_SILENT_SECONDS: z.coerce.number().min(1).max(3600).default(120),
@@ -42,6 +43,8 @@ const Settings = z.object({
 
 export interface Config {
   data: string;
+  /** Where image files are kept: one directory for all control planes of a city. */
+  images: string;
   host: string;
   port: number;
   databaseUrl: string | undefined;
@@ -115,6 +118,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const { data } = parsed;
   return {
     data: resolve(data.ZHENGYUN_DATA),
+    images: resolve(data.ZHENGYUN_IMAGES ?? join(data.ZHENGYUN_DATA, "images")),
     host: data.HOST,
     port: data.PORT,
     databaseUrl: data.DATABASE_URL,

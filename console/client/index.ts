@@ -13,10 +13,16 @@ export class ApiProblem extends Error {
 async function call<T>(method: string, path: string, body?: unknown, ifMatch?: number, token?: string): Promise<T> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const file = body instanceof Blob;
+  if (body !== undefined) headers["content-type"] = file ? "application/octet-stream" : "application/json";
   if (method === "POST") headers["idempotency-key"] = crypto.randomUUID();
   if (ifMatch !== undefined) headers["if-match"] = `"${ifMatch}"`;
-  const response = await fetch(path, { method, headers, credentials: "same-origin", ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  const response = await fetch(path, {
+    method,
+    headers,
+    credentials: "same-origin",
+    ...(body === undefined ? {} : { body: file ? body : JSON.stringify(body) }),
+  });
   if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;
   const text = await response.text();
   let problem: Problem;
@@ -34,6 +40,8 @@ export const put = <T>(path: string, body: unknown, ifMatch: number): Promise<T>
 /** A one-time link that signs this browser in as the token's owner. */
 export const signInLink = (token: string): Promise<{ path: string }> => call("POST", api.links, {}, undefined, token);
 export const patch = <T>(path: string, body: unknown, ifMatch: number): Promise<T> => call<T>("PATCH", path, body, ifMatch);
+/** A file, as it is. */
+export const upload = (path: string, file: Blob): Promise<unknown> => call("PUT", path, file);
 export const remove = (path: string): Promise<void> => call<void>("DELETE", path);
 /** The items of a list's first page. */
 export const list = async <T>(path: string): Promise<T[]> => (await get<{ items: T[] }>(path)).items;

@@ -8,6 +8,7 @@ import { api } from "../paths.ts";
 import { fieldOf } from "./fields.ts";
 import { Page } from "./page.ts";
 import "../components/mail-settings.ts";
+import "../components/qr-code.ts";
 
 /** One's own account: the second factor, the password, and where one is signed in. */
 export class AccountPage extends Page {
@@ -150,7 +151,8 @@ export class AccountPage extends Page {
   }
 
   #confirm({ secret, uri }: { secret: string; uri: string }) {
-    return html`<p>${msg("在验证器应用中添加此密钥，然后输入它显示的验证码：", { id: "totp-how" })}</p>
+    return html`<p>${msg("用验证器应用扫描二维码（或输入密钥），然后输入它显示的验证码：", { id: "totp-how" })}</p>
+      <zy-qr-code .text=${uri} .label=${msg("绑定二维码", { id: "totp-qr" })}></zy-qr-code>
       <p><code>${secret.match(/.{4}/g)?.join(" ")}</code> · <a href=${uri}>${msg("在本机的应用中打开", { id: "totp-open" })}</a></p>
       <form
         class="bar"

@@ -128,6 +128,10 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "post /api/v1/pools": operates,
   "patch /api/v1/pools/{id}": operates,
   "get /api/v1/catalogue": { roles: everyone, scope: "all" },
+  "get /api/v1/images": { roles: platform, scope: "all" },
+  "get /api/v1/images/{code}": { roles: platform, scope: "all" },
+  "put /api/v1/images/{code}": operates,
+  "delete /api/v1/images/{code}": operates,
   "post /api/v1/city-imports": operates,
 
   "get /api/v1/quotas": reads,

@@ -25,6 +25,7 @@ import { registerOidc } from "./routes/oidc.ts";
 import { registerApplications } from "./routes/applications.ts";
 import { registerAudit } from "./routes/audit.ts";
 import { registerCatalogue } from "./routes/catalogue.ts";
+import { registerImages } from "./routes/images.ts";
 import { registerDepartments } from "./routes/departments.ts";
 import { registerEvents } from "./routes/events.ts";
 import { registerPools } from "./routes/pools.ts";
@@ -79,7 +80,9 @@ export function createApp(deps: AppDeps): App {
   app.use("/api/*", authentication(deps));
   app.use("/metrics", authentication(deps));
   app.use("/api/v1/city-imports", bodyLimit(tooLarge(64 * mebibyte)));
-  app.use("/api/*", async (c, next) => (c.req.path === "/api/v1/city-imports" ? next() : bodyLimit(tooLarge(16 * mebibyte))(c, next)));
+  // Image files have a limit of their own, and are never held in memory.
+  const limited = (path: string) => path !== "/api/v1/city-imports" && !path.startsWith("/api/v1/images/");
+  app.use("/api/*", async (c, next) => (limited(c.req.path) ? bodyLimit(tooLarge(16 * mebibyte))(c, next) : next()));
 
   registerSystem(app, deps);
   registerTermPolicy(app, deps);
@@ -96,6 +99,7 @@ export function createApp(deps: AppDeps): App {
   registerApplications(app, deps);
   registerPools(app, deps);
   registerCatalogue(app, deps);
+  registerImages(app, deps);
   registerAudit(app, deps);
   registerEvents(app, deps);
   registerQuotas(app, deps);

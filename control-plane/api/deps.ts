@@ -40,6 +40,8 @@ export interface AppDeps {
   };
   /** Where archives of the whole system are kept: `<id>.tar`. */
   archives: string;
+  /** Where image files are kept, by their SHA-256. */
+  images: string;
   /** Whose X-Forwarded-For counts; left out: nobody's. */
   trustsProxy?: TrustsProxy;
   /** Where denials go; left out: one of the app's own, which nobody closes. */

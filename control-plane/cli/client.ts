@@ -23,6 +23,7 @@ export interface ClientOptions {
 }
 
 export interface CallOptions {
+  /** JSON; or a file, as it is. */
   body?: unknown;
   query?: Record<string, string | number | boolean | undefined>;
   /** The revision that was seen, for changes. */
@@ -42,12 +43,18 @@ export function createClient({ url, token }: ClientOptions) {
     const address = new URL(path, url);
     for (const [key, value] of Object.entries(query ?? {})) if (value !== undefined) address.searchParams.set(key, String(value));
     const headers: Record<string, string> = { accept: "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) };
-    if (body !== undefined) headers["content-type"] = "application/json";
+    const file = body instanceof Blob;
+    if (body !== undefined) headers["content-type"] = file ? "application/octet-stream" : "application/json";
     if (method === "POST") headers["idempotency-key"] = idempotencyKey ?? randomUUID();
     if (ifMatch !== undefined) headers["if-match"] = `"${ifMatch}"`;
     let response: Response;
     try {
-      response = await fetch(address, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }), ...(signal ? { signal } : {}) });
+      response = await fetch(address, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body: file ? body : JSON.stringify(body) }),
+        ...(signal ? { signal } : {}),
+      });
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new Error(`No control plane answers at ${url}. Start one with \`npm start\`, or set ZHENGYUN_URL.`, { cause: error });

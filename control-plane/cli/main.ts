@@ -10,6 +10,7 @@ import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
 import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
 import { accounts, ownTokens } from "./commands/accounts.ts";
+import { image } from "./commands/image.ts";
 import { identityProviders } from "./commands/identity-providers.ts";
 import { login, logout, setUp } from "./commands/login.ts";
 import { notices } from "./commands/notices.ts";
@@ -36,6 +37,7 @@ const main = defineCommand({
     prices,
     applications,
     pools,
+    image,
     requests,
     inbox,
     delegations,

@@ -18,6 +18,8 @@ export interface JobContext {
   now: () => Date;
   /** Where archives of the whole system are kept. */
   archives: string;
+  /** Where image files are kept, by their SHA-256. */
+  images: string;
   /** The control plane's version, as archives name it. */
   version: string;
   driver(name: string, endpoint: string): Driver;

@@ -24,6 +24,7 @@ import { restoreMark } from "../store/restored.ts";
 import { supervise } from "../store/supervising.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
+import { bringImages } from "./images.ts";
 import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
 
@@ -196,5 +197,6 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   "fiscal-year": fiscalYear,
   supervision,
   terms: keepTerms,
+  images: bringImages,
   housekeeping,
 };

@@ -427,6 +427,26 @@ export interface Events {
   data: Json<unknown>;
 }
 
+/** Images that came as files; the catalogue has those that may be asked for. */
+export interface Images {
+  code: string;
+  name: string;
+  sha256: string;
+  size_bytes: number;
+  created_by: string;
+  created_at: Time;
+  withdrawn_at: Time | null;
+}
+
+export interface ImageCopies {
+  image_code: string;
+  driver: string;
+  endpoint: string;
+  state: "imported" | "failed" | "unsupported";
+  error: string | null;
+  at: Time;
+}
+
 export interface Catalogue {
   /** image or flavour */
   kind: "image" | "flavour";
@@ -1013,6 +1033,8 @@ export interface Database extends StateTables {
   idempotency_keys: IdempotencyKeys;
   events: Events;
   catalogue: Catalogue;
+  images: Images;
+  image_copies: ImageCopies;
   settings: Settings;
   replicas: Replicas;
   system_backups: SystemBackups;

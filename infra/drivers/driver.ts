@@ -91,6 +91,14 @@ export interface PoolReading {
   memory?: { totalBytes: number; freeBytes: number };
 }
 
+/** An image as a file of this machine. */
+export interface ImageFile {
+  path: string;
+  sizeBytes: number;
+  /** Lowercase hex. */
+  sha256: string;
+}
+
 export interface Made {
   id: string;
   /** True when the thing was there already and was taken over. */
@@ -123,6 +131,9 @@ export interface Driver {
   /** Puts a recovery point's content back into a volume (made before by createVolume), byte for byte, all or nothing. @throws NotFound @throws Corrupt when the checksum does not hold */
   restore(backup: string, volume: string, call: Call): Promise<{ bytes: number; sha256: string }>;
   deleteBackup(name: string, call: Call): Promise<void>;
+
+  /** Brings an image to the machines behind, under its name; twice makes one. @throws Unsupported where hosts have one image only */
+  importImage(name: string, file: ImageFile): Promise<void>;
 
   /** One thing by name, for read and refresh and for resolving interrupted operations. */
   find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined>;

@@ -48,6 +48,7 @@ export async function openEnginePlane(engine: Engine) {
     log,
     now,
     archives: join(directory, "archives"),
+    images: join(directory, "images"),
     version: "bench",
     driver: loadDriver,
     observe,

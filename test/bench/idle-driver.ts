@@ -25,6 +25,7 @@ export function loadDriver(): Driver {
     backup: never,
     restore: never,
     deleteBackup: never,
+    importImage: never,
     exec: never,
     purge: nothing,
     find: async () => undefined,

@@ -26,6 +26,7 @@ export async function openBench(engine: Engine) {
     unseal: plain,
     masterKey: { fingerprint: "", escrowTo: () => "" },
     archives: join(directory, "archives"),
+    images: join(directory, "images"),
     defaultEndpoint: join(directory, "embedded"),
   });
   let token = "";

@@ -148,6 +148,7 @@ export function loadDriver(_name: string, endpoint: string): Driver {
     backup: never,
     restore: never,
     deleteBackup: never,
+    importImage: never,
     exec: never,
     purge: never,
     find: async (kind, name) => paper.find(kind, name),

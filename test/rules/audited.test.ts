@@ -36,7 +36,11 @@ async function call(secret: string | undefined, method: string, path: string, op
     ...(options.body === undefined ? {} : { "content-type": "application/json" }),
     ...options.headers,
   };
-  const init = { method, headers, ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }) };
+  const init = {
+    method,
+    headers,
+    ...(options.body === undefined ? {} : { body: options.body instanceof Uint8Array ? options.body : JSON.stringify(options.body) }),
+  };
   const response = await api.app.request(path, init, { incoming: { socket: { remoteAddress: "::ffff:10.1.2.3" } } });
   const text = response.headers.get("content-type")?.includes("event-stream") ? (await response.body?.cancel(), "") : await response.text();
   const entries = await api.database.db.selectFrom("audit_entries").selectAll().where("correlation_id", "=", correlationId).execute();

@@ -298,6 +298,21 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     body: { department: "office", project: "p", code: code(), name: "A", contact: "somebody" },
   }),
   "patch /api/v1/applications/{id}": ({ ids }) => ({ path: `/api/v1/applications/${ids.application}`, body: { name: code() } }),
+  "put /api/v1/images/{code}": () => ({
+    path: `/api/v1/images/${code()}?name=T`,
+    body: Buffer.from("1f8b0800000000000003", "hex"),
+    headers: { "content-type": "application/octet-stream" },
+  }),
+  "delete /api/v1/images/{code}": async ({ api, people }) => {
+    const path = `/api/v1/images/${code()}`;
+    const body = Buffer.concat([Buffer.from("1f8b080000000000", "hex"), Buffer.from(crypto.randomUUID())]);
+    await api.app.request(`${path}?name=T`, {
+      method: "PUT",
+      body,
+      headers: { authorization: `Bearer ${people.operations}`, "content-type": "application/octet-stream" },
+    });
+    return { path };
+  },
   "post /api/v1/pools": () => ({ path: "/api/v1/pools", body: pool() }),
   "patch /api/v1/pools/{id}": ({ ids }) => ({ path: `/api/v1/pools/${ids.pool}`, body: { name: code() } }),
   "put /api/v1/quotas/{department}/{dimension}": () => ({ path: "/api/v1/quotas/office/hosts", body: { limit: 7 } }),

@@ -77,6 +77,8 @@ export const layers: Layer[] = [
     from: "control-plane/cli/commands/audit.ts",
     to: ["control-plane/cli", "control-plane/contract", "control-plane/audit/verify.ts", "control-plane/audit/chain.ts"],
   },
+  // Images are built where the CLI runs, in the form that the driver takes.
+  { from: "control-plane/cli/commands/image.ts", to: ["control-plane/cli", "control-plane/contract", "infra/drivers/lxd/debian.ts"] },
   { from: "control-plane/cli", to: ["control-plane/contract"] },
   { from: "control-plane/config.ts", to: ["control-plane/domain/client-address.ts"] },
   { from: "control-plane/metrics.ts", to: ["control-plane/store", "control-plane/domain", "control-plane/contract"] },

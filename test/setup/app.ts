@@ -1,5 +1,7 @@
 /** The API over an empty database, in this process, with a principal for each role. */
 import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import pino from "pino";
 import { createApp } from "../../control-plane/api/app.ts";
 import type { App, AppDeps } from "../../control-plane/api/deps.ts";
@@ -64,6 +66,7 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
     seal: (context, text) => Buffer.from(`${context}\n${text}`).toString("base64"),
     unseal: (_context, sealed) => Buffer.from(sealed, "base64").toString().split("\n").slice(1).join("\n"),
     masterKey: { fingerprint: testKeys.fingerprint, escrowTo: (publicKey) => testKeys.export((master) => escrow(master, testKeys.fingerprint, publicKey)) },
+    images: join(tmpdir(), `zhengyun-images-${process.pid}`),
     archives: "/var/lib/zhengyun/archives",
     defaultEndpoint: "/var/lib/zhengyun/embedded",
     ...overrides,

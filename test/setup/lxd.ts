@@ -8,6 +8,11 @@ import { join } from "node:path";
 /** The storage pool of a member: btrfs in a file, which keeps volumes within their sizes. */
 const storage = { name: "default", driver: "btrfs" };
 const storageSize = "12GiB";
+/** The bridge that hosts get an interface on, in a network namespace of the server's own. */
+const bridge = { name: "zybr0", type: "bridge", config: { "ipv4.address": "10.77.0.1/24", "ipv4.nat": "false", "ipv6.address": "none" } };
+/** The mounts of /sys belong to a network namespace: the new one needs its own, with the machine's control groups. */
+const inOwnNetwork = (cgroups: string) =>
+  `ip link set lo up && mount --rbind /sys/fs/cgroup ${cgroups} && mount -t sysfs sysfs /sys && mount --rbind ${cgroups} /sys/fs/cgroup && exec "$@"`;
 
 /** One server. */
 export class Member {
@@ -15,10 +20,12 @@ export class Member {
   readonly directory: string;
   #child: ChildProcess | undefined;
   readonly #home: string;
+  readonly #network: boolean;
 
-  constructor(home: string, name: string) {
+  constructor(home: string, name: string, network: boolean) {
     this.name = name;
     this.#home = home;
+    this.#network = network;
     this.directory = join(home, name);
     mkdirSync(this.directory);
   }
@@ -32,7 +39,11 @@ export class Member {
 
   /** Starts it, or starts it again. */
   async start(): Promise<void> {
-    const child = spawn("lxd", ["--group", "root", "--logfile", join(this.#home, `${this.name}.log`)], {
+    const daemon = ["lxd", "--group", "root", "--logfile", join(this.#home, `${this.name}.log`)];
+    const cgroups = join(this.#home, "cgroups");
+    mkdirSync(cgroups, { recursive: true });
+    const [program, ...args] = this.#network ? ["unshare", "--net", "--mount", "sh", "-c", inOwnNetwork(cgroups), "sh", ...daemon] : daemon;
+    const child = spawn(program!, args, {
       env: this.#env,
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
@@ -60,6 +71,11 @@ export class Member {
     const { code, output } = await this.run(program, args, input);
     if (code !== 0) throw new Error(`${program} ${args.join(" ")}: ${output}`);
     return output;
+  }
+
+  /** A program that stands in the server's network, when that is its own. */
+  inNetwork(program: string, args: string[]): { status: number | null; stdout: string; stderr: string } {
+    return spawnSync("nsenter", ["--net", "--target", String(this.#child!.pid), program, ...args], { encoding: "utf8" });
   }
 
   /** As a machine that loses its power: the daemon dies; its containers are ended too. */
@@ -93,14 +109,14 @@ export interface Lxd {
   close(): Promise<void>;
 }
 
-/** @param count of members; more than one form a cluster */
-export async function startLxd(count = 1): Promise<Lxd> {
+/** @param count of members; more than one form a cluster @param network one server with a bridge in a network namespace of its own */
+export async function startLxd(count = 1, network = false): Promise<Lxd> {
   const home = mkdtempSync(join(tmpdir(), "zhengyun-lxd-"));
   // Containers' own users must get through to their root file systems.
   chmodSync(home, 0o711);
   const backups = join(home, "backups");
   mkdirSync(backups);
-  const members = Array.from({ length: count }, (_, index) => new Member(home, `n${index + 1}`));
+  const members = Array.from({ length: count }, (_, index) => new Member(home, `n${index + 1}`, network));
   const close = async () => {
     await Promise.all(members.map((one) => one.stop()));
     unmount(home);
@@ -110,12 +126,12 @@ export async function startLxd(count = 1): Promise<Lxd> {
     await Promise.all(members.map((one) => one.start()));
     const [first, ...others] = members as [Member, ...Member[]];
     const addresses = await Promise.all(members.map((_, index) => freeAddress(index)));
-    await first.must("lxd", ["init", "--preseed"], JSON.stringify(firstOf(first, addresses[0]!, count > 1)));
+    await first.must("lxd", ["init", "--preseed"], JSON.stringify({ ...firstOf(first, addresses[0]!, count > 1), ...(network ? { networks: [bridge] } : {}) }));
     for (const [index, member] of others.entries()) {
       const token = (await first.must("lxc", ["cluster", "add", member.name])).split("\n").find((line) => line.startsWith("eyJ"))!;
       await member.must("lxd", ["init", "--preseed"], JSON.stringify(joining(member, addresses[index + 1]!, token.trim())));
     }
-    const endpoint = `unix:${first.socket}?${new URLSearchParams({ storage: storage.name, backups }).toString()}`;
+    const endpoint = `unix:${first.socket}?${new URLSearchParams({ storage: storage.name, backups, ...(network ? { network: bridge.name } : {}) }).toString()}`;
     return { endpoint, members, close };
   } catch (error) {
     await close();

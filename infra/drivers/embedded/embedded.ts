@@ -15,8 +15,10 @@ import {
   NotFound,
   NotRunning,
   type PoolReading,
+  Unsupported,
   type VolumeReading,
 } from "../driver.ts";
+import { baseImage } from "../base-image.ts";
 import { Backups } from "./backups.ts";
 import { type Cgroups, findCgroups } from "./cgroups.ts";
 import { checkFence } from "./fences.ts";
@@ -168,6 +170,10 @@ export class EmbeddedDriver implements Driver {
       disk: { totalBytes: disk.blocks * disk.bsize, freeBytes: disk.bavail * disk.bsize },
       memory: { totalBytes: totalmem(), freeBytes: freemem() },
     };
+  }
+
+  async importImage(name: string): Promise<void> {
+    throw new Unsupported(`The embedded driver's hosts have the image ${baseImage} only, not ${name}.`);
   }
 
   async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {

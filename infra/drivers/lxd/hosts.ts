@@ -226,9 +226,16 @@ export class Hosts {
     const [address] = spec.addresses;
     return {
       root: { type: "disk", pool: storage, path: "/", size: `${spec.flavour.diskGib}GiB` },
-      ...(network ? { eth0: { type: "nic", network, ...(address ? { [address.includes(":") ? "ipv6.address" : "ipv4.address"]: address } : {}) } } : {}),
+      ...(network ? { eth0: nicOf(network, address) } : {}),
     };
   }
+}
+
+/** An interface from which nobody speaks with another one's hardware address, or, where it has an address of its own, with another one's. */
+function nicOf(network: string, address: string | undefined): Record<string, string> {
+  const family = address?.includes(":") ? "ipv6" : "ipv4";
+  const fixed = address === undefined ? {} : { [`${family}.address`]: address, [`security.${family}_filtering`]: "true" };
+  return { type: "nic", network, "security.mac_filtering": "true", ...fixed };
 }
 
 /** What of a host is written into the instance's settings. */

@@ -1,11 +1,14 @@
 /** Images by alias. The project's own small one is built and imported at its first use: nothing comes from outside. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import { pack } from "tar-stream";
-import { UnknownImage } from "../driver.ts";
+import { DriverError, type ImageFile, UnknownImage } from "../driver.ts";
 import { guestProgram } from "../embedded/guest.ts";
 import type { LxdClient } from "./client.ts";
-import { key } from "./names.ts";
 import { baseImage, baseTools } from "../base-image.ts";
+import { beginImage, root } from "./image-file.ts";
 
 export class Images {
   readonly #client: LxdClient;
@@ -34,46 +37,48 @@ export class Images {
     return alias?.metadata.target;
   }
 
+  /** Brings an image here under its name: what is here already is left as it is. @throws DriverError name-taken when the name stands for another one here */
+  async import(name: string, file: ImageFile): Promise<void> {
+    const there = await this.#find(name);
+    if (there === file.sha256) return;
+    if (there !== undefined)
+      throw new DriverError("name-taken", `The server has another image ${name}: ${there.slice(0, 12)}… instead of ${file.sha256.slice(0, 12)}….`);
+    await this.#put(name, createReadStream(file.path), file.sizeBytes, file.sha256);
+  }
+
   async #make(): Promise<void> {
     const raw = await baseTarball(await readFile(await guestProgram()));
-    const made = await this.#client
-      .change<{ fingerprint: string }>("POST", "/1.0/images", {
-        raw,
-        headers: { "content-type": "application/octet-stream", "content-length": String(raw.length) },
-      })
-      .catch(async (error: unknown) => {
-        // Another process was first: its image is the same.
-        if (await this.#find(baseImage)) return undefined;
-        throw error;
-      });
-    if (made) await this.#client.change("POST", "/1.0/images/aliases", { body: { name: baseImage, target: made.fingerprint } });
+    await this.#put(baseImage, raw, raw.length, createHash("sha256").update(raw).digest("hex"));
+  }
+
+  /** An image's fingerprint is the SHA-256 of its tarball. */
+  async #put(name: string, raw: Buffer | Readable, length: number, sha256: string): Promise<void> {
+    try {
+      if (!(await this.#client.find(`/1.0/images/${sha256}`))) {
+        const headers = { "content-type": "application/octet-stream", "content-length": String(length), "x-lxd-fingerprint": sha256 };
+        await this.#client.change("POST", "/1.0/images", { raw, headers });
+      }
+      await this.#client.change("POST", "/1.0/images/aliases", { body: { name, target: sha256 } });
+    } catch (error) {
+      // Another process was first: its image is the same.
+      if ((await this.#find(name)) !== sha256) throw error;
+    }
   }
 }
 
-const architecture = { x64: "x86_64", arm64: "aarch64" }[process.arch as "x64" | "arm64"];
-/** The server writes these from the instance's own settings, at every start. */
-const templates = { "/etc/hostname": "hostname", "/etc/ssh/authorized_keys": "keys" };
-
-/** LXD's unified format: metadata.yaml (JSON is YAML), templates and the root file system in one tarball. */
+/** The project's own image as LXD's tarball. */
 async function baseTarball(guest: Buffer): Promise<Buffer> {
   const tar = pack();
-  const metadata = {
-    architecture,
-    creation_date: 1,
-    properties: { description: baseImage, os: "zhengyun" },
-    templates: Object.fromEntries(Object.entries(templates).map(([path, name]) => [path, { when: ["create", "start"], template: `${name}.tpl` }])),
-  };
   const mtime = new Date(0);
-  const file = (name: string, content: string | Buffer, mode = 0o644) => tar.entry({ name, mode, mtime }, content);
-  file("metadata.yaml", JSON.stringify(metadata));
-  for (const name of Object.values(templates)) file(`templates/${name}.tpl`, `{{ config_get("${key(name)}", "") }}\n`);
-  tar.entry({ name: "rootfs", type: "directory", mode: 0o755, mtime });
+  beginImage(tar, { description: baseImage, os: "zhengyun" });
+  const file = (name: string, content: string | Buffer, mode = 0o644) => tar.entry({ name: `${root}/${name}`, mode, mtime }, content);
+  tar.entry({ name: root, type: "directory", mode: 0o755, mtime });
   for (const folder of ["bin", "sbin", "etc", "etc/ssh", "var", "root", "proc", "sys", "dev", "tmp", "run", "mnt", "srv", "data"])
-    tar.entry({ name: `rootfs/${folder}`, type: "directory", mode: 0o755, mtime });
-  file("rootfs/sbin/init", guest, 0o755);
-  file("rootfs/etc/hosts", "127.0.0.1 localhost\n");
-  file("rootfs/etc/os-release", `NAME=Zhengyun\nID=zhengyun\nPRETTY_NAME="${baseImage}"\n`);
-  for (const tool of baseTools) tar.entry({ name: `rootfs/bin/${tool}`, type: "symlink", linkname: "/sbin/init", mtime });
+    tar.entry({ name: `${root}/${folder}`, type: "directory", mode: 0o755, mtime });
+  file("sbin/init", guest, 0o755);
+  file("etc/hosts", "127.0.0.1 localhost\n");
+  file("etc/os-release", `NAME=Zhengyun\nID=zhengyun\nPRETTY_NAME="${baseImage}"\n`);
+  for (const tool of baseTools) tar.entry({ name: `${root}/bin/${tool}`, type: "symlink", linkname: "/sbin/init", mtime });
   tar.finalize();
   const chunks: Buffer[] = [];
   for await (const chunk of tar) chunks.push(chunk as Buffer);

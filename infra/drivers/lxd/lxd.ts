@@ -1,6 +1,6 @@
 /** The LXD driver: hosts and volumes on an LXD (or Incus) server or cluster, which holds all of its truth. */
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
-import { type BackupReading, type Call, type Capabilities, type Driver, type Made, NotFound, NotRunning, type PoolReading } from "../driver.ts";
+import { type BackupReading, type Call, type Capabilities, type Driver, type ImageFile, type Made, NotFound, NotRunning, type PoolReading } from "../driver.ts";
 import { type Address, addressOf } from "./address.ts";
 import { Backups } from "./backups.ts";
 import { LxdClient } from "./client.ts";
@@ -21,6 +21,7 @@ export class LxdDriver implements Driver {
   readonly kind = "lxd";
   readonly #address: Address;
   readonly #client: LxdClient;
+  readonly #images: Images;
   readonly #projects: Projects;
   readonly #hosts: Hosts;
   readonly #volumes: Volumes;
@@ -31,7 +32,8 @@ export class LxdDriver implements Driver {
     this.#address = addressOf(endpoint);
     this.#client = new LxdClient(this.#address);
     this.#projects = new Projects(this.#client);
-    this.#hosts = new Hosts(this.#client, this.#address, new Images(this.#client));
+    this.#images = new Images(this.#client);
+    this.#hosts = new Hosts(this.#client, this.#address, this.#images);
     this.#volumes = new Volumes(this.#client, this.#address);
     this.#backups = new Backups(this.#address.backups, this.#volumes);
   }
@@ -99,6 +101,10 @@ export class LxdDriver implements Driver {
   }
   deleteBackup(name: string, call: Call): Promise<void> {
     return this.#change(name, call, async () => this.#backups.remove(name));
+  }
+
+  importImage(name: string, file: ImageFile): Promise<void> {
+    return this.#images.import(name, file);
   }
 
   async find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined> {

@@ -54,6 +54,7 @@ describe.each(engines)("ticks, on %s", (engine) => {
       engine: { run: unused } as unknown as JobContext["engine"],
       state: { issueOperationToken: unused } as unknown as JobContext["state"],
       archives: "/nowhere",
+      images: "/nowhere",
       version: "test",
       driver: unused,
       observe: unused,

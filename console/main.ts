@@ -2,7 +2,7 @@
 import { css, html, LitElement, nothing } from "lit";
 import { msg, updateWhenLocaleChanges } from "@lit/localize";
 import type { z } from "zod";
-import type { Event as Happened, Session } from "../control-plane/contract/access.ts";
+import type { Event as Happened, Session, SignedOut } from "../control-plane/contract/access.ts";
 import type { Unread } from "../control-plane/contract/notices.ts";
 import { ApiProblem, get, remove, signInLink } from "./client/index.ts";
 import { live } from "./client/live.ts";
@@ -227,8 +227,9 @@ class App extends LitElement {
     this.requestUpdate();
   }
   async #signOut(): Promise<void> {
-    await remove(api.me).catch(() => undefined);
-    location.assign(pages.usage());
+    const done = await remove<SignedOut>(api.me).catch(() => undefined);
+    // Out of the identity provider too, which sends the browser back.
+    location.assign(done?.providerLogout ?? pages.usage());
   }
 
   override render() {

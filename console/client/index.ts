@@ -42,6 +42,6 @@ export const signInLink = (token: string): Promise<{ path: string }> => call("PO
 export const patch = <T>(path: string, body: unknown, ifMatch: number): Promise<T> => call<T>("PATCH", path, body, ifMatch);
 /** A file, as it is. */
 export const upload = (path: string, file: Blob): Promise<unknown> => call("PUT", path, file);
-export const remove = (path: string): Promise<void> => call<void>("DELETE", path);
+export const remove = <T = void>(path: string): Promise<T> => call<T>("DELETE", path);
 /** The items of a list's first page. */
 export const list = async <T>(path: string): Promise<T[]> => (await get<{ items: T[] }>(path)).items;

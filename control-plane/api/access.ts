@@ -49,6 +49,7 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /sign-in": open,
   "get /sign-in/oidc/callback": open,
   "get /sign-in/oidc/{id}/start": open,
+  "post /sign-in/oidc/{id}/back-channel-logout": open,
   "get /api/v1/sign-in/providers": open,
 
   "post /api/v1/sign-in": open,
@@ -82,6 +83,7 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "put /api/v1/identity-providers/{id}/mapping": all("security-admin"),
   "get /api/v1/identity-providers/{id}/identities": all("system-admin", "security-admin", "audit-admin", "auditor"),
   "post /api/v1/identity-providers/{id}/identities": all("system-admin"),
+  "delete /api/v1/identity-providers/{id}/identities/{account}": all("system-admin"),
   "get /api/v1/sessions": self,
   "delete /api/v1/sessions/{id}": self,
   "get /api/v1/sessions/current": self,

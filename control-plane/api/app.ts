@@ -80,6 +80,7 @@ export function createApp(deps: AppDeps): App {
   app.use("/api/*", authentication(deps));
   app.use("/metrics", authentication(deps));
   app.use("/api/v1/city-imports", bodyLimit(tooLarge(64 * mebibyte)));
+  app.use("/sign-in/*", bodyLimit(tooLarge(mebibyte)));
   // Image files have a limit of their own, and are never held in memory.
   const limited = (path: string) => path !== "/api/v1/city-imports" && !path.startsWith("/api/v1/images/");
   app.use("/api/*", async (c, next) => (limited(c.req.path) ? bodyLimit(tooLarge(16 * mebibyte))(c, next) : next()));

@@ -3,9 +3,11 @@ import {
   allowInsecureRequests,
   authorizationCodeGrant,
   buildAuthorizationUrl,
+  buildEndSessionUrl,
   calculatePKCECodeChallenge,
   type Configuration,
   discovery,
+  enableNonRepudiationChecks,
   None,
   randomNonce,
   randomPKCECodeVerifier,
@@ -15,6 +17,7 @@ import { Refusal } from "../domain/refusal.ts";
 import { providerContext, type ProviderRow } from "../store/identity-providers.ts";
 import { NotAdmitted } from "../store/identities.ts";
 import type { AppDeps } from "./deps.ts";
+import { type LogoutToken, readLogoutToken } from "./logout-token.ts";
 
 /** A provider changes its keys and addresses rarely; keys that are not known yet are asked for anew by themselves. */
 const rememberedMs = 10 * 60_000;
@@ -39,7 +42,8 @@ async function configurationOf(provider: ProviderRow, deps: AppDeps): Promise<Co
   const secret = provider.secret_sealed === null ? undefined : deps.unseal(providerContext(provider.id), provider.secret_sealed);
   const configuration = discovery(new URL(provider.issuer), provider.client_id, secret, secret === undefined ? None() : undefined, {
     timeout: timeoutSeconds,
-    ...(provider.issuer.startsWith("http:") ? { execute: [allowInsecureRequests] } : {}),
+    // The ID token's signature is checked though it came from the provider itself: it may have passed through others' hands there.
+    execute: [enableNonRepudiationChecks, ...(provider.issuer.startsWith("http:") ? [allowInsecureRequests] : [])],
   }).catch((error: unknown) => {
     known.delete(key);
     deps.log.warn({ provider: provider.id, error: String(error) }, "an identity provider does not answer");
@@ -81,7 +85,7 @@ export async function claimsFrom(
   returned: URL,
   expected: Omit<Departure, "url">,
   deps: AppDeps,
-): Promise<Readonly<Record<string, unknown>> & { sub: string }> {
+): Promise<{ claims: Readonly<Record<string, unknown>> & { sub: string }; idToken: string }> {
   const configuration = await configurationOf(provider, deps);
   try {
     const tokens = await authorizationCodeGrant(configuration, returned, {
@@ -90,9 +94,28 @@ export async function claimsFrom(
       pkceCodeVerifier: expected.verifier,
       idTokenExpected: true,
     });
-    return tokens.claims()!;
+    return { claims: tokens.claims()!, idToken: tokens.id_token! };
   } catch (error) {
     deps.log.warn({ provider: provider.id, error: String(error), code: (error as { code?: string }).code }, "a sign-in by an identity provider failed");
     throw new NotAdmitted(error instanceof TypeError && error.message === "fetch failed" ? "provider-unreachable" : "provider-refused");
   }
+}
+
+/** Where the browser signs out of the provider too; undefined: the provider knows no such thing, or doesn't answer. @param back where it comes back to */
+export async function endSessionUrl(provider: ProviderRow, idToken: string, back: string, deps: AppDeps): Promise<string | undefined> {
+  try {
+    const configuration = await configurationOf(provider, deps);
+    if (configuration.serverMetadata().end_session_endpoint === undefined) return undefined;
+    return buildEndSessionUrl(configuration, { id_token_hint: idToken, post_logout_redirect_uri: back }).href;
+  } catch (error) {
+    if (error instanceof NotAdmitted) return undefined;
+    throw error;
+  }
+}
+
+/** What the provider ends. @throws Refusal malformed, NotAdmitted provider-unreachable */
+export async function logoutFrom(provider: ProviderRow, token: string, deps: AppDeps): Promise<LogoutToken> {
+  const { jwks_uri: jwksUri } = (await configurationOf(provider, deps)).serverMetadata();
+  if (jwksUri === undefined) throw new NotAdmitted("provider-refused");
+  return readLogoutToken(token, { issuer: provider.issuer, clientId: provider.client_id, jwksUri });
 }

@@ -33,6 +33,13 @@ export const Session = z
   })
   .meta({ id: "Session" });
 /** POST /sessions/links: a one-time sign-in link for a browser, that acts as the caller's token does. */
+/** After signing out here. */
+export const SignedOut = z
+  .object({
+    providerLogout: z.string().nullable().meta({ description: "Where the browser signs out of the identity provider too; null: there is nothing to do" }),
+  })
+  .meta({ id: "SignedOut" });
+export type SignedOut = z.infer<typeof SignedOut>;
 export const SignInLink = z.object({ path: z.string(), expiresAt: Time }).meta({ id: "SignInLink" });
 /** One event of `GET /events` and `GET /requests/{id}/events` (SSE; `id` is what Last-Event-ID resumes from). */
 export const Event = z

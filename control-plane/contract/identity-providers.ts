@@ -41,6 +41,9 @@ export const IdentityProvider = z
     makesAccounts: z.boolean().meta({ description: "Whether somebody's first sign-in makes their account; else an administrator links one" }),
     enabled: z.boolean(),
     mapping: z.array(ClaimRule),
+    register: z
+      .object({ redirectUri: z.string(), postLogoutRedirectUri: z.string(), backChannelLogoutUri: z.string() })
+      .meta({ description: "What the provider must be told of us as its client" }),
     createdAt: Time,
     updatedAt: Time,
     revision: Revision,

@@ -157,6 +157,7 @@ async function housekeeping(context: JobContext): Promise<void> {
     await tx.deleteFrom("events").where("at", "<", before(keepStepsDays)).execute();
     await tx.deleteFrom("sessions").where("expires_at", "<", act.now).execute();
     await tx.deleteFrom("account_links").where("expires_at", "<", act.now).execute();
+    await tx.deleteFrom("oidc_logouts").where("expires_at", "<", act.now).execute();
     await tx.deleteFrom("oidc_attempts").where("expires_at", "<", act.now).execute();
     await removeOldCounts(tx, act.now);
     await removeOldNotices(tx, before(keepStepsDays));

@@ -28,6 +28,7 @@ import * as supervision from "./migrations/0017_supervision.ts";
 import * as notifications from "./migrations/0018_notifications.ts";
 import * as oidc from "./migrations/0019_oidc.ts";
 import * as terms from "./migrations/0021_terms.ts";
+import * as providerSessions from "./migrations/0023_provider_sessions.ts";
 import * as images from "./migrations/0028_images.ts";
 import type { Database } from "./schema.ts";
 
@@ -65,6 +66,7 @@ const migrations: Record<string, Migration> = {
   "0018_notifications": notifications,
   "0019_oidc": oidc,
   "0021_terms": terms,
+  "0023_provider_sessions": providerSessions,
   "0028_images": images,
 };
 

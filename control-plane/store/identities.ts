@@ -3,7 +3,7 @@ import type { Selectable } from "kysely";
 import type { OidcError } from "../contract/identity-providers.ts";
 import { LoginName } from "../contract/accounts.ts";
 import { namesFrom, rulesThatHold } from "../domain/claims.ts";
-import { Refusal } from "../domain/refusal.ts";
+import { notFound, Refusal } from "../domain/refusal.ts";
 import { type AccountRow, createAccount, getAccount } from "./accounts.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
@@ -11,6 +11,7 @@ import type { Db, Tx } from "./database.ts";
 import { mappingOf, type ProviderRow } from "./identity-providers.ts";
 import { nameOf } from "./names.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
+import { endProviderSessions } from "./provider-sessions.ts";
 import { bind, revokeRole } from "./role-bindings.ts";
 import type { Identities } from "./schema.ts";
 import type { Opened } from "./sessions.ts";
@@ -59,6 +60,26 @@ export async function linkIdentity(
     after: { provider: provider.id, subject },
   });
   return { ...row, account_name: account.display_name };
+}
+
+/** From then on the account is nobody's of this provider: the sessions that it opened end, and the roles that its claims gave. @throws Refusal not-found */
+export async function unlinkIdentity(tx: Tx, act: Act, provider: ProviderRow, accountId: string): Promise<void> {
+  const row = await tx
+    .deleteFrom("identities")
+    .where("provider_id", "=", provider.id)
+    .where("account_id", "=", accountId)
+    .returning("subject")
+    .executeTakeFirst();
+  if (!row) throw notFound("identity", accountId);
+  await endProviderSessions(tx, act, provider.id, { accountId }, "the account was unlinked from the identity provider");
+  await bringRoles(tx, act, provider, accountId, {});
+  await appendAudit(tx, act, {
+    action: "identity.unlink",
+    subjectKind: "account",
+    subjectId: accountId,
+    departmentId: null,
+    before: { provider: provider.id, subject: row.subject },
+  });
 }
 
 /**

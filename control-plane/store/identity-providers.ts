@@ -8,6 +8,7 @@ import type { Db, Tx } from "./database.ts";
 import { resolveDepartment } from "./departments.ts";
 import { newId } from "./ids.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
+import { endProviderSessions } from "./provider-sessions.ts";
 import type { IdentityProviders } from "./schema.ts";
 
 export type ProviderRow = Selectable<IdentityProviders>;
@@ -100,6 +101,8 @@ export async function changeProvider(
     .where("id", "=", id)
     .returningAll()
     .executeTakeFirstOrThrow();
+  // Whom it let in was let in by it.
+  if (before.enabled && !after.enabled) await endProviderSessions(tx, act, id, "all", "the identity provider is offered no more");
   await appendAudit(tx, act, {
     ...audited(after),
     action: "identity-provider.change",

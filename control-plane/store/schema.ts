@@ -387,10 +387,21 @@ export interface Sessions {
   source: ColumnType<string | null, string | null | undefined, string | null>;
   agent: ColumnType<string | null, string | null | undefined, string | null>;
   /** Until the link is used: hash of its code. */
+  /** The identity provider that opened it, that one's session, and its ID token, sealed. */
+  provider_id: ColumnType<string | null, string | null | undefined, string | null>;
+  provider_sid: ColumnType<string | null, string | null | undefined, string | null>;
+  id_token_sealed: ColumnType<string | null, string | null | undefined, string | null>;
   link_hash: string | null;
   link_expires_at: MaybeTime;
   expires_at: Time;
   created_at: Time;
+}
+
+/** Logout tokens that have been used. */
+export interface OidcLogouts {
+  provider_id: string;
+  jti_hash: string;
+  expires_at: Time;
 }
 
 export interface IdempotencyKeys {
@@ -1030,6 +1041,7 @@ export interface Database extends StateTables {
   audit_entries: AuditEntries;
   tokens: Tokens;
   sessions: Sessions;
+  oidc_logouts: OidcLogouts;
   idempotency_keys: IdempotencyKeys;
   events: Events;
   catalogue: Catalogue;

@@ -1,6 +1,7 @@
 /** Signing in by a real OpenID provider: in Chromium, and by whoever tries what is not meant. */
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { decodeJwt } from "jose";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
@@ -8,13 +9,23 @@ import type { Account } from "../../control-plane/contract/accounts.ts";
 import type { AuditEntry } from "../../control-plane/contract/audit.ts";
 import type { IdentityProvider } from "../../control-plane/contract/identity-providers.ts";
 import type { RoleBinding } from "../../control-plane/contract/roles.ts";
+import { waitFor } from "../../control-plane/cli/wait.ts";
+import { type Issuer, startIssuer } from "../setup/issuer.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { type OidcProvider, startOidcProvider } from "../setup/oidc-provider.ts";
 
 const pictures = resolve(import.meta.dirname, "../../.cache/screenshots");
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
 
-describe("signing in by an identity provider", () => {
+/** With another content under the same signature. */
+function swapped(token: string, claims: object): string {
+  const [header, payload, signature] = token.split(".") as [string, string, string];
+  const read = JSON.parse(Buffer.from(payload, "base64url").toString()) as object;
+  return [header, Buffer.from(JSON.stringify({ ...read, ...claims })).toString("base64url"), signature].join(".");
+}
+
+describe("signing in by an identity provider", { timeout: 120_000 }, () => {
+  let startedIssuer: Issuer;
   const plane = new TestPlane();
   let sso: OidcProvider;
   let made: IdentityProvider;
@@ -23,6 +34,7 @@ describe("signing in by an identity provider", () => {
 
   beforeAll(async () => {
     mkdirSync(pictures, { recursive: true });
+    startedIssuer = await startIssuer();
     await plane.start({ ZHENGYUN_OIDC_LOOPBACK: "true" });
     await plane.fill();
     const { url } = plane.operations;
@@ -51,11 +63,13 @@ describe("signing in by an identity provider", () => {
       },
       made.revision,
     );
+    sso.register(made.register);
     browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
   });
   afterAll(async () => {
     await browser?.close();
     await sso?.close();
+    await startedIssuer?.close();
     await plane.remove();
   });
 
@@ -166,6 +180,58 @@ describe("signing in by an identity provider", () => {
     expect(begun.headers.getSetCookie()[0]).toMatch(/SameSite=Lax/);
     expect(new URL(begun.headers.get("location")!).searchParams.get("code_challenge_method")).toBe("S256");
     await page.context().close();
+  });
+
+  it("takes an ID token by nobody's word but the provider's own, for us, for this sign-in, now", async () => {
+    const own = startedIssuer;
+    const now = Math.floor(Date.now() / 1000);
+    const changes: [string, (token: string) => Promise<string>][] = [
+      ["signed by a foreign key", (token) => own.sign(decodeJwt(token))],
+      ["changed after it was signed", async (token) => swapped(token, { sub: "4712" })],
+      ["unsigned", async (token) => `${Buffer.from('{"alg":"none"}').toString("base64url")}.${token.split(".")[1]!}.`],
+      ["for another client", (token) => own.sign({ ...decodeJwt(token), aud: "another" })],
+      ["for another sign-in", (token) => own.sign({ ...decodeJwt(token), nonce: "another" })],
+      ["over", (token) => own.sign({ ...decodeJwt(token), exp: now - 3600 })],
+    ];
+    for (const [what, tamper] of changes) {
+      sso.tamper = tamper;
+      const page = await open();
+      await comeBackAs(page, "4711");
+      await page.getByRole("alert").getByText("未通过").waitFor();
+      expect(
+        (await page.context().cookies()).some((one) => one.name === "zhengyun_session"),
+        what,
+      ).toBe(false);
+      await page.context().close();
+    }
+    sso.tamper = undefined;
+  });
+
+  it("signs out of the provider too, and is signed out within a second when the provider says so", async () => {
+    const [first, second] = [await open(), await open()];
+    for (const page of [first, second]) {
+      await comeBackAs(page, "4711");
+      await page.getByRole("link", { name: "张伟" }).waitFor();
+    }
+    const cookie = (await second.context().cookies()).map((one) => `${one.name}=${one.value}`).join("; ");
+    const holds = async () => (await fetch(`${plane.operations.url}/api/v1/sessions/current`, { headers: { cookie } })).status;
+
+    // Here, and by that at the provider: the next sign-in asks who it is.
+    await first.getByRole("button", { name: "退出" }).click();
+    await first.getByRole("button", { name: "Yes, sign me out" }).click();
+    await first.waitForURL((url) => url.origin === plane.operations.url);
+    await first.getByRole("heading", { name: "请登录" }).waitFor();
+    await first.getByRole("link", { name: "使用统一身份认证登录" }).click();
+    await first.locator("input[name=login]").waitFor();
+    expect(await holds(), "another session of the provider's").toBe(200);
+
+    // At the provider, elsewhere: the session here ends.
+    await second.goto(`${sso.issuer}/session/end`);
+    await second.getByRole("button", { name: "Yes, sign me out" }).click();
+    const begun = performance.now();
+    await waitFor(holds, (status) => status === 401, { intervalMs: 50, timeoutMs: 5000 });
+    expect(performance.now() - begun).toBeLessThan(1000);
+    for (const page of [first, second]) await page.context().close();
   });
 
   it("is in the audit: who was let in by which provider, and who was not", async () => {

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import jsQR from "jsqr";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sessionFile } from "../../control-plane/cli/client.ts";
@@ -17,6 +18,20 @@ const axe = readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8")
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
 const chosen = "Corr3ct-horse-battery";
 const run = promisify(execFile);
+
+/** Decoded in a blank page: the pixels come from Chromium itself. */
+async function readQrCode(browser: Browser, png: Buffer): Promise<string | undefined> {
+  const blank = await browser.newPage();
+  const { pixels, width, height } = (await blank.evaluate(`(async () => {
+    const bitmap = await createImageBitmap(await (await fetch("data:image/png;base64,${png.toString("base64")}")).blob());
+    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    canvas.drawImage(bitmap, 0, 0);
+    const { data, width, height } = canvas.getImageData(0, 0, bitmap.width, bitmap.height);
+    return { pixels: [...data], width, height };
+  })()`)) as { pixels: number[]; width: number; height: number };
+  await blank.close();
+  return jsQR.default(Uint8ClampedArray.from(pixels), width, height)?.data;
+}
 
 describe("signing in, on a real control plane", () => {
   const plane = new TestPlane();
@@ -107,6 +122,9 @@ describe("signing in, on a real control plane", () => {
     await page.getByRole("link", { name: "在本机的应用中打开" }).waitFor();
     const uri = await page.getByRole("link", { name: "在本机的应用中打开" }).getAttribute("href");
     secret = fromBase32(new URL(uri!).searchParams.get("secret")!);
+    // What a phone's camera reads.
+    await picture("second-factor-qr");
+    expect(await readQrCode(browser, await page.getByRole("img", { name: "绑定二维码" }).screenshot())).toBe(uri);
     await page.getByLabel("验证码").fill(freshCode());
     await page.getByRole("button", { name: "确认" }).click();
     await page.getByText("✓ 已绑定").waitFor();

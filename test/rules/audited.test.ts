@@ -13,6 +13,7 @@ let api: TestApp;
 let stage: Stage;
 beforeAll(async () => {
   api = await openApp("pglite", {
+    oidcLoopback: true,
     trustsProxy: trustedProxies(["10.0.0.0/8"]),
     exposeMetrics: { contentType: "text/plain", expose: async () => "", public: false },
   });
@@ -65,8 +66,8 @@ it.each(Object.entries(acts))("%s leaves who, as what, from where, and what was 
   expect(status, text).toBeLessThan(400);
   expect(entries.length).toBeGreaterThan(0);
   for (const entry of entries) {
-    expect(entry).toMatchObject({ actor: expect.stringMatching(/^(tok|acc)_/), result: "done", source: "203.0.113.7" });
-    expect(entry.role).toBe(accessTable[key]!.roles.length === 0 ? "self" : by);
+    expect(entry).toMatchObject({ actor: expect.stringMatching(/^(tok|acc|idp)_/), result: "done", source: "203.0.113.7" });
+    expect(entry.role).toBe(accessTable[key]!.roles.length === 0 ? (entry.actor.startsWith("idp_") ? "identity-provider" : "self") : by);
     expect(entry.action).toMatch(/^[a-z-]+\.[a-z-]+$/);
   }
   if (secret) expect(entries.map((entry) => entry.actor)).toContain(await actorOf(secret));

@@ -7,8 +7,11 @@ import { systemAct } from "../../control-plane/store/act.ts";
 import { notify } from "../../control-plane/store/notices.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
+import { noteProvider } from "../../control-plane/store/provider-sessions.ts";
+import { openAccountSession } from "../../control-plane/store/sessions.ts";
 import { supervise } from "../../control-plane/store/supervising.ts";
 import type { Called, TestApp } from "../setup/app.ts";
+import { logoutClaims, startIssuer } from "../setup/issuer.ts";
 import { prices, smallCity, volume } from "../setup/small-city.ts";
 import { buildWorld, type World } from "./world.ts";
 
@@ -218,6 +221,31 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     body: { mapping: [{ claim: "groups", value: "finance", role: "finance" }] },
     headers: { "if-match": '"1"' },
   }),
+  "post /sign-in/oidc/{id}/back-channel-logout": async (stage) => {
+    const of = await startIssuer();
+    const { db } = stage.api.database;
+    const made = (await stage.post("system-admin", "/api/v1/identity-providers", { ...newProvider(), issuer: of.issuer, clientId: "c" })).body as {
+      id: string;
+    };
+    const account = (await stage.post("system-admin", "/api/v1/accounts", { name: code(), displayName: "N" })).body as { id: string };
+    await db.transaction().execute(async (tx) => {
+      const { id } = await openAccountSession(tx, account.id, { source: "", agent: "", now: new Date() });
+      await noteProvider(tx, id, { providerId: made.id, sid: "s", idTokenSealed: "" });
+    });
+    const logout_token = await of.sign(logoutClaims({ issuer: of.issuer, clientId: "c" }, { sid: "s" }));
+    return {
+      secret: "",
+      path: `/sign-in/oidc/${made.id}/back-channel-logout`,
+      body: Buffer.from(new URLSearchParams({ logout_token }).toString()),
+      headers: { "content-type": "application/x-www-form-urlencoded" },
+    };
+  },
+  "delete /api/v1/identity-providers/{id}/identities/{account}": async (stage) => {
+    const { id } = (await stage.post("system-admin", "/api/v1/accounts", { name: code(), displayName: "N" })).body as { id: string };
+    const path = `/api/v1/identity-providers/${await providerOn(stage)}/identities`;
+    await stage.post("system-admin", path, { account: id, subject: code() });
+    return { path: `${path}/${id}` };
+  },
   "post /api/v1/identity-providers/{id}/identities": async (stage) => {
     const { id } = (await stage.post("system-admin", "/api/v1/accounts", { name: code(), displayName: "N" })).body as { id: string };
     return { path: `/api/v1/identity-providers/${await providerOn(stage)}/identities`, body: { account: id, subject: code() } };

@@ -2,11 +2,15 @@
 import { z } from "@hono/zod-openapi";
 import { OwnSession } from "../../contract/accounts.ts";
 import { pageOf, PageQuery } from "../../contract/common.ts";
-import { Session, SignInLink } from "../../contract/access.ts";
+import { Session, SignedOut, SignInLink } from "../../contract/access.ts";
 import { isInForce } from "../../domain/authority.ts";
 import { departmentNames } from "../../store/departments.ts";
+import { getProvider } from "../../store/identity-providers.ts";
+import { idTokenContext, providerOf } from "../../store/provider-sessions.ts";
 import { endOwnSession, endSession, listSessions, makeLink, openSession, type SessionOwner, type SessionRow } from "../../store/sessions.ts";
 import type { App, AppDeps, Holder } from "../deps.ts";
+import { baseUrl } from "../base-url.ts";
+import { endSessionUrl } from "../oidc-client.ts";
 import { dropSessionCookie, readSessionCookie, setSessionCookie } from "../middleware/session-cookie.ts";
 import { idempotent } from "../middleware/idempotency.ts";
 import { byId, defineRoute, jsonAnswer } from "../route.ts";
@@ -24,7 +28,7 @@ const end = defineRoute({
   path: "/api/v1/sessions/current",
   tags: ["sessions"],
   summary: "Sign out",
-  responses: { 204: { description: "Signed out" } },
+  responses: { 200: jsonAnswer(SignedOut, "Signed out") },
 });
 const links = defineRoute({
   method: "post",
@@ -95,9 +99,15 @@ export function registerSessions(app: App, deps: AppDeps): void {
   app.openapi(end, async (c) => {
     const bearer = /^Bearer +(zys_[A-Za-z0-9_-]+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
     const cookie = bearer ?? readSessionCookie(c);
+    const by = cookie ? await providerOf(deps.db, cookie) : undefined;
     if (cookie) await deps.db.transaction().execute((tx) => endSession(tx, c.get("act"), cookie));
     dropSessionCookie(c);
-    return c.body(null, 204);
+    // At the provider too, or whoever comes to this browser next is signed in by one click.
+    const url =
+      by &&
+      (await endSessionUrl(await getProvider(deps.db, by.providerId), deps.unseal(idTokenContext(by.id), by.idTokenSealed), `${baseUrl(c, deps)}/`, deps));
+    const body: SignedOut = { providerLogout: url ?? null };
+    return c.json(body);
   });
   app.openapi(list, async (c) => {
     const viewer = c.get("holder");

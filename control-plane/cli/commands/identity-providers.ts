@@ -101,6 +101,11 @@ export const identityProviders = defineCommand({
         showOne(await clientFromEnvironment().post<z.infer<typeof Identity>>(`${path}/${args.id}/identities`, body), args.json);
       },
     }),
+    unlink: defineCommand({
+      meta: { name: "unlink", description: "An account is none of the provider's people any more: its sessions by it end at once" },
+      args: { id, account: { type: "string", required: true, description: "Id of the account" } },
+      run: ({ args }) => clientFromEnvironment().delete(`${path}/${args.id}/identities/${args.account}`),
+    }),
     people: defineCommand({
       meta: { name: "people", description: "Who of the provider's people is which account" },
       args: { id, json },

@@ -22,13 +22,13 @@ const run = promisify(execFile);
 /** Decoded in a blank page: the pixels come from Chromium itself. */
 async function readQrCode(browser: Browser, png: Buffer): Promise<string | undefined> {
   const blank = await browser.newPage();
-  const { pixels, width, height } = (await blank.evaluate(`(async () => {
+  const { pixels, width, height } = await blank.evaluate<{ pixels: number[]; width: number; height: number }>(`(async () => {
     const bitmap = await createImageBitmap(await (await fetch("data:image/png;base64,${png.toString("base64")}")).blob());
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
     canvas.drawImage(bitmap, 0, 0);
     const { data, width, height } = canvas.getImageData(0, 0, bitmap.width, bitmap.height);
     return { pixels: [...data], width, height };
-  })()`)) as { pixels: number[]; width: number; height: number };
+  })()`);
   await blank.close();
   return jsQR.default(Uint8ClampedArray.from(pixels), width, height)?.data;
 }

@@ -41,7 +41,7 @@ export async function startOidcProvider(redirectUri: string, people: People, opt
       features: { backchannelLogout: { enabled: true } },
       claims: { openid: ["sub"], profile: ["name", "preferred_username", "groups"] },
       // Its protection would keep it from telling us of logouts: here both are this machine.
-      fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined } as RequestInit),
+      fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
       // The claims stand in the ID token.
       conformIdTokenClaims: false,
       findAccount: (_context, sub) => (people[sub] ? { accountId: sub, claims: () => ({ sub, ...people[sub] }) } : undefined),

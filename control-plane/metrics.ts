@@ -18,9 +18,13 @@ export interface Readings {
   of(driver: string, endpoint: string): { disk?: { totalBytes: number; freeBytes: number } } | undefined;
 }
 
+/** Whether an endpoint is asked now. */
+export type CircuitOf = (driver: string, endpoint: string) => { state: "closed" | "half-open" | "open" };
+const circuitStates = { closed: 0, "half-open": 1, open: 2 };
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
-export function createMetrics(db: Db, readings: Readings, now: () => Date) {
+export function createMetrics(db: Db, readings: Readings, now: () => Date, circuitOf: CircuitOf) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // prom-client names these gauges like counters; promtool refuses that.
@@ -83,6 +87,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
   const poolTaken = gauge("pool_taken", "Taken of a pool by placement, in the dimension's unit.", ["pool", "dimension"]);
   const poolDiskSize = gauge("pool_disk_size_bytes", "Size of the disk under a pool, as its driver reads it. Pools of one endpoint share it.", ["pool"]);
   const poolDiskFree = gauge("pool_disk_free_bytes", "Free on the disk under a pool.", ["pool"]);
+  const poolCircuit = gauge(
+    "pool_circuit_state",
+    "Whether the control plane asks the endpoint of a pool: 0 it does, 2 it has given it up for a moment since it did not answer, 1 it is trying again.",
+    ["pool"],
+  );
   const queued = gauge("jobs_queued", "Jobs that wait.", ["queue"]);
   const oldest = gauge("jobs_oldest_age_seconds", "Age of the oldest job that waits, in seconds.", ["queue"]);
   const auditUnlinked = gauge("audit_unlinked_entries", "Audit entries that wait for their place in the chain.", []);
@@ -199,6 +208,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
       poolTaken,
       poolDiskSize,
       poolDiskFree,
+      poolCircuit,
       queued,
       oldest,
       auditEntries,
@@ -258,6 +268,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date) {
     for (const row of pools) {
       poolCapacity.set({ pool: row.code, dimension: row.dimension }, row.capacity);
       poolTaken.set({ pool: row.code, dimension: row.dimension }, row.taken);
+      poolCircuit.set({ pool: row.code }, circuitStates[circuitOf(row.driver, row.endpoint).state]);
       const disk = readings.of(row.driver, row.endpoint)?.disk;
       if (!disk) continue;
       poolDiskSize.set({ pool: row.code }, disk.totalBytes);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { serve } from "@hono/node-server";
 import pino from "pino";
 import { fault, faultOf } from "../infra/drivers/fault.ts";
-import { loadDriver } from "../infra/drivers/load.ts";
+import { circuitOf, loadDriver } from "../infra/drivers/load.ts";
 import { findEngine } from "../infra/engine/engine.ts";
 import { startEngine } from "../infra/worker-client.ts";
 import { createApp } from "./api/app.ts";
@@ -98,7 +98,7 @@ export async function startControlPlane(config: Config) {
     closers.push(() => engine.close());
     let replicas: Replicas | undefined;
     const observer = new Observer({ db, leads: () => replicas?.leads() ?? true, log, now, driver: loadDriver, everyMs: config.observeMs });
-    const metrics = createMetrics(db, observer, now);
+    const metrics = createMetrics(db, observer, now, circuitOf);
     if (opened.engine === "pglite") await releaseTaken(db);
     const deliverer = startDeliverer({
       db,
@@ -178,6 +178,7 @@ export async function startControlPlane(config: Config) {
       mailConfigured: config.mail !== undefined,
       publicUrl: config.publicUrl,
       oidcLoopback: config.oidcLoopback,
+      circuitOf,
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),

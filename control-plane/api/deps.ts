@@ -3,6 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Logger } from "pino";
 import type { Denials } from "../audit/denials.ts";
+import type { PoolCircuit } from "../contract/pools.ts";
 import type { Binding, Capacity } from "../domain/authority.ts";
 import type { TrustsProxy } from "../domain/client-address.ts";
 import type { Act } from "../store/act.ts";
@@ -52,6 +53,8 @@ export interface AppDeps {
   publicUrl?: string | undefined;
   /** Whether identity providers may be reached by http on this machine: for tests. */
   oidcLoopback?: boolean;
+  /** Whether an endpoint is asked now; left out: it is. */
+  circuitOf?: (driver: string, endpoint: string) => PoolCircuit;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
   defaultEndpoint: string;
 }

@@ -1,6 +1,17 @@
 import { z } from "zod";
 import { Code, Count, Dimension, Id, Revision, SecurityLevel, Tier, Time, Title, Zone } from "./common.ts";
 
+/** Whether the control plane asks the machines behind a pool. */
+export const PoolCircuit = z
+  .object({
+    state: z
+      .enum(["closed", "half-open", "open"])
+      .meta({ description: "closed: it does · open: given up for a moment since it did not answer · half-open: tried again" }),
+    since: Time.nullable(),
+    error: z.string().nullable().meta({ description: "Why it was given up last" }),
+  })
+  .meta({ id: "PoolCircuit" });
+export type PoolCircuit = z.infer<typeof PoolCircuit>;
 const capacity = z.partialRecord(Dimension, Count).meta({ description: "Capacity per dimension" });
 /** Capacity of a site (资源池). */
 export const Pool = z
@@ -17,6 +28,7 @@ export const Pool = z
     driver: z.string(),
     endpoint: z.string(),
     state: z.enum(["open", "maintenance", "closed"]),
+    circuit: PoolCircuit,
     capacity,
     taken: z.partialRecord(Dimension, Count),
     revision: Revision,

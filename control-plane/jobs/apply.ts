@@ -5,7 +5,7 @@
 import { fault } from "../../infra/drivers/fault.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { departmentStack, ensureStack, history, type UpdateRecord } from "../state/index.ts";
-import { beginApply, type Begun, currentFence, failApply, poolEndpoints, settleApply } from "../store/estates.ts";
+import { beginApply, type Begun, currentFence, failApply, poolEndpoints, poolsOf, settleApply } from "../store/estates.ts";
 import { plansThatMayMove } from "../store/planning.ts";
 import { sparedBySweeps } from "../store/restored.ts";
 import { change, type JobContext } from "./context.ts";
@@ -92,7 +92,9 @@ export async function sweep(context: JobContext, departmentId: string): Promise<
   const fence = await currentFence(context.db, departmentId);
   // After a restore of an older copy: what it doesn't know was not left by an interrupted operation, but asked for since.
   const spared = await sparedBySweeps(context.db);
-  const endpoints = new Map((await poolEndpoints(context.db)).map((one) => [`${one.driver} ${one.endpoint}`, one]));
+  // Where the department never had anything, nothing can be left: an endpoint that is down there is none of its business.
+  const pools = await poolsOf(context.db, departmentId);
+  const endpoints = new Map((await poolEndpoints(context.db)).filter((one) => pools.has(one.pool)).map((one) => [`${one.driver} ${one.endpoint}`, one]));
   const removed: string[] = [];
   for (const { driver: name, endpoint } of endpoints.values()) {
     const driver = context.driver(name, endpoint);

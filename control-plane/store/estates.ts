@@ -29,6 +29,18 @@ export async function poolEndpoints(db: Db): Promise<PoolEndpoint[]> {
   return (await db.selectFrom("pools").select(["id", "driver", "endpoint"]).execute()).map(({ id, driver, endpoint }) => ({ pool: id, driver, endpoint }));
 }
 
+/** Where a department has something, or ever had. */
+export async function poolsOf(db: Db, departmentId: string): Promise<Set<string>> {
+  const rows = await db
+    .selectFrom("resources")
+    .select("pool_id")
+    .distinct()
+    .where("department_id", "=", departmentId)
+    .where("pool_id", "is not", null)
+    .execute();
+  return new Set(rows.map((row) => row.pool_id!));
+}
+
 const unsealed = (resource: { id: string; kind: SpecKind; wanted: unknown }, unseal: Seal): { kind: SpecKind; wanted: unknown } => {
   const wanted = resource.wanted as HostSpec;
   return {

@@ -191,6 +191,12 @@ export class Corrupt extends DriverError {
     super("corrupt", message, options);
   }
 }
+/** The endpoint itself doesn't answer. (A member of a cluster that doesn't is a DriverError of the same code.) */
+export class Unreachable extends DriverError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("unreachable", message, options);
+  }
+}
 export class UnknownImage extends DriverError {
   constructor(message: string, options?: ErrorOptions) {
     super("unknown-image", message, options);

@@ -29,7 +29,12 @@ export async function scrapeFigure(): Promise<Figure> {
     await books.apply(office.id);
     await books.observe();
     await books.change((tx) => appendAudit(tx, systemAct(new Date()), { action: "bench", subjectKind: "bench", subjectId: "scrape", departmentId: null }));
-    const metrics = createMetrics(bench.db, { hosts: () => new Map(), volumes: () => new Map(), of: () => undefined }, () => new Date());
+    const metrics = createMetrics(
+      bench.db,
+      { hosts: () => new Map(), volumes: () => new Map(), of: () => undefined },
+      () => new Date(),
+      () => ({ state: "closed" }),
+    );
     let bytes = 0;
     const times: number[] = [];
     const delay = monitorEventLoopDelay({ resolution: 1 });

@@ -41,8 +41,10 @@ const change = defineRoute({
   responses: { 200: jsonAnswer(Pool) },
 });
 
-function shown(row: PoolWithAccounts): Pool {
-  return {
+const asked: Pool["circuit"] = { state: "closed", since: null, error: null };
+
+export function registerPools(app: App, deps: AppDeps): void {
+  const shown = (row: PoolWithAccounts): Pool => ({
     id: row.id,
     code: row.code,
     name: row.name,
@@ -55,15 +57,13 @@ function shown(row: PoolWithAccounts): Pool {
     driver: row.driver,
     endpoint: row.endpoint,
     state: row.state,
+    circuit: deps.circuitOf?.(row.driver, row.endpoint) ?? asked,
     capacity: row.capacity,
     taken: row.taken,
     revision: row.revision,
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
-  };
-}
-
-export function registerPools(app: App, deps: AppDeps): void {
+  });
   app.openapi(list, async (c) => {
     const { items, next } = await listPools(deps.db, c.req.valid("query"));
     return c.json({ items: items.map(shown), next });

@@ -43,6 +43,7 @@ export const pools = defineCommand({
         { title: "level", value: (row) => row.securityLevel },
         { title: "driver", value: (row) => row.driver },
         { title: "state", value: (row) => row.state },
+        { title: "reached", value: (row) => (row.circuit.state === "closed" ? "yes" : `no: ${row.circuit.error ?? ""}`) },
         { title: "taken/capacity", value: shares },
       ],
     }),

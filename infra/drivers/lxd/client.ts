@@ -4,7 +4,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { DriverError, InUse, NoSpace, NotFound } from "../driver.ts";
+import { DriverError, InUse, NoSpace, NotFound, Unreachable } from "../driver.ts";
 import type { Address } from "./address.ts";
 import { type Operation, Operations } from "./operations.ts";
 
@@ -190,5 +190,5 @@ const wasNeverTaken = (error: unknown) => ["ECONNREFUSED", "ENOENT", "EHOSTUNREA
 
 function unreachable({ socketPath, host, port }: Address, error: unknown): DriverError {
   const why = error instanceof Error ? error.message : String(error);
-  return new DriverError("unreachable", `LXD at ${socketPath ?? `${host}:${port}`} does not answer: ${why}.`, { cause: error });
+  return new Unreachable(`LXD at ${socketPath ?? `${host}:${port}`} does not answer: ${why}.`, { cause: error });
 }

@@ -30,6 +30,7 @@ describe.each(engines)("metrics, on %s", (engine) => {
       opened.db,
       { hosts: () => seen.hosts, volumes: () => seen.volumes, of: () => ({ disk: { totalBytes: 1000, freeBytes: 250 } }) },
       () => clock,
+      () => ({ state: "open" }),
     );
     await books.decide(
       await books.ask("office", [host("web"), host("db"), volume("data"), { action: "create", kind: "backup-policy", spec: { name: "p", volume: "data" } }]),
@@ -53,6 +54,10 @@ describe.each(engines)("metrics, on %s", (engine) => {
     const found = lines.filter((line) => Object.entries(labels).every(([key, one]) => line.includes(`${key}="${one}"`)));
     return found.map((line) => Number(line.slice(line.lastIndexOf(" "))));
   };
+
+  it("say which endpoints have been given up", async () => {
+    expect(await value("zhengyun_pool_circuit_state", { pool: "compute" })).toEqual([2]);
+  });
 
   it("count what was sent, what waits and what is dead", async () => {
     const ask = { name: "W", url: "https://receiver.example/", kinds: ["request.active" as const], departmentId: null };

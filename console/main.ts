@@ -105,7 +105,10 @@ class App extends LitElement {
       pattern: new URLPattern({ pathname: "/webhooks" }),
       render: () => html`<zy-webhooks-page .state=${this.#query("state")} .changes=${this.#holds("system-admin")}></zy-webhooks-page>`,
     },
-    { pattern: new URLPattern({ pathname: "/departments/:id" }), render: ({ id }) => html`<zy-department-page .department=${id}></zy-department-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/departments/:id" }),
+      render: ({ id }) => html`<zy-department-page .department=${id} .asks=${this.#holds("applicant", "operations")}></zy-department-page>`,
+    },
     { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
     { pattern: new URLPattern({ pathname: "/projects/:id" }), render: ({ id }) => html`<zy-project-page .project=${id}></zy-project-page>` },
     {

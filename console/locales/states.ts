@@ -65,6 +65,9 @@ const kinds: Record<string, () => string> = {
   start: () => msg("启动", { id: "a-start" }),
   stop: () => msg("停止", { id: "a-stop" }),
   retire: () => msg("回收", { id: "a-retire" }),
+  grow: () => msg("扩容", { id: "a-grow" }),
+  attach: () => msg("挂载", { id: "k-attachment" }),
+  detach: () => msg("卸载", { id: "a-detach" }),
 };
 export const kindName = (kind: string): string => kinds[kind]?.() ?? kind;
 

@@ -243,7 +243,9 @@ export function propose(items: readonly Item[], context: Context): Proposals {
           fail(position, "/spec/flavour", `There is no flavour ${item.spec.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
           continue;
         }
-        wanted = { ...(held.wanted as HostSpec), flavour };
+        // A disk never shrinks: with a smaller flavour the host keeps the one it has, and goes on paying for it.
+        const diskGib = Math.max(flavour.diskGib, (held.wanted as HostSpec).flavour.diskGib);
+        wanted = { ...(held.wanted as HostSpec), flavour: { ...flavour, diskGib } };
       } else {
         if (item.spec.sizeGib < (held.wanted as VolumeSpec).sizeGib)
           fail(position, "/spec/sizeGib", `A volume cannot shrink: ${held.name} has ${(held.wanted as VolumeSpec).sizeGib} GiB.`);

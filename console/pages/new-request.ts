@@ -184,7 +184,7 @@ export class NewRequestPage extends Page {
           event.preventDefault();
           void this.#check(this.#answers(event.target as HTMLFormElement));
         }}
-        @change=${() => this.requestUpdate()}
+        @input=${() => this.requestUpdate()}
       >
         <div class="bar">
           <label

@@ -11,7 +11,9 @@ export type HostChange =
   | { action: "start" | "stop" | "retire" }
   /** A day such as 2027-12-31: until its end in Beijing. */
   | { action: "extend"; until: string }
-  | { action: "attach"; volume: string; path: string };
+  | { action: "attach"; volume: string; path: string }
+  /** `image`: "" for the one that it has. */
+  | { action: "redeploy"; image: string };
 export type VolumeChange =
   | { action: "grow"; sizeGib: number }
   | { action: "extend"; until: string }
@@ -35,6 +37,8 @@ export function hostItems(host: Pick<Host, "id" | "attachments">, change: HostCh
       return [{ action: "extend", kind: "host", id, spec: { expiresAt: endOfDay(change.until) } }];
     case "attach":
       return [attached(id, change.volume, change.path)];
+    case "redeploy":
+      return [{ action: "redeploy", kind: "host", id, spec: change.image === "" ? {} : { image: change.image } }];
     case "retire":
       return [...host.attachments.map((one) => retired("attachment", one.id)), retired("host", id)];
     default:

@@ -39,6 +39,9 @@ export const NewVolume = z
     tier: Tier.default("standard"),
     pool: Reference.optional(),
     expiresAt: Time.optional(),
+    backup: Id.optional().meta({
+      description: "A complete backup of the department: the volume is made with its content. At least as large, and never of a lower protection level",
+    }),
   })
   .meta({ id: "NewVolume" });
 export const NewAttachment = z
@@ -79,6 +82,12 @@ export const Item = z
     z.strictObject({ action: z.literal("resize"), kind: z.literal("volume"), id: Id, spec: z.strictObject({ sizeGib: z.int().min(1).max(65_536) }) }),
     z.strictObject({ action: z.literal("extend"), kind: z.enum(["host", "volume"]), id: Id, spec: z.strictObject({ expiresAt: Time }) }),
     z.strictObject({ action: z.enum(["start", "stop"]), kind: z.literal("host"), id: Id, spec: z.strictObject({}).default({}) }),
+    z.strictObject({
+      action: z.literal("redeploy"),
+      kind: z.literal("host"),
+      id: Id,
+      spec: z.strictObject({ image: z.string().min(1).max(128).optional().meta({ description: "Another image; left out, the one that it has" }) }).default({}),
+    }),
     z.strictObject({
       action: z.literal("retire"),
       kind: z.enum(["host", "volume", "attachment", "backup-policy"]),

@@ -28,6 +28,7 @@ import * as supervision from "./migrations/0017_supervision.ts";
 import * as notifications from "./migrations/0018_notifications.ts";
 import * as oidc from "./migrations/0019_oidc.ts";
 import * as terms from "./migrations/0021_terms.ts";
+import * as backupLevel from "./migrations/0025_backup_level.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -64,6 +65,7 @@ const migrations: Record<string, Migration> = {
   "0018_notifications": notifications,
   "0019_oidc": oidc,
   "0021_terms": terms,
+  "0025_backup_level": backupLevel,
 };
 
 /**

@@ -157,7 +157,9 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await driver.deleteVolume(source.id, call());
       const backup = { name: "bak_1", sha256 };
       await expect(driver.createVolume({ ...volumeSpec(), backup: { name: "bak_2", sha256 } }, call())).rejects.toMatchObject({ code: "not-found" });
-      await expect(driver.createVolume({ ...volumeSpec(), backup: { name: "bak_1", sha256: "0".repeat(64) } }, call())).rejects.toMatchObject({ code: "corrupt" });
+      await expect(driver.createVolume({ ...volumeSpec(), backup: { name: "bak_1", sha256: "0".repeat(64) } }, call())).rejects.toMatchObject({
+        code: "corrupt",
+      });
       expect((await driver.observe()).volumes, "nothing is left of what could not be made").toEqual([]);
       const fresh = { ...volumeSpec(), sizeGib: 2, backup };
       const made = await driver.createVolume(fresh, call());

@@ -69,6 +69,7 @@ export const api = {
     noun: "hosts" | "volumes" | "backup-policies" | "backups" | "restores",
     ask: { department?: string; application?: string; cursor?: string; limit?: string },
   ) => `${v1}/${noun}${query(ask)}`,
+  volume: (id: string) => `${v1}/volumes/${id}`,
   whatIf: `${v1}/requests/what-if`,
   backups: `${v1}/backups`,
   restores: `${v1}/restores`,

@@ -65,6 +65,7 @@ const kinds: Record<string, () => string> = {
   start: () => msg("启动", { id: "a-start" }),
   stop: () => msg("停止", { id: "a-stop" }),
   retire: () => msg("回收", { id: "a-retire" }),
+  redeploy: () => msg("重新部署", { id: "a-redeploy" }),
   grow: () => msg("扩容", { id: "a-grow" }),
   attach: () => msg("挂载", { id: "k-attachment" }),
   detach: () => msg("卸载", { id: "a-detach" }),

@@ -15,7 +15,7 @@ import { Page } from "./page.ts";
 import "../components/what-if.ts";
 
 type Offer = z.infer<typeof Catalogue>;
-type HostAction = "resize" | "stop" | "start" | "extend" | "attach" | "retire";
+type HostAction = "resize" | "stop" | "start" | "extend" | "attach" | "redeploy" | "retire";
 type VolumeAction = "grow" | "extend" | "attach" | "detach" | "retire";
 interface Asked {
   application: string;
@@ -26,7 +26,7 @@ interface Asked {
   items: AskedItem[];
 }
 
-const hostActions = (host: Host): HostAction[] => ["resize", host.power === "running" ? "stop" : "start", "extend", "attach", "retire"];
+const hostActions = (host: Host): HostAction[] => ["resize", host.power === "running" ? "stop" : "start", "extend", "attach", "redeploy", "retire"];
 const volumeActions = (volume: Volume): VolumeAction[] => ["grow", "extend", volume.attachedTo ? "detach" : "attach", "retire"];
 
 /** Changes of the hosts and volumes that were selected: chosen line by line, looked at (what-if), and sent as one request. */
@@ -100,7 +100,9 @@ export class Changes extends Page {
               ? { action, until: value }
               : action === "attach"
                 ? { action, volume: value, path: field(`${host.id}/path`) }
-                : { action },
+                : action === "redeploy"
+                  ? { action, image: value }
+                  : { action },
         ),
       );
     }
@@ -244,7 +246,7 @@ export class Changes extends Page {
           >${msg("规格", { id: "specification" })}<select name=${name}>
             ${this.#offer.flavours.map(
               (one) =>
-                html`<option value=${one.code} ?disabled=${one.diskGib < diskGib} ?selected=${one.vcpu === vcpu && one.memoryMib === memoryMib}>
+                html`<option value=${one.code} ?selected=${one.vcpu === vcpu && one.memoryMib === memoryMib}>
                   ${one.name}: ${one.vcpu} vCPU, ${one.memoryMib / 1024} GiB, ${Math.max(one.diskGib, diskGib)} GiB
                 </option>`,
             )}
@@ -255,6 +257,12 @@ export class Changes extends Page {
     if (action === "extend") return this.#day(host);
     if (action === "attach")
       return html`<label>${msg("存储卷", { id: "k-volume" })}<input name=${name} list="known-volumes" required /></label>${this.#path(host)}`;
+    if (action === "redeploy")
+      return html`<label
+          >${msg("镜像", { id: "image" })}<select name=${name}>
+            ${this.#offer.images.map((one) => html`<option value=${one.code} ?selected=${one.code === host.image}>${one.name}</option>`)}
+          </select></label
+        ><span class="warn">▲ ${msg("系统盘将清除并由镜像重新生成；名称、地址和所挂存储卷保留。", { id: "redeploy-note" })}</span>`;
     if (action === "retire") return html`<span class="warn">▲ ${msg("主机及其系统盘将删除；所挂存储卷先卸载，予以保留。", { id: "retire-host-note" })}</span>`;
     return nothing;
   }

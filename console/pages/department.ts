@@ -1,4 +1,5 @@
 import { html, nothing, type TemplateResult } from "lit";
+import { keyed } from "lit/directives/keyed.js";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
@@ -12,6 +13,7 @@ import { getLocale } from "../locales/index.ts";
 import { dimensionName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import "./changes.ts";
+import "./restore-new.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/fund-table.ts";
@@ -36,6 +38,8 @@ export class DepartmentPage extends Page {
   /** Ids of what was selected to be changed. */
   readonly #selected = new Set<string>();
   #restoring: Backup | undefined;
+  /** A backup that a new volume is to be made with. */
+  #copying: Backup | undefined;
   #typed = "";
 
   override async load(): Promise<void> {
@@ -233,6 +237,19 @@ export class DepartmentPage extends Page {
                           >
                             ${msg("恢复…", { id: "restore" })}
                           </button>
+                          ${
+                            this.asks
+                              ? html`<button
+                                  ?disabled=${backup.state !== "complete"}
+                                  @click=${() => {
+                                    this.#copying = this.#copying === backup ? undefined : backup;
+                                    this.requestUpdate();
+                                  }}
+                                >
+                                  ${msg("恢复到新存储卷", { id: "restore-new" })}…
+                                </button>`
+                              : nothing
+                          }
                         </td>
                       </tr>`,
                   )}
@@ -241,6 +258,7 @@ export class DepartmentPage extends Page {
         }
         ${this.#more(this.#backups as Paged<never>)}
       </div>
+      ${keyed(this.#copying?.id, this.#copying ? html`<zy-restore-new .backup=${this.#copying}></zy-restore-new>` : nothing)}
       ${this.#projects.items.length > 0 ? this.#projectTable() : nothing} ${this.#policies.items.length > 0 ? this.#policyTable() : nothing}
       ${this.#requests.items.length > 0 ? this.#requestTable() : nothing} ${this.#restoring ? this.#confirm(this.#restoring) : nothing}
       <zy-command .command=${`zhengyun hosts list --department ${usage.code}`}></zy-command>`;

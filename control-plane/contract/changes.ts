@@ -68,6 +68,12 @@ export function volumeItems(
   }
 }
 
+/** A new volume with a backup's content, attached where a host is named. */
+export function restoredItems(backup: string, wish: { name: string; sizeGib: number; tier: Volume["tier"]; host: string; path: string }): AskedItem[] {
+  const { name, sizeGib, tier, host, path } = wish;
+  return [{ action: "create", kind: "volume", spec: { name, sizeGib, tier, backup } }, ...(host === "" ? [] : [attached(host, name, path)])];
+}
+
 /** Without what two changes ask for both: a host and its volume that go together share an attachment. */
 export function together(items: readonly AskedItem[]): AskedItem[] {
   return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];

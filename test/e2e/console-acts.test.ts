@@ -1,12 +1,16 @@
 /** A department changes what it holds, in Chromium, against a control plane that really runs, with real hosts and volumes. */
+import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Client } from "../../control-plane/cli/client.ts";
+import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Host, Volume } from "../../control-plane/contract/resources.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 
+const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../..");
 const pictures = join(root, ".cache/screenshots");
 const axe = join(root, "node_modules/axe-core/axe.min.js");
@@ -54,7 +58,10 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
   /** Looks at what it would do, submits, and sees it applied. */
   async function applied(): Promise<string> {
     await applicant.getByRole("button", { name: "核对" }).click();
-    await applicant.getByText("可以提交").waitFor();
+    await applicant.getByText("可以提交").waitFor().catch(async (error: unknown) => {
+      await picture(applicant, "acts-failed");
+      throw error;
+    });
     expect(await violations(applicant)).toEqual([]);
     await applicant.getByRole("button", { name: "提交", exact: true }).click();
     await applicant.waitForURL(/\/requests\/req_/);
@@ -158,6 +165,63 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
     await picture(english, "acts-change-en");
   });
 
+  it("makes a host anew, and restores a backup to a new volume", async () => {
+    await plane.driver.exec((await held<Host>("hosts", "web-2"))!.id, ["write", "/data/file"], { stdin: "kept" });
+    const before = (await plane.driver.observe()).hosts.map((one) => one.id);
+    await applicant.goto(`/departments/${department}`);
+    await applicant
+      .getByRole("row", { name: /data .*web-2/ })
+      .getByRole("button", { name: "立即备份" })
+      .click();
+    await applicant
+      .getByRole("row", { name: /data 完成/ })
+      .getByRole("button", { name: "恢复到新存储卷" })
+      .click();
+    await applicant.getByLabel("新存储卷名称").fill("data-2");
+    await applicant.getByLabel("挂载到主机").fill("web-1");
+    expect(await violations(applicant)).toEqual([]);
+    await picture(applicant, "acts-restore-zh");
+    const restored = await applied();
+    expect((await plane.read(restored)).items.map((item) => [item.kind, item.state])).toEqual([
+      ["volume", "active"],
+      ["attachment", "active"],
+    ]);
+    expect((await plane.driver.exec((await held<Host>("hosts", "web-1"))!.id, ["cat", "/srv/restored/file"])).stdout).toBe("kept");
+    await select("web-1");
+    await line("web-1").getByLabel("操作").selectOption("重新部署");
+    expect(await violations(applicant)).toEqual([]);
+    await picture(applicant, "acts-redeploy-zh");
+    await applied();
+    expect((await plane.driver.observe()).hosts.filter((one) => !before.includes(one.id)).map((one) => one.hostname)).toEqual(["web-1"]);
+    expect((await plane.driver.exec((await held<Host>("hosts", "web-1"))!.id, ["cat", "/srv/restored/file"])).stdout).toBe("kept");
+  });
+
+  it("does the same by the CLI", async () => {
+    const cli = async (...args: string[]) => {
+      const env = { ...process.env, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: plane.secretOf("applicant") };
+      return JSON.parse((await run(process.execPath, [join(root, "control-plane/cli/zhengyun.js"), ...args, "--json"], { env })).stdout) as Request;
+    };
+    const [volume, one, two] = [(await held<Volume>("volumes", "data-2"))!, (await held<Host>("hosts", "web-1"))!, (await held<Host>("hosts", "db"))!];
+    const grown = await cli("volumes", "grow", volume.id, "--size", "3", "--wait");
+    expect(grown.state).toBe("department-approval");
+    await plane.approve(grown.id);
+    await plane.settled(grown.id);
+    expect((await held<Volume>("volumes", "data-2"))!.sizeGib).toBe(3);
+    const stopped = await cli("hosts", "stop", one.id, two.id, "--reason", "maintenance");
+    expect(stopped.items.map((item) => [item.action, item.name])).toEqual([
+      ["stop", "web-1"],
+      ["stop", "db"],
+    ]);
+    await plane.applicant.post(`/api/v1/requests/${stopped.id}/withdraw`, {}, { ifMatch: (await plane.read(stopped.id)).revision });
+    const backup = (await plane.applicant.get<{ items: { id: string }[] }>("/api/v1/backups?department=office")).items[0]!;
+    const restored = await cli("volumes", "restore", backup.id, "--name", "data-3", "--wait");
+    await plane.approve(restored.id);
+    expect((await plane.settled(restored.id)).state).toBe("active");
+    const gone = await cli("volumes", "retire", volume.id, (await held<Volume>("volumes", "data-3"))!.id, "--wait");
+    await plane.approve(gone.id);
+    expect((await plane.settled(gone.id)).state).toBe("active");
+  });
+
   it("retires a host with its attachment, and volumes with their policies; two people decide", async () => {
     await select("web-2", "db", "logs");
     await line("web-2").getByLabel("操作").selectOption("回收");
@@ -169,17 +233,17 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
     expect(await held("hosts", "db")).toBeUndefined();
     expect(await held("volumes", "logs")).toBeUndefined();
     expect((await held<Volume>("volumes", "data"))!.attachedTo).toBeNull();
-    expect((await plane.driver.list()).map((one) => one.kind).toSorted()).toEqual(["host", "volume"]);
+    expect((await plane.driver.list()).map((one) => one.kind).toSorted()).toEqual(["backup", "host", "volume"]);
   });
 
   it("shows long lists page by page", async () => {
     const draft = { application: "office-app", project: "p", draft: true, items: [{ action: "create", kind: "volume", spec: { name: "later", sizeGib: 1 } }] };
     for (let one = 0; one < 50; one++) await plane.applicant.post("/api/v1/requests", { ...draft, title: `Draft ${one}` });
     await applicant.goto(`/departments/${department}`);
-    const rows = applicant.getByRole("row", { name: /草稿|已完成/ });
+    const rows = applicant.getByRole("row", { name: /草稿|已完成|已撤回/ });
     await expect.poll(() => rows.count()).toBe(50);
     await applicant.getByRole("button", { name: "更多" }).click();
-    await expect.poll(() => rows.count()).toBe(54);
+    await expect.poll(() => rows.count()).toBe(59);
     expect(await applicant.getByRole("button", { name: "更多" }).count()).toBe(0);
     expect(complaints).toEqual([]);
   });

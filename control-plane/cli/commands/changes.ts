@@ -1,6 +1,7 @@
 /** Changes of hosts and volumes that are held: each command makes one request, for all that it names. */
 import { type ArgsDef, defineCommand } from "citty";
-import { type AskedItem, type HostChange, hostItems, together, type VolumeChange, volumeItems } from "../../contract/changes.ts";
+import { type AskedItem, type HostChange, hostItems, restoredItems, together, type VolumeChange, volumeItems } from "../../contract/changes.ts";
+import type { Backup } from "../../contract/backups.ts";
 import type { Request } from "../../contract/requests.ts";
 import type { BackupPolicy, Host, Volume } from "../../contract/resources.ts";
 import type { WhatIf } from "../../contract/what-if.ts";
@@ -46,6 +47,11 @@ async function ask<T extends Host | Volume>(
     reason: given["reason"] ?? "",
     items: together(items),
   };
+  await send(client, body, given);
+}
+
+/** Says what it would do, or makes the request. */
+async function send(client: Client, body: unknown, given: Given): Promise<void> {
   if (given["what-if"] === true) {
     const prospect = await client.post<WhatIf>("/api/v1/requests/what-if", body);
     if (given["json"] === true) showOne(prospect, true);
@@ -106,9 +112,51 @@ export const hostChanges = {
     { volume: { type: "string", required: true, description: "Id of a volume, or its name in the application" }, ...at },
     (given) => ({ action: "attach", volume: String(given["volume"]), path: String(given["path"]) }),
   ),
+  redeploy: hostCommand(
+    "redeploy",
+    "Ask that hosts are made anew from their image: name and volumes stay, the system disk is wiped",
+    { image: { type: "string", description: "Another image", default: "" } },
+    (given) => ({ action: "redeploy", image: String(given["image"]) }),
+  ),
   retire: hostCommand("retire", "Ask that hosts are retired; their volumes are detached and stay", {}, () => ({ action: "retire" })),
 };
+/** A backup's content in a new volume; by default as large as the old one, and of its application. */
+const restore = defineCommand({
+  meta: { name: "restore", description: "Ask for a new volume with a backup's content" },
+  args: {
+    backup: { type: "positional", required: true, description: "Id of the backup" },
+    name: { type: "string", required: true, description: "Name of the new volume" },
+    size: { type: "string", description: "GiB; left out, as large as the old one was" },
+    application: { type: "string", description: "Id of another application of the department" },
+    host: { type: "string", description: "Id or name of a host to attach it to", default: "" },
+    ...at,
+    project: shared.project,
+    title: shared.title,
+    reason: shared.reason,
+    "what-if": shared["what-if"],
+    wait,
+    json,
+  },
+  async run({ args }) {
+    const client = clientFromEnvironment();
+    const backup = await client.get<Backup>(`/api/v1/backups/${encodeURIComponent(args.backup)}`);
+    const source = await client.get<Volume>(`/api/v1/volumes/${backup.volume}`);
+    const sizeGib = args.size === undefined ? (backup.volumeGib ?? source.sizeGib) : Number(args.size);
+    const wish = { name: args.name, sizeGib, tier: source.tier, host: args.host, path: args.path };
+    const body = {
+      application: args.application ?? source.application,
+      department: source.department,
+      project: args.project ?? source.project,
+      title: args.title ?? `restore ${source.name} to ${args.name}`.slice(0, 200),
+      reason: args.reason ?? "",
+      items: restoredItems(backup.id, wish),
+    };
+    await send(client, body, args as unknown as Given);
+  },
+});
+
 export const volumeChanges = {
+  restore,
   grow: volumeCommand("grow", "Ask for more room", { size: { type: "string", required: true, description: "GiB that it is to have" } }, (given) => ({
     action: "grow",
     sizeGib: Number(given["size"]),

@@ -25,6 +25,7 @@ export const pages = {
   account: () => "/account",
   notices: () => "/notices",
   webhooks: (state?: string) => `/webhooks${query({ state })}`,
+  calendars: () => "/calendars",
   newRequest: (department?: string) => `/requests/new${query({ department })}`,
 };
 
@@ -57,6 +58,8 @@ export const api = {
   register: `${v1}/register.csv`,
   audit: (search: AuditSearch = {}) => `${v1}/audit${query(search)}`,
   auditExport: `${v1}/audit/export`,
+  calendars: (ask: { cursor?: string; limit?: string } = {}) => `${v1}/calendars${query(ask)}`,
+  calendar: (year: number) => `${v1}/calendars/${year}`,
   catalogue: `${v1}/catalogue`,
   departments: `${v1}/departments`,
   department: (id: string) => `${v1}/departments/${id}`,

@@ -58,10 +58,13 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
   /** Looks at what it would do, submits, and sees it applied. */
   async function applied(): Promise<string> {
     await applicant.getByRole("button", { name: "核对" }).click();
-    await applicant.getByText("可以提交").waitFor().catch(async (error: unknown) => {
-      await picture(applicant, "acts-failed");
-      throw error;
-    });
+    await applicant
+      .getByText("可以提交")
+      .waitFor()
+      .catch(async (error: unknown) => {
+        await picture(applicant, "acts-failed");
+        throw error;
+      });
     expect(await violations(applicant)).toEqual([]);
     await applicant.getByRole("button", { name: "提交", exact: true }).click();
     await applicant.waitForURL(/\/requests\/req_/);

@@ -34,6 +34,7 @@ export class CalendarsPage extends Page {
     this.#file = undefined;
     this.#fault = "";
     this.#done = undefined;
+    this.problem = undefined;
     try {
       if (file) this.#file = readCalendarFile(await file.text(), file.name);
       this.#source = this.#file?.source ?? "";

@@ -149,7 +149,7 @@ describe("proposals", () => {
       { dimension: "vcpu", quantity: -1 },
       { dimension: "memory_mib", quantity: -1024 },
     ]);
-    expect((items[0]?.wanted as HostSpec).flavour.diskGib).toBe((heldHost(hostId).wanted as HostSpec).flavour.diskGib);
+    expect((items[0]!.wanted as HostSpec).flavour.diskGib).toBe((heldHost(hostId).wanted as HostSpec).flavour.diskGib);
   });
 
   it("refuses two changes of one thing at once, in one request or in two; an extension goes along", () => {

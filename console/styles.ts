@@ -127,6 +127,12 @@ export const shared = css`
   label > * {
     color: var(--text);
   }
+  fieldset {
+    border: 1px solid var(--line);
+    border-radius: 6px;
+    margin: 0 0 0.75rem;
+    min-width: 0;
+  }
   .choices {
     display: grid;
     grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr));

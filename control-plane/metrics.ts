@@ -4,6 +4,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import { CardColour } from "./contract/supervision.ts";
 import { chainFigures } from "./store/audit-chain.ts";
 import { lifecycle } from "./domain/lifecycle.ts";
+import { dayOf } from "./domain/working-days.ts";
+import { calendarsMissing } from "./store/calendars.ts";
 import { borrowedOf, heldOf } from "./domain/ledger.ts";
 import { deliveryFigures } from "./store/deliveries.ts";
 import type { Db } from "./store/database.ts";
@@ -65,6 +67,11 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
   const correctionsOpen = gauge("supervision_corrections_open", "Corrections that are not closed.", []);
   const correctionsLate = gauge("supervision_corrections_overdue", "Corrections that were not made in time.", []);
   const supervisedAge = gauge("supervision_looked_age_seconds", "Seconds since the rules of supervision were last looked at.", []);
+  const calendarMissing = gauge(
+    "working_calendar_missing",
+    "1 while the calendar of working days of the present year, or from 1 December on of the next one, has not been imported: deadlines there are provisional.",
+    ["year"],
+  );
   const hosts = gauge("department_hosts", "Live hosts of a department by observed state.", [...department, "state"]);
   const uptime = new Counter({
     name: "zhengyun_department_host_uptime_seconds_total",
@@ -243,6 +250,10 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
     answersLate.set(supervision.answersOverdue);
     correctionsOpen.set(supervision.correctionsOpen);
     correctionsLate.set(supervision.correctionsOverdue);
+    const missing = await calendarsMissing(db, at);
+    const thisYear = Number(dayOf(at).slice(0, 4));
+    calendarMissing.set({ year: "present" }, missing.includes(thisYear) ? 1 : 0);
+    calendarMissing.set({ year: "next" }, missing.includes(thisYear + 1) ? 1 : 0);
     if (supervised) supervisedAge.set(Math.max(0, (at.getTime() - Date.parse((supervised.value as { at: string }).at)) / 1000));
     const [seenHosts, seenVolumes] = [readings.hosts(), readings.volumes()];
     for (const row of live) {

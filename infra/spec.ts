@@ -36,6 +36,8 @@ export const HostSpec = z.object({
   userData: z.string().max(65_536).optional(),
   power: z.enum(["running", "stopped"]).default("running"),
   application: ResourceName,
+  /** How often it was made anew from its image, under its name and with its volumes; left out: never. */
+  generation: z.int().min(1).optional(),
 });
 export type HostSpec = z.infer<typeof HostSpec>;
 
@@ -45,6 +47,8 @@ export const VolumeSpec = z.object({
   tier: z.enum(["performance", "standard", "capacity"]),
   sizeGib: z.int().min(1).max(65_536),
   application: ResourceName,
+  /** The recovery point whose content it is made with, and the SHA-256 that it must have; left out: it is made empty. */
+  backup: z.object({ name: ResourceName, sha256: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
 });
 export type VolumeSpec = z.infer<typeof VolumeSpec>;
 

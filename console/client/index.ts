@@ -45,3 +45,47 @@ export const upload = (path: string, file: Blob): Promise<unknown> => call("PUT"
 export const remove = <T = void>(path: string): Promise<T> => call<T>("DELETE", path);
 /** The items of a list's first page. */
 export const list = async <T>(path: string): Promise<T[]> => (await get<{ items: T[] }>(path)).items;
+/** Everything of a list, page by page. @param address of the page after a cursor */
+export async function everything<T>(address: (cursor?: string) => string): Promise<T[]> {
+  const found: T[] = [];
+  let cursor: string | undefined;
+  do {
+    const { items, next } = await get<{ items: T[]; next: string | null }>(address(cursor));
+    found.push(...items);
+    cursor = next ?? undefined;
+  } while (cursor !== undefined);
+  return found;
+}
+/** A list of which people see one page after the other; read anew, it stays as long as it was. */
+export class Paged<T> {
+  items: T[] = [];
+  /** Whether there is more. */
+  more = false;
+  #next: string | null = null;
+  #pages = 1;
+  readonly #address: (cursor?: string) => string;
+  constructor(address: (cursor?: string) => string) {
+    this.#address = address;
+  }
+  async load(): Promise<void> {
+    const items: T[] = [];
+    let next: string | null = null;
+    for (let page = 0; page < this.#pages && (page === 0 || next !== null); page++) {
+      const answer: { items: T[]; next: string | null } = await get(this.#address(next ?? undefined));
+      items.push(...answer.items);
+      ({ next } = answer);
+    }
+    this.items = items;
+    this.#keep(next);
+  }
+  async loadMore(): Promise<void> {
+    const answer = await get<{ items: T[]; next: string | null }>(this.#address(this.#next ?? undefined));
+    this.items = [...this.items, ...answer.items];
+    this.#pages++;
+    this.#keep(answer.next);
+  }
+  #keep(next: string | null): void {
+    this.#next = next;
+    this.more = next !== null;
+  }
+}

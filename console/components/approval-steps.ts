@@ -2,6 +2,7 @@ import { html, LitElement, nothing } from "lit";
 import { msg, updateWhenLocaleChanges } from "@lit/localize";
 import type { ApprovalStep } from "../../control-plane/contract/approvals.ts";
 import { time } from "../format.ts";
+import { provisionalMark } from "../locales/states.ts";
 import { shared } from "../styles.ts";
 import "./state-badge.ts";
 
@@ -53,7 +54,7 @@ export class ApprovalSteps extends LitElement {
             html`<tr>
               <th scope="row">${step.name}</th>
               <td><zy-state .state=${shownAs[step.state] ?? step.state}></zy-state></td>
-              <td>${time(step.dueAt)}</td>
+              <td>${time(step.dueAt)}${step.provisional ? html` <span class="warn">${provisionalMark()}</span>` : nothing}</td>
               <td>
                 ${step.decidedByName ?? step.decidedBy ?? "–"}${step.onBehalfOf ? html` (${msg("代", { id: "for" })} ${step.onBehalfOfName ?? step.onBehalfOf})` : nothing}
               </td>

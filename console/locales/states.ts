@@ -65,6 +65,10 @@ const kinds: Record<string, () => string> = {
   start: () => msg("启动", { id: "a-start" }),
   stop: () => msg("停止", { id: "a-stop" }),
   retire: () => msg("回收", { id: "a-retire" }),
+  redeploy: () => msg("重新部署", { id: "a-redeploy" }),
+  grow: () => msg("扩容", { id: "a-grow" }),
+  attach: () => msg("挂载", { id: "k-attachment" }),
+  detach: () => msg("卸载", { id: "a-detach" }),
 };
 export const kindName = (kind: string): string => kinds[kind]?.() ?? kind;
 
@@ -124,12 +128,15 @@ const commentKinds: Record<string, () => string> = {
 };
 export const commentKind = (kind: string): string => commentKinds[kind]?.() ?? kind;
 
+/** Of a deadline in a year whose holidays are not known yet. */
+export const provisionalMark = (): string => msg("（暂定：该年工作日历未导入）", { id: "provisional" });
+
 /** How much time a decision has, in words. */
-export function timeLeft({ overdue, workingDaysLeft }: { overdue: boolean; workingDaysLeft: number | null }): string {
+export function timeLeft({ overdue, workingDaysLeft, provisional }: { overdue: boolean; workingDaysLeft: number | null; provisional: boolean }): string {
   if (overdue) return `✕ ${msg("已逾期", { id: "overdue" })}`;
   if (workingDaysLeft === null) return "–";
   if (workingDaysLeft === 0) return `▲ ${msg("今日截止", { id: "due-today" })}`;
-  return `${workingDaysLeft} ${msg("个工作日", { id: "working-days" })}`;
+  return `${workingDaysLeft} ${msg("个工作日", { id: "working-days" })}${provisional ? ` ${provisionalMark()}` : ""}`;
 }
 
 const results: Record<string, () => string> = {

@@ -14,7 +14,8 @@ interface Answer {
 }
 
 /** Where it is to be dealt with. */
-const target = ({ request, subject }: Notice): string => (subject?.startsWith("scd_") ? pages.supervisionCard(subject) : request ? pages.request(request) : "");
+const target = ({ kind, request, subject }: Notice): string =>
+  kind === "calendar.missing" ? pages.calendars() : subject?.startsWith("scd_") ? pages.supervisionCard(subject) : request ? pages.request(request) : "";
 
 /** What one was told (通知), the newest first. */
 export class NoticesPage extends Page {

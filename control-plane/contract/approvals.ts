@@ -72,6 +72,7 @@ export const ApprovalStep = z
     state: StepState,
     openedAt: Time.nullable(),
     dueAt: Time.nullable().meta({ description: "Last moment of the last working day" }),
+    provisional: z.boolean().meta({ description: "The time until then reaches into a year whose holidays are not known yet: it may move when they are" }),
     decidedAt: Time.nullable(),
     decidedBy: z.string().nullable(),
     decidedByName: z.string().nullable(),
@@ -103,6 +104,7 @@ export const DecisionOffer = z
     why: z.string().nullable(),
     overdue: z.boolean(),
     workingDaysLeft: z.int().nullable(),
+    provisional: z.boolean().meta({ description: "The deadline reaches into a year whose holidays are not known yet" }),
   })
   .meta({ id: "DecisionOffer" });
 export type DecisionOffer = z.infer<typeof DecisionOffer>;
@@ -124,6 +126,7 @@ export const InboxItem = z
     }),
     overdue: z.boolean(),
     workingDaysLeft: z.int().nullable().meta({ description: "After today; 0: today is the last. null: decided, or overdue" }),
+    provisional: z.boolean(),
     /** Of whom one would decide on behalf; null: in one's own name. */
     onBehalfOf: z.object({ id: Id, name: z.string() }).nullable(),
   })

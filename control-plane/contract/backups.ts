@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Id, PageQuery, Reference, Time } from "./common.ts";
+import { Id, PageQuery, Reference, SecurityLevel, Time } from "./common.ts";
 
 /** A recovery point of a volume (备份). */
 export const Backup = z
@@ -13,6 +13,8 @@ export const Backup = z
     state: z.enum(["pending", "running", "complete", "failed", "expired"]),
     sizeBytes: z.int().nullable(),
     sha256: z.string().nullable(),
+    protectionLevel: SecurityLevel.nullable().meta({ description: "Of what it was made of: it is restored to nothing lower" }),
+    volumeGib: z.int().nullable().meta({ description: "Size of its volume then, GiB: a new volume with its content has as much at least" }),
     error: z.string().nullable(),
     requestedBy: z.string(),
     startedAt: Time.nullable(),

@@ -115,6 +115,13 @@ export const noticeKinds = {
       en: "Your account was locked until {until} after failed sign-ins. If that was not you, change the password and tell an administrator",
     },
   },
+  "calendar.missing": {
+    name: { "zh-CN": "工作日历未导入", en: "A calendar of working days is missing" },
+    text: {
+      "zh-CN": "{years} 年工作日历尚未导入：跨入该年的时限按双休日暂定，请按国务院通知导入",
+      en: "The calendar of working days of {years} has not been imported: deadlines there are provisional, by weekends only. Import the State Council's notice",
+    },
+  },
   "webhook.paused": {
     name: { "zh-CN": "Webhook 已暂停", en: "A webhook was paused" },
     text: { "zh-CN": "Webhook「{name}」一直投递失败，已暂停：{error}", en: "The webhook “{name}” only fails and was paused: {error}" },

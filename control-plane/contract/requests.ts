@@ -39,6 +39,9 @@ export const NewVolume = z
     tier: Tier.default("standard"),
     pool: Reference.optional(),
     expiresAt: Time.optional(),
+    backup: Id.optional().meta({
+      description: "A complete backup of the department: the volume is made with its content. At least as large, and never of a lower protection level",
+    }),
   })
   .meta({ id: "NewVolume" });
 export const NewAttachment = z
@@ -70,10 +73,21 @@ export const Item = z
     z.strictObject({ action: z.literal("create"), kind: z.literal("volume"), spec: NewVolume }),
     z.strictObject({ action: z.literal("create"), kind: z.literal("attachment"), spec: NewAttachment }),
     z.strictObject({ action: z.literal("create"), kind: z.literal("backup-policy"), spec: NewBackupPolicy }),
-    z.strictObject({ action: z.literal("resize"), kind: z.literal("host"), id: Id, spec: z.strictObject({ flavour: Code }) }),
+    z.strictObject({
+      action: z.literal("resize"),
+      kind: z.literal("host"),
+      id: Id,
+      spec: z.strictObject({ flavour: Code.meta({ description: "Its disk never shrinks: it keeps the one it has where the flavour's is smaller" }) }),
+    }),
     z.strictObject({ action: z.literal("resize"), kind: z.literal("volume"), id: Id, spec: z.strictObject({ sizeGib: z.int().min(1).max(65_536) }) }),
     z.strictObject({ action: z.literal("extend"), kind: z.enum(["host", "volume"]), id: Id, spec: z.strictObject({ expiresAt: Time }) }),
     z.strictObject({ action: z.enum(["start", "stop"]), kind: z.literal("host"), id: Id, spec: z.strictObject({}).default({}) }),
+    z.strictObject({
+      action: z.literal("redeploy"),
+      kind: z.literal("host"),
+      id: Id,
+      spec: z.strictObject({ image: z.string().min(1).max(128).optional().meta({ description: "Another image; left out, the one that it has" }) }).default({}),
+    }),
     z.strictObject({
       action: z.literal("retire"),
       kind: z.enum(["host", "volume", "attachment", "backup-policy"]),
@@ -233,9 +247,12 @@ export const Nothing = z.strictObject({}).meta({ id: "Nothing" });
 export const RequestQuery = PageQuery.extend({ department: Reference.optional(), state: RequestState.optional(), application: Reference.optional() });
 export const Charge = z.object({ dimension: Dimension, quantity: Count });
 
+/** The last moment of a day in Beijing. */
+export const endOfDay = (day: string): string => `${day}T15:59:59.999Z`;
+
 /** The body of a request that keeps all that another one made, and that has a term, until the end of a day in Beijing. */
 export function extension(row: Request, day: string, reason: string) {
-  const expiresAt = `${day}T15:59:59.999Z`;
+  const expiresAt = endOfDay(day);
   const kept = row.items.filter((item) => item.action === "create" && item.expiresAt !== null);
   return {
     project: row.project,

@@ -30,6 +30,7 @@ export const audiences = {
   "quota.nearly-full": ["approver", "authority"],
   "role.elevated": ["audit-admin"],
   "account.locked": "person",
+  "calendar.missing": ["system-admin", "supervision"],
   "webhook.paused": ["system-admin"],
   "webhook.test": "person",
   // 电子监察 knows the person, their superior and the board.

@@ -20,12 +20,27 @@ export interface Held {
   projectId?: string;
 }
 
+/** A recovery point that a new volume may be made with. */
+export interface BackupView {
+  id: string;
+  state: string;
+  sha256: string | null;
+  /** Of what it was made of; null: unknown, and restored to nothing but what it is of. */
+  protectionLevel: number | null;
+  volumeGib: number | null;
+  /** Where the driver keeps it: a volume of the same alone can be made with it. */
+  driver: string;
+  endpoint: string;
+}
+
 export interface Context {
   application: Pick<Application, "id" | "protectionLevel" | "zone">;
   flavours: ReadonlyMap<string, Flavour>;
   images: ReadonlySet<string>;
   pools: readonly PoolView[];
   held: readonly Held[];
+  /** Of the department, by id, those that items name. */
+  backups?: ReadonlyMap<string, BackupView>;
   newId(kind: SpecKind): string;
 }
 
@@ -105,6 +120,24 @@ export function propose(items: readonly Item[], context: Context): Proposals {
     }
     return undefined;
   };
+  /** The backup that a new volume is to be made with, when that may be. */
+  const backupOf = (position: number, id: string, sizeGib: number): BackupView | undefined => {
+    const backup = context.backups?.get(id);
+    const level = context.application.protectionLevel;
+    const why = !backup
+      ? `The department has no backup ${id}.`
+      : backup.state !== "complete" || backup.sha256 === null
+        ? `The backup is ${backup.state}: only a complete one can be restored.`
+        : backup.protectionLevel === null
+          ? "Of which protection level the backup is, is not known: it can be restored to its own volume only."
+          : backup.protectionLevel > level
+            ? `The backup is of protection level ${backup.protectionLevel}: it cannot be restored for an application of level ${level}.`
+            : undefined;
+    if (why !== undefined) fail(position, "/spec/backup", why);
+    if (backup?.volumeGib && sizeGib < backup.volumeGib)
+      fail(position, "/spec/sizeGib", `The backup is of a volume of ${backup.volumeGib} GiB: a new one has as much at least.`);
+    return why === undefined ? backup : undefined;
+  };
   const unplaced = (kind: PoolView["kind"]) => pools.find((pool) => pool.kind === kind)?.id ?? context.newId("host");
 
   for (const [position, item] of items.entries()) {
@@ -132,14 +165,22 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         wanted.pool = placed?.pool.id ?? unplaced("compute");
         proposals.push({ ...proposal, name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge, expiresAt: expiresAt ?? null });
       } else if (item.kind === "volume") {
-        const wanted: VolumeSpec = { name: resourceId, pool: "", tier: item.spec.tier, sizeGib: item.spec.sizeGib, application: context.application.id };
+        const backup = item.spec.backup === undefined ? undefined : backupOf(position, item.spec.backup, item.spec.sizeGib);
+        const wanted: VolumeSpec = {
+          name: resourceId,
+          pool: "",
+          tier: item.spec.tier,
+          sizeGib: item.spec.sizeGib,
+          application: context.application.id,
+          ...(backup ? { backup: { name: backup.id, sha256: backup.sha256! } } : {}),
+        };
         const charge = metersOf("volume", wanted);
         const placed = put(position, {
           kind: "storage",
           tier: item.spec.tier,
           pool: item.spec.pool,
           needs: charge,
-          beside: besideOf("volume", item.spec.name),
+          beside: backup ?? besideOf("volume", item.spec.name),
         });
         wanted.pool = placed?.pool.id ?? unplaced("storage");
         proposals.push({
@@ -232,6 +273,22 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       proposals.push({ ...change, wanted: held.wanted, charge: [] });
     } else if (item.action === "extend") {
       proposals.push({ ...change, wanted: held.wanted, charge: [], expiresAt: item.spec.expiresAt });
+    } else if (item.action === "redeploy") {
+      const before = held.wanted as HostSpec;
+      const image = item.spec.image ?? before.image;
+      if (!context.images.has(image)) fail(position, "/spec/image", `There is no image ${image}; there are ${[...context.images].join(", ")}.`);
+      // It stays where it is: beside its volumes, and where its capacity is counted.
+      const pool = poolOf(held.poolId);
+      const placed =
+        pool && place({ kind: "compute", pool: pool.id, needs: [], securityLevel: context.application.protectionLevel, zone: context.application.zone }, pools);
+      if (placed && !placed.pool)
+        fail(
+          position,
+          "/id",
+          `${held.name} cannot be made anew where it is: ${placed.reason.split("; ").find((why) => why.startsWith(`${pool.code}:`)) ?? placed.reason}`,
+        );
+      const placement = placed?.pool ? "stays where it is" : null;
+      proposals.push({ ...change, placement, wanted: { ...before, image, generation: (before.generation ?? 0) + 1 }, charge: [] });
     } else if (item.action === "start" || item.action === "stop") {
       proposals.push({ ...change, wanted: { ...(held.wanted as HostSpec), power: item.action === "start" ? "running" : "stopped" }, charge: [] });
     } else {
@@ -243,7 +300,9 @@ export function propose(items: readonly Item[], context: Context): Proposals {
           fail(position, "/spec/flavour", `There is no flavour ${item.spec.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
           continue;
         }
-        wanted = { ...(held.wanted as HostSpec), flavour };
+        // A disk never shrinks: with a smaller flavour the host keeps the one it has, and goes on paying for it.
+        const diskGib = Math.max(flavour.diskGib, (held.wanted as HostSpec).flavour.diskGib);
+        wanted = { ...(held.wanted as HostSpec), flavour: { ...flavour, diskGib } };
       } else {
         if (item.spec.sizeGib < (held.wanted as VolumeSpec).sizeGib)
           fail(position, "/spec/sizeGib", `A volume cannot shrink: ${held.name} has ${(held.wanted as VolumeSpec).sizeGib} GiB.`);

@@ -74,6 +74,20 @@ export function workingDaysBefore(calendar: WorkingCalendar, day: string, days: 
   for (let left = days; ; at = shifted(at, -1)) if (isWorkingDay(calendar, at) && left-- === 0) return at;
 }
 
+const yearOf = (at: Date): number => Number(dayOf(at).slice(0, 4));
+
+/** Whether the time between two moments reaches into a year without a notice: only its weekends are known, so that a deadline there may move. */
+export function isProvisional(calendar: WorkingCalendar, from: Date, to: Date): boolean {
+  for (let year = yearOf(from); year <= yearOf(to); year++) if (!calendar.years.has(year)) return true;
+  return false;
+}
+
+/** Years whose notice should be there: the present one, and from the first of December (when the State Council has published it) the next one too. */
+export function missingYears(calendar: WorkingCalendar, now: Date): number[] {
+  const year = yearOf(now);
+  return [year, ...(dayOf(now) >= `${year}-12-01` ? [year + 1] : [])].filter((one) => !calendar.years.has(one));
+}
+
 /** How many working days lie after a moment's day, up to and with another's; 0 when that is not later. */
 export function workingDaysBetween(calendar: WorkingCalendar, from: Date, to: Date): number {
   const last = dayOf(to);

@@ -4,6 +4,7 @@ import { CronExpressionParser } from "cron-parser";
 import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { forgetVersions } from "../state/index.ts";
 import { requestBackup } from "../store/backups.ts";
+import { tellMissing } from "../store/calendars.ts";
 import { appendEvent, notifyEvents } from "../store/events.ts";
 import { audiences } from "../domain/notifying.ts";
 import { holdersOf } from "../store/audience.ts";
@@ -145,6 +146,12 @@ async function remind(context: JobContext): Promise<void> {
   await change(context, async (tx, act) => void (await remindDeciders(tx, act)));
 }
 
+/** Says which years' calendars should be there and aren't. */
+async function calendars(context: JobContext): Promise<void> {
+  const years = await change(context, (tx, act) => tellMissing(tx, act));
+  if (years.length > 0) context.log.warn({ years }, "the calendar of working days is missing: deadlines there are provisional");
+}
+
 const keepEventsDays = 90;
 /** An update's steps are kept longer: with them its result can be explained. */
 const keepStepsDays = 400;
@@ -193,6 +200,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   "quota-reconcile": reconcileQuotas,
   overdue,
   remind,
+  calendars,
   unfinished: resume,
   unknown,
   "fiscal-year": fiscalYear,

@@ -12,6 +12,7 @@ const ticks: Record<string, string> = {
   images: "*/10 * * * * *",
   terms: "25 * * * * *",
   overdue: "50 * * * * *",
+  calendars: "55 5 * * * *",
   remind: "40 * * * * *",
   unknown: "20 * * * * *",
   unfinished: "30 */2 * * * *",

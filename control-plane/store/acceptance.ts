@@ -23,7 +23,7 @@ import { type FundCharge, lockPayers, reservationOf, writeFundReservations } fro
 import { readFundLedger, readPayers } from "./funds.ts";
 import { newId } from "./ids.ts";
 import { pricesAt } from "./prices.ts";
-import { afterQueue, lockPools, moveCapacity, queuedNeeds, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
+import { afterQueue, lockPools, moveCapacity, queuedNeeds, readBackups, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
 import { type Charge, lockLedger, writeReservations } from "./quotas.ts";
 import { insertRows } from "./rows.ts";
 import {
@@ -209,13 +209,21 @@ export async function submitUnplanned(tx: Tx, act: Act, seal: Seal, unseal: Seal
  */
 export async function placedAnew(tx: Tx, act: Act, row: RequestRow, pools: readonly PoolView[], unseal: Seal): Promise<Proposals> {
   const { application, items, stored } = await standing(tx, act, row, unseal);
+  const backups = (await readBackups(tx, items))(row.department_id);
   const own = new Set(stored.map((item) => item.resource_id));
   const held = (await readHeld(tx, [application.id], items))
     .get(application.id)!
     .filter((one) => !(one.phase === "proposed" && own.has(one.id)))
     .map((one) => (one.changedBy === row.number ? { ...one, changedBy: null } : one));
   const made = stored.filter((item) => item.action === "create").map((item) => item.resource_id);
-  return propose(items, { ...(await readCatalogue(tx)), pools, application, held, newId: (kind: SpecKind) => made.shift() ?? newId(prefixes[kind], act.now) });
+  return propose(items, {
+    ...(await readCatalogue(tx)),
+    pools,
+    application,
+    held,
+    backups,
+    newId: (kind: SpecKind) => made.shift() ?? newId(prefixes[kind], act.now),
+  });
 }
 
 /** The application's lock: names, attachments and changes under way are looked at by one transaction at a time. */
@@ -326,7 +334,8 @@ export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRe
   const pools = afterQueue(await lockPools(tx, false), await queuedNeeds(tx));
   const held = (await readHeld(tx, [application.id], body.items)).get(application.id)!;
   const catalogue = await readCatalogue(tx);
-  const proposals = propose(body.items, { ...catalogue, pools, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
+  const backups = (await readBackups(tx, body.items))(application.department_id);
+  const proposals = propose(body.items, { ...catalogue, pools, application, held, backups, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
   const funds = await readFundLedger(tx, await readPayers(tx, [project.id]));
   const books = { funds, prices: await pricesAt(tx, act.now) };
   const refusals: Refusal[] = [];
@@ -387,7 +396,16 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[]) {
   const departments = [...new Set(candidates.map((one) => one.row.department_id))];
   const applications = [...new Set(candidates.map((one) => one.application.id))];
   if (candidates.length === 0)
-    return { ledger: undefined!, funds: undefined!, prices: undefined, pools: [], flavours: new Map(), images: new Set<string>(), held: new Map() };
+    return {
+      ledger: undefined!,
+      funds: undefined!,
+      prices: undefined,
+      pools: [],
+      flavours: new Map(),
+      images: new Set<string>(),
+      held: new Map(),
+      backups: undefined!,
+    };
   const { act } = candidates[0]!;
   const ledger = await lockLedger(tx, departments);
   // Only what may grow is priced: nothing else waits for a project.
@@ -403,6 +421,10 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[]) {
     prices: growing.length > 0 ? await pricesAt(tx, act.now) : undefined,
     pools: afterQueue(await lockPools(tx), await queuedNeeds(tx)),
     ...(await readCatalogue(tx)),
+    backups: await readBackups(
+      tx,
+      candidates.flatMap((one) => one.items),
+    ),
     held: await readHeld(
       tx,
       applications,
@@ -447,7 +469,13 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
   const { act, row, application, items, stored } = candidate;
   requireFuture(items, act.now);
   const held = books.held.get(application.id)!;
-  const proposals = propose(items, { ...books, application, held, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
+  const proposals = propose(items, {
+    ...books,
+    backups: books.backups(row.department_id),
+    application,
+    held,
+    newId: (kind: SpecKind) => newId(prefixes[kind], act.now),
+  });
   if (proposals.items.some(grows)) requireApproved(books.funds.payer(row.project_id));
   requireOwnProject(proposals.items, held, candidate.project);
   const short = proposals.shortages.length > 0;

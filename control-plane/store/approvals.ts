@@ -22,15 +22,21 @@ export async function bindApproval(tx: Tx, requestId: string, specifications: re
     where i.request_id = ${requestId} and i.resource_id = w.resource and i.state = 'pending' and i.action not in ('retire', 'extend')`.execute(tx);
 }
 
-/** Everything of a department that may be made, changed or removed now: the last approval of each resource, and what is to go or was never finished. */
+/**
+ * Everything of a department that may be made, changed or removed now: the last approval of each resource, and what is to go or was never finished.
+ * What an approved plan replaces may go and come again as it is: a host that is made anew takes its attachments along.
+ */
 export async function approvedEstate(tx: Tx, departmentId: string): Promise<Approval[]> {
   const { rows } = await sql<{ id: string; phase: string; digest: string | null; replaced: boolean }>`
-    select r.id, r.phase, a.approved_digest as digest, coalesce(a.replaced, false) as replaced from resources r
+    select r.id, r.phase, a.approved_digest as digest, coalesce(r.id = any(x.replaced), false) as replaced from resources r
     left join lateral (
-      select i.approved_digest, q.state = 'applying' and exists (select from jsonb_array_elements(q.plan->'steps') s where s->>'resource' = r.id and s->>'action' = 'replace') as replaced
+      select i.approved_digest
       from request_items i join requests q on q.id = i.request_id
       where i.resource_id = r.id and i.approved_digest is not null and i.state in ('pending', 'applying', 'active') and q.state = any(${sql.val(grantedStates)}::text[])
       order by q.decided_at desc nulls last, i.id desc limit 1) a on true
+    cross join (
+      select array_agg(s->>'resource') as replaced from requests q, jsonb_array_elements(q.plan->'steps') s
+      where q.department_id = ${departmentId} and q.state = 'applying' and s->>'action' = 'replace') x
     where r.department_id = ${departmentId} and (r.phase in ('wanted', 'live', 'retiring') or r.phase = 'failed' or r.phase = 'gone' and r.retired_at > now() - interval '1 day')`.execute(
     tx,
   );

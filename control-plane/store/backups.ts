@@ -1,6 +1,6 @@
 /** Backups and restores, from the request to the result. */
-import type { Selectable } from "kysely";
-import type { BackupPolicySpec } from "../../infra/spec.ts";
+import { sql, type Selectable } from "kysely";
+import type { BackupPolicySpec, VolumeSpec } from "../../infra/spec.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
@@ -12,6 +12,9 @@ import type { Backups, Restores } from "./schema.ts";
 
 export type BackupRow = Selectable<Backups>;
 export type RestoreRow = Selectable<Restores>;
+
+const levelOf = async (db: Db, applicationId: string): Promise<number> =>
+  (await db.selectFrom("applications").select("protection_level").where("id", "=", applicationId).executeTakeFirstOrThrow()).protection_level;
 
 /** A backup of a live volume. Its id is the driver's name of the recovery point. @throws Refusal conflict, rule-broken */
 export async function requestBackup(tx: Tx, act: Act, volumeId: string, policyId: string | null = null): Promise<BackupRow> {
@@ -41,6 +44,8 @@ export async function requestBackup(tx: Tx, act: Act, volumeId: string, policyId
       state: "pending",
       requested_by: act.actor,
       created_at: act.now,
+      protection_level: await levelOf(tx, volume.application_id),
+      volume_gib: (volume.wanted as VolumeSpec).sizeGib,
     })
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -95,7 +100,10 @@ export async function finishBackup(tx: Tx, act: Act, id: string, result: { sizeB
   });
 }
 
-/** Complete backups of a policy beyond those that it keeps, oldest first: to be removed by the driver, then marked by expireBackup. */
+/**
+ * Complete backups of a policy beyond those that it keeps, oldest first: to be removed by the driver, then marked by expireBackup.
+ * One that a volume is to be made with stays until that is done or given up.
+ */
 export async function surplusBackups(db: Db, policyId: string, keep: number): Promise<BackupRow[]> {
   const rows = await db
     .selectFrom("backups")
@@ -104,7 +112,17 @@ export async function surplusBackups(db: Db, policyId: string, keep: number): Pr
     .where("state", "=", "complete")
     .orderBy("created_at", "desc")
     .execute();
-  return rows.slice(keep).toReversed();
+  const surplus = rows.slice(keep).toReversed();
+  if (surplus.length === 0) return surplus;
+  const waited = await db
+    .selectFrom("resources")
+    .select(sql<string>`wanted->'backup'->>'name'`.as("backup"))
+    .where("department_id", "=", surplus[0]!.department_id)
+    .where("kind", "=", "volume")
+    .where("phase", "in", ["proposed", "wanted"])
+    .where(sql<boolean>`wanted ? 'backup'`)
+    .execute();
+  return surplus.filter((one) => !waited.some(({ backup }) => backup === one.id));
 }
 
 export async function expireBackup(tx: Tx, act: Act, id: string): Promise<void> {
@@ -124,6 +142,7 @@ export async function requestRestore(tx: Tx, act: Act, backup: BackupRow, volume
     .executeTakeFirst();
   if (!volume) throw notFound("volume", volumeId);
   if (volume.phase !== "live") throw new Refusal("conflict", `Volume ${volume.name} is ${volume.phase}: only a live one can take a restore.`);
+  if (volumeId !== backup.volume_id) await requireLevel(tx, backup, volume);
   const row = await tx
     .insertInto("restores")
     .values({
@@ -145,6 +164,20 @@ export async function requestRestore(tx: Tx, act: Act, backup: BackupRow, volume
     after: { backup: backup.id, volume: volumeId },
   });
   return row;
+}
+
+/** What is protected more is never put where less is protected. @throws Refusal rule-broken */
+async function requireLevel(tx: Tx, backup: BackupRow, volume: { name: string; application_id: string; pool_id: string | null }): Promise<void> {
+  const pool = await tx.selectFrom("pools").select(["code", "security_level"]).where("id", "=", volume.pool_id).executeTakeFirst();
+  const there = Math.min(await levelOf(tx, volume.application_id), pool?.security_level ?? 0);
+  if (backup.protection_level !== null && backup.protection_level <= there) return;
+  throw new Refusal(
+    "rule-broken",
+    `The backup is of protection level ${backup.protection_level ?? "unknown"}; volume ${volume.name} is protected by level ${there}.`,
+    {
+      remedy: "Restore it to its own volume, or to a new one of its own level.",
+    },
+  );
 }
 
 export async function startRestore(tx: Tx, act: Act, id: string): Promise<RestoreRow | undefined> {

@@ -1,10 +1,13 @@
 /** The calendars of working days, one a year, as they were imported. */
-import type { Selectable } from "kysely";
+import { type Selectable, sql } from "kysely";
+import { audiences } from "../domain/notifying.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
-import { addWorkingDays, calendarOf, isDay, isWeekend, type WorkingCalendar } from "../domain/working-days.ts";
+import { addWorkingDays, calendarOf, isDay, isWeekend, missingYears, type WorkingCalendar } from "../domain/working-days.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
+import { holdersOf } from "./audience.ts";
 import type { Db, Tx } from "./database.ts";
+import { notify } from "./notices.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
 import { inboxKey } from "./inbox-key.ts";
 import type { Calendars } from "./schema.ts";
@@ -98,6 +101,7 @@ async function tell(tx: Tx, act: Act, before: CalendarRow | null, after: Calenda
       .set({ due_at: due, inbox_key: inboxKey(due, step.id) })
       .where("id", "=", step.id)
       .execute();
+  const cards = await moveAnswers(tx, calendar);
   const shown = (row: CalendarRow | null) => row && { holidays: row.holidays, workingDays: row.working_days, source: row.source };
   await appendAudit(tx, act, {
     action: "calendar.set",
@@ -105,6 +109,56 @@ async function tell(tx: Tx, act: Act, before: CalendarRow | null, after: Calenda
     subjectId: String(after.year),
     departmentId: null,
     before: shown(before),
-    after: { ...shown(after), deadlinesMoved: moved.length },
+    after: { ...shown(after), deadlinesMoved: moved.length + cards },
   });
+}
+
+/** Until when supervision cards that wait for an answer are to be answered. @returns how many moved */
+async function moveAnswers(tx: Tx, calendar: WorkingCalendar): Promise<number> {
+  const open = await tx
+    .selectFrom("supervision_cards as c")
+    .innerJoin("supervision_rule_versions as v", (on) => on.onRef("v.rule_id", "=", "c.rule_id").onRef("v.version", "=", "c.rule_version"))
+    .select(["c.id", "c.issued_at", "c.answer_due_at", "v.answer_days"])
+    .where("c.state", "=", "open")
+    .forUpdate("c")
+    .execute();
+  const moved = open
+    .map((card) => ({ card, due: addWorkingDays(calendar, card.issued_at, card.answer_days) }))
+    .filter(({ card, due }) => card.answer_due_at.getTime() !== due.getTime());
+  for (const { card, due } of moved) await tx.updateTable("supervision_cards").set({ answer_due_at: due }).where("id", "=", card.id).execute();
+  return moved.length;
+}
+
+const toldKey = "calendar-told";
+/** How often it is said again that a calendar is missing. */
+const tellAgainMs = 7 * 86_400_000;
+
+/** Years whose calendar should be there and isn't. */
+export const calendarsMissing = async (db: Db, now: Date): Promise<number[]> => missingYears(await workingCalendar(db), now);
+
+/** Says which years have no calendar to those who import them, at once and then every week. @returns the years that were told of now */
+export async function tellMissing(tx: Tx, act: Act): Promise<number[]> {
+  // Two control planes that look at the same moment say it once.
+  await sql`select pg_advisory_xact_lock(7302065)`.execute(tx);
+  const years = await calendarsMissing(tx, act.now);
+  const row = await tx.selectFrom("settings").select("value").where("key", "=", toldKey).executeTakeFirst();
+  const told = row?.value as { at: string; years: number[] } | undefined;
+  const known = told !== undefined && years.every((year) => told.years.includes(year));
+  if (years.length === 0 || (known && act.now.getTime() - Date.parse(told.at) < tellAgainMs)) return [];
+  const kind = "calendar.missing";
+  await notify(tx, act, {
+    kind,
+    to: await holdersOf(tx, audiences[kind], null, act.now),
+    departmentId: null,
+    requestId: null,
+    subjectId: String(years[0]),
+    data: { years: years.join("、") },
+  });
+  const value = JSON.stringify({ at: act.now.toISOString(), years });
+  await tx
+    .insertInto("settings")
+    .values({ key: toldKey, value })
+    .onConflict((conflict) => conflict.column("key").doUpdateSet({ value }))
+    .execute();
+  return years;
 }

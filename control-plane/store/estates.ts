@@ -366,12 +366,28 @@ async function settle(
       act,
       switched.map((one) => ({ id: one.id, department_id: departmentId, state: uptimeOf(one.observed_state, (one.wanted as HostSpec).power) })),
     );
+    // What was seen of a host before it was made anew says nothing of what it is now.
+    const anew = kept.filter(({ item, resource }) => item.action === "redeploy" && digestOf(resource.wanted) !== digestOf(resource.applied));
+    if (anew.length > 0)
+      await tx
+        .updateTable("resources")
+        .set({ observed_state: "unknown" })
+        .where(
+          "id",
+          "in",
+          anew.map(({ resource }) => resource.id),
+        )
+        .execute();
     // A host's item is active when a reading of the driver says that it runs; the rest has nothing more to wait for.
+    const rests = ({ item, resource }: (typeof kept)[number]) =>
+      resource.kind !== "host" ||
+      item.action === "stop" ||
+      item.action === "extend" ||
+      (item.action === "redeploy" && (resource.wanted as HostSpec).power === "stopped") ||
+      (resource.observed_state === "running" && !anew.some((one) => one.item === item));
     await finishItems(
       tx,
-      kept
-        .filter(({ item, resource }) => resource.kind !== "host" || item.action === "stop" || item.action === "extend" || resource.observed_state === "running")
-        .map(({ item }) => item.id),
+      kept.filter(rests).map(({ item }) => item.id),
     );
   }
   // What is gone.

@@ -4,7 +4,7 @@ import type { Item } from "../contract/requests.ts";
 import { undecidedStates } from "../domain/lifecycle.ts";
 import { type Free, keyOf, type Need } from "../domain/capacity-queue.ts";
 import type { PoolView } from "../domain/placement.ts";
-import type { Context, Held } from "../domain/proposals.ts";
+import type { BackupView, Context, Held } from "../domain/proposals.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { type AnySpec, type Quantity, sumByDimension } from "../domain/resources.ts";
 import type { Flavour, HostSpec, SpecKind } from "../../infra/spec.ts";
@@ -79,6 +79,30 @@ export async function readCatalogue(db: Db): Promise<Pick<Context, "flavours" | 
     flavours: new Map(catalogue.filter((entry) => entry.kind === "flavour").map((entry) => [entry.code, entry.spec as Flavour])),
     images: new Set(catalogue.filter((entry) => entry.kind === "image").map((entry) => entry.code)),
   };
+}
+
+/** The backups that items are to be made with, of the departments of these applications: by department, by id. */
+export async function readBackups(db: Db, items: readonly Item[]): Promise<(departmentId: string) => Map<string, BackupView>> {
+  const named = items.flatMap((item) => (item.action === "create" && item.kind === "volume" && item.spec.backup !== undefined ? [item.spec.backup] : []));
+  const rows =
+    named.length === 0
+      ? []
+      : await db
+          .selectFrom("backups as b")
+          .innerJoin("resources as r", "r.id", "b.volume_id")
+          .innerJoin("pools as p", "p.id", "r.pool_id")
+          .select(["b.id", "b.department_id", "b.state", "b.sha256", "b.protection_level", "b.volume_gib", "p.driver", "p.endpoint"])
+          .where("b.id", "in", named)
+          .execute();
+  return (departmentId) =>
+    new Map(
+      rows
+        .filter((row) => row.department_id === departmentId)
+        .map(({ department_id: _department, protection_level, volume_gib, ...row }) => [
+          row.id,
+          { ...row, protectionLevel: protection_level, volumeGib: volume_gib },
+        ]),
+    );
 }
 
 /** Ids and names that items speak of: their own, and those of what they use. */

@@ -200,7 +200,7 @@ export interface Requests {
   updated_at: Time;
 }
 
-export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "retire";
+export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "redeploy" | "retire";
 export type ResourceKind = "host" | "volume" | "attachment" | "backup-policy";
 
 export interface RequestItems {
@@ -298,6 +298,10 @@ export interface Backups {
   started_at: MaybeTime;
   completed_at: MaybeTime;
   created_at: Time;
+  /** Of the volume's application when it was made; null: made before that was kept, of a volume that was unknown then. */
+  protection_level: number | null;
+  /** Size of its volume then, GiB. */
+  volume_gib: number | null;
 }
 
 export interface Restores {

@@ -114,6 +114,10 @@ export interface Driver {
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void>;
   deleteHost(id: string, call: Call): Promise<void>;
 
+  /**
+   * Empty, or with a backup's content: it is there only when that is complete, and what is there is never filled again.
+   * @throws NotFound @throws Corrupt when the backup is not what the spec says
+   */
   createVolume(spec: VolumeSpec, call: Call): Promise<Made>;
   /** Grows a volume. @throws NotFound @throws Unsupported when it would shrink */
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void>;

@@ -146,6 +146,31 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await expect(driver.restore("bak_1", volume.name, call())).rejects.toMatchObject({ code: "not-found" });
     });
 
+    it("makes a volume with a backup's content: whole or not at all, and never fills it again", async () => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      await driver.createHost(host, call());
+      const source = await driver.createVolume(volume, call());
+      const attached = await driver.attach(attachmentSpec(host, volume), call());
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "kept" });
+      const { sha256 } = await driver.backup(volume.name, "bak_1", pool, call());
+      await driver.detach(attached.id, call());
+      await driver.deleteVolume(source.id, call());
+      const backup = { name: "bak_1", sha256 };
+      await expect(driver.createVolume({ ...volumeSpec(), backup: { name: "bak_2", sha256 } }, call())).rejects.toMatchObject({ code: "not-found" });
+      await expect(driver.createVolume({ ...volumeSpec(), backup: { name: "bak_1", sha256: "0".repeat(64) } }, call())).rejects.toMatchObject({
+        code: "corrupt",
+      });
+      expect((await driver.observe()).volumes, "nothing is left of what could not be made").toEqual([]);
+      const fresh = { ...volumeSpec(), sizeGib: 2, backup };
+      const made = await driver.createVolume(fresh, call());
+      await driver.attach(attachmentSpec(host, fresh), call());
+      expect(await inside(host.name, "cat", "/data/file")).toBe("kept");
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "written since" });
+      expect(await driver.createVolume(fresh, call())).toEqual({ id: made.id, adopted: true });
+      expect(await inside(host.name, "cat", "/data/file")).toBe("written since");
+      expect((await driver.observe()).volumes).toMatchObject([{ name: fresh.name, sizeGib: 2, attachedTo: host.name }]);
+    });
+
     it("keeps a volume within its size where it says so, and grows it with what it holds", async () => {
       const { volumeSizeEnforced, notes } = await driver.capabilities();
       if (!volumeSizeEnforced) return expect(notes.join(" ")).toMatch(/volume sizes.*not enforced/i);

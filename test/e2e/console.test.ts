@@ -126,23 +126,35 @@ describe("the console, in Chromium on a real control plane", () => {
     await applicant.getByLabel("业务系统").waitFor();
     expect(await violations(applicant)).toEqual([]);
     await applicant.getByLabel("事项").fill("门户网站");
-    await applicant.locator("input[name=name]").fill("portal");
-    await applicant.locator("input[name=count]").fill("45");
-    await applicant.locator("input[name=size]").fill("1");
-    await applicant.getByLabel("每日备份").check();
+    const hosts = applicant.getByRole("group", { name: "主机 1" });
+    await hosts.getByLabel("名称").fill("portal");
+    await hosts.getByLabel("数量").fill("45");
+    await applicant.getByRole("button", { name: "添加存储卷" }).click();
+    const volume = applicant.getByRole("group", { name: "存储卷 1" });
+    await volume.getByLabel("名称").fill("portal-data");
+    await volume.getByLabel("大小 GiB").fill("1");
+    await volume.getByLabel("每日备份").check();
+    expect(await violations(applicant)).toEqual([]);
     await applicant.getByRole("button", { name: "核对" }).click();
     await applicant.getByText("核对后提交").waitFor();
+    await applicant.getByText("不能提交").waitFor();
+    await applicant
+      .getByRole("row", { name: /主机 45 .*超出/ })
+      .first()
+      .waitFor();
+    expect(await applicant.getByRole("button", { name: "提交", exact: true }).isDisabled()).toBe(true);
     expect(await violations(applicant)).toEqual([]);
-    await applicant.getByRole("button", { name: "提交" }).click();
-    await applicant.getByRole("alert").waitFor();
+    await picture(applicant, "new-request-refused");
     await applicant.getByRole("button", { name: "返回修改" }).click();
     expect(await applicant.getByLabel("事项").inputValue()).toBe("门户网站");
-    await applicant.getByText("超出配额").waitFor();
-    await picture(applicant, "new-request-refused");
-    await applicant.locator("input[name=count]").fill("1");
+    await hosts.getByLabel("数量").fill("1");
+    await volume.getByLabel("挂载于").selectOption("portal");
     await applicant.getByRole("button", { name: "核对" }).click();
+    await applicant.getByText("可以提交").waitFor();
+    await applicant.getByText("至本财政年度末的费用").waitFor();
+    await applicant.getByText(/^¥ [1-9]/).waitFor();
     await picture(applicant, "new-request-check");
-    await applicant.getByRole("button", { name: "提交" }).click();
+    await applicant.getByRole("button", { name: "提交", exact: true }).click();
     await applicant.waitForURL(/\/requests\/req_/);
     requestPath = new URL(applicant.url()).pathname;
     // The plan comes by itself: nothing is reloaded.

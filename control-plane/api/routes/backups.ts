@@ -75,6 +75,8 @@ async function showBackups(db: Db, rows: readonly BackupRow[]): Promise<Backup[]
     state: row.state,
     sizeBytes: row.size_bytes,
     sha256: row.sha256,
+    protectionLevel: row.protection_level,
+    volumeGib: row.volume_gib,
     error: row.error,
     requestedBy: row.requested_by,
     startedAt: time(row.started_at),

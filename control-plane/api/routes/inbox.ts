@@ -18,7 +18,7 @@ const list = defineRoute({
 
 function shown(row: InboxRow, calendar: WorkingCalendar, now: Date): InboxItem {
   return {
-    step: shownStep(row.step),
+    step: shownStep(row.step, calendar),
     request: {
       id: row.request.id,
       number: row.request.number,

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Id, pageOf } from "../../contract/common.ts";
-import { Answer, Approval, DecisionOffer, Question, Rejection } from "../../contract/approvals.ts";
+import { Answer, Approval, type ApprovalStep, DecisionOffer, Question, Rejection } from "../../contract/approvals.ts";
 import { Amendment, type ChangePlan, NewRequest, Nothing, Request, RequestQuery, TrialRefusal } from "../../contract/requests.ts";
 import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
@@ -9,7 +9,7 @@ import { namesOf } from "../../store/names.ts";
 import { requireVisible } from "../../store/departments.ts";
 import { page } from "../../store/page.ts";
 import { amendRequest, type Ask, createRequests, submitRequest } from "../../store/acceptance.ts";
-import { type NamedStep, stepsOfRequests } from "../../store/approval-steps.ts";
+import { stepsOfRequests } from "../../store/approval-steps.ts";
 import { answer, approve, decisionOf, reject, requireReplannable, returnWithQuestion } from "../../store/approving.ts";
 import { appendComment } from "../../store/comments.ts";
 import { type ItemRow, itemsOf, type RequestRow, withdraw } from "../../store/requests.ts";
@@ -154,10 +154,12 @@ async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
   const ids = rows.map((row) => row.id);
   const items = await itemsOf(db, ids);
   const steps = Map.groupBy(await stepsOfRequests(db, ids), (step) => step.request_id);
-  return rows.map((row) => shown(row, items.get(row.id) ?? [], steps.get(row.id)));
+  const calendar = await workingCalendar(db);
+  const shownSteps = (id: string) => (steps.get(id) ?? []).map((step) => shownStep(step, calendar));
+  return rows.map((row) => shown(row, items.get(row.id) ?? [], shownSteps(row.id)));
 }
 
-function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly NamedStep[] = []): Request {
+function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly ApprovalStep[] = []): Request {
   return {
     id: row.id,
     number: row.number,
@@ -190,7 +192,7 @@ function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly Named
     cost: row.cost as Request["cost"],
     // Plans of before there were differences have none.
     plan: row.plan === null ? null : { ...(row.plan as ChangePlan), differences: (row.plan as Partial<ChangePlan>).differences ?? [] },
-    approvals: steps.map(shownStep),
+    approvals: [...steps],
     error: row.error as Request["error"],
     revision: row.revision,
     createdAt: row.created_at.toISOString(),

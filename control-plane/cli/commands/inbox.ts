@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { defineCommand } from "citty";
 import { parse } from "yaml";
 import type { ApprovalPolicy, Calendar, Delegation, InboxItem } from "../../contract/approvals.ts";
+import { readCalendarFile } from "../../contract/calendar-file.ts";
 import { json } from "../arguments.ts";
 import { ApiProblem, clientFromEnvironment } from "../client.ts";
 import { localTime, show, showOne } from "../output.ts";
@@ -30,7 +31,7 @@ export const inbox = defineCommand({
               { title: "for", value: (row: InboxItem) => row.step.onBehalfOfName ?? "" },
             ]
           : [
-              { title: "due", value: (row: InboxItem) => localTime(row.step.dueAt) },
+              { title: "due", value: (row: InboxItem) => `${localTime(row.step.dueAt)}${row.provisional ? " (provisional)" : ""}` },
               { title: "left", value: left },
               { title: "for", value: (row: InboxItem) => row.onBehalfOf?.name ?? "" },
             ]),
@@ -97,11 +98,17 @@ export const calendars = defineCommand({
       ],
     }),
     import: defineCommand({
-      meta: { name: "import", description: "Import a year's holidays and made-up days: {year, source, holidays, workingDays}" },
-      args: { file: fileArgument, json },
+      meta: {
+        name: "import",
+        description:
+          "Import a year's holidays and made-up days: YAML or JSON {year, source, holidays, workingDays}, or CSV with lines such as 2027-01-01,holiday",
+      },
+      args: { file: fileArgument, source: { type: "string", description: "Of a CSV file: which notice it is from" }, json },
       async run({ args }) {
         const client = clientFromEnvironment();
-        const { year, ...rest } = readFile(args.file) as Calendar;
+        const csv = args.file.toLowerCase().endsWith(".csv");
+        if (csv && !args.source) throw new Error("Say by --source which notice the file is from.");
+        const { year, ...rest } = csv ? readCalendarFile(readFileSync(args.file, "utf8"), args.source!) : (readFile(args.file) as Calendar);
         const path = `/api/v1/calendars/${year}`;
         const there = await client.get<Calendar>(path).catch((error: unknown) => {
           if (error instanceof ApiProblem && error.problem.status === 404) return undefined;

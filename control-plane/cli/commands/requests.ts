@@ -49,7 +49,7 @@ function print(request: Request, asJson: boolean): void {
       [
         { title: "approval", value: (row) => row.name },
         { title: "state", value: (row) => row.state },
-        { title: "due", value: (row) => localTime(row.dueAt) },
+        { title: "due", value: (row) => `${localTime(row.dueAt)}${row.provisional ? " (provisional)" : ""}` },
         { title: "decided by", value: (row) => (row.onBehalfOf ? `${row.decidedByName} for ${row.onBehalfOfName}` : (row.decidedByName ?? row.decidedBy)) },
         { title: "reason", value: (row) => row.reason },
       ],

@@ -2,6 +2,7 @@
 import { defineCommand } from "citty";
 import type { BackupPolicy, Host, Volume } from "../../contract/resources.ts";
 import { bytes, localTime, percent } from "../output.ts";
+import { hostChanges, volumeChanges } from "./changes.ts";
 import { listCommand } from "./list.ts";
 import { showCommand } from "./show.ts";
 
@@ -32,6 +33,7 @@ export const hosts = defineCommand({
       ],
     }),
     show: showCommand("hosts", "/api/v1/hosts"),
+    ...hostChanges,
   },
 });
 
@@ -53,6 +55,7 @@ export const volumes = defineCommand({
       ],
     }),
     show: showCommand("volumes", "/api/v1/volumes"),
+    ...volumeChanges,
   },
 });
 

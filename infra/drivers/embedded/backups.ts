@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream, mkdirSync, openSync, closeSync, fsyncSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough, Transform } from "node:stream";
+import { PassThrough, type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createZstdCompress, createZstdDecompress } from "node:zlib";
 import { type BackupReading, type Call, Corrupt, NotFound } from "../driver.ts";
@@ -66,21 +66,27 @@ export class Backups {
   }
 
   async restore(name: string, volume: string): Promise<{ bytes: number; sha256: string }> {
+    if (!this.get(name)) throw new NotFound(`There is no backup ${name}.`);
+    if (!this.#volumes.records.get(volume)) throw new NotFound(`There is no volume ${volume}.`);
+    return this.pour(name, (tar) => this.#volumes.restore(volume, tar));
+  }
+
+  /** Hands the content to `put`, when it is what was stored and, where that is given, what was asked for. @throws NotFound @throws Corrupt */
+  async pour(name: string, put: (tar: Readable) => Promise<void>, expected?: string): Promise<{ bytes: number; sha256: string }> {
     const record = this.get(name);
     if (!record) throw new NotFound(`There is no backup ${name}.`);
-    if (!this.#volumes.records.get(volume)) throw new NotFound(`There is no volume ${volume}.`);
     const file = this.#file(name);
     const hash = createHash("sha256");
     await pipeline(createReadStream(file), hash);
     const sha256 = hash.digest("hex");
-    if (sha256 !== record.sha256)
-      throw new Corrupt(`Backup ${name} does not hold what was stored (SHA-256 ${sha256}, expected ${record.sha256}); the volume was not touched.`);
+    if (sha256 !== record.sha256 || (expected !== undefined && sha256 !== expected))
+      throw new Corrupt(`Backup ${name} does not hold what was stored (SHA-256 ${sha256}, expected ${expected ?? record.sha256}); the volume was not touched.`);
     let bytes = 0;
     const counting = new Transform({ transform: (chunk: Buffer, _, done) => ((bytes += chunk.length), done(null, chunk)) });
     const tar = createZstdDecompress();
     const flowing = pipeline(createReadStream(file), tar, counting);
     flowing.catch(() => undefined);
-    await this.#volumes.restore(volume, counting);
+    await put(counting);
     await flowing;
     return { bytes, sha256 };
   }

@@ -90,7 +90,10 @@ export class EmbeddedDriver implements Driver {
   }
 
   createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, () => this.#volumes.create(spec, call));
+    return this.#change(spec.name, call, () => {
+      const { backup } = spec;
+      return this.#volumes.create(spec, call, backup && ((put) => this.#backups.pour(backup.name, put, backup.sha256)));
+    });
   }
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, () => this.#volumes.update(id, spec));

@@ -93,7 +93,8 @@ export class Volumes {
     return Promise.all(shown.map(async (one) => ({ source: await this.data(one.spec.volume), target: one.spec.path })));
   }
 
-  async create(spec: VolumeSpec, call: Call): Promise<Made> {
+  /** @param fill puts the content in, where the volume is not to be empty. Without a record it isn't there: what a kill left half full is made anew */
+  async create(spec: VolumeSpec, call: Call, fill?: (put: (tar: Readable) => Promise<void>) => Promise<unknown>): Promise<Made> {
     return undoing(async (undo) => {
       const there = this.records.get(spec.name);
       if (there) {
@@ -103,6 +104,7 @@ export class Volumes {
       fault("volume.create:files");
       undo.add(() => this.remove(spec.name));
       await (await this.storage(spec.name)).make(spec.sizeGib);
+      if (fill) await fill(async (tar) => (await this.storage(spec.name)).replace(tar, spec.sizeGib, this.#viewers(spec.name)));
       fault("volume.create:record");
       return this.records.put(spec, call.scope);
     });

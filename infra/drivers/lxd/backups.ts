@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream, mkdirSync, openSync, closeSync, fsyncSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { PassThrough, Transform } from "node:stream";
+import { PassThrough, type Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createZstdCompress, createZstdDecompress } from "node:zlib";
 import { type BackupReading, type Call, Corrupt, NotFound } from "../driver.ts";
@@ -61,21 +61,26 @@ export class Backups {
     });
   }
 
-  async restore(project: string, name: string, volume: string): Promise<{ bytes: number; sha256: string }> {
+  restore(project: string, name: string, volume: string): Promise<{ bytes: number; sha256: string }> {
+    return this.pour(name, (tar) => this.#volumes.replace(project, volume, tar));
+  }
+
+  /** Hands the content to `put`, when it is what was stored and, where that is given, what was asked for. @throws NotFound @throws Corrupt */
+  async pour(name: string, put: (tar: Readable) => Promise<void>, expected?: string): Promise<{ bytes: number; sha256: string }> {
     const record = this.get(name);
     if (!record) throw new NotFound(`There is no backup ${name}.`);
     const file = this.#file(name);
     const hash = createHash("sha256");
     await pipeline(createReadStream(file), hash);
     const sha256 = hash.digest("hex");
-    if (sha256 !== record.sha256)
-      throw new Corrupt(`Backup ${name} does not hold what was stored (SHA-256 ${sha256}, expected ${record.sha256}); the volume was not touched.`);
+    if (sha256 !== record.sha256 || (expected !== undefined && sha256 !== expected))
+      throw new Corrupt(`Backup ${name} does not hold what was stored (SHA-256 ${sha256}, expected ${expected ?? record.sha256}); the volume was not touched.`);
     let bytes = 0;
     const counting = new Transform({ transform: (chunk: Buffer, _, next) => ((bytes += chunk.length), next(null, chunk)) });
     const tar = new PassThrough();
     const flowing = pipeline(createReadStream(file), createZstdDecompress(), counting, tar);
     flowing.catch(() => undefined);
-    await this.#volumes.replace(project, volume, tar);
+    await put(tar);
     await flowing;
     return { bytes, sha256 };
   }

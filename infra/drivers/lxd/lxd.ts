@@ -67,7 +67,10 @@ export class LxdDriver implements Driver {
   }
 
   createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, (project) => this.#volumes.create(project, spec, call));
+    return this.#change(spec.name, call, (project) => {
+      const { backup } = spec;
+      return this.#volumes.create(project, spec, call, backup && ((put) => this.#backups.pour(backup.name, put, backup.sha256)));
+    });
   }
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#volumes.update(project, id, spec));

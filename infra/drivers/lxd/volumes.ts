@@ -69,7 +69,8 @@ export class Volumes {
     return found;
   }
 
-  async create(project: string, spec: VolumeSpec, call: Call): Promise<Made> {
+  /** @param fill puts an export's content in, where the volume is not to be empty. Without its settings it isn't there: what a kill left is removed */
+  async create(project: string, spec: VolumeSpec, call: Call, fill?: (put: (tar: Readable) => Promise<void>) => Promise<unknown>): Promise<Made> {
     const there = await this.settle(project, spec.name);
     if (there) {
       await this.#resize(project, there, { ...spec, sizeGib: Math.max(spec.sizeGib, there.spec.sizeGib) });
@@ -81,11 +82,13 @@ export class Volumes {
       undo.add(() => this.#remove(project, is));
       fault("lxd.volume.create:asked");
       try {
-        await this.#client.change("POST", this.#path(), {
-          project,
-          signal: call.signal,
-          body: { name: is, content_type: "filesystem", config: configOf(kept) },
-        });
+        if (fill) await fill((tar) => this.#import(project, kept, "", tar));
+        else
+          await this.#client.change("POST", this.#path(), {
+            project,
+            signal: call.signal,
+            body: { name: is, content_type: "filesystem", config: configOf(kept) },
+          });
       } catch (error) {
         const made = error instanceof Refused ? await this.get(project, spec.name) : undefined;
         if (!made) throw error;
@@ -183,21 +186,25 @@ export class Volumes {
     const is = copyOf(name, numberOf(old.is) + 1);
     await undoing(async (undo) => {
       undo.add(() => this.#remove(project, is));
-      await this.#client.change("POST", this.#path(), {
-        project,
-        raw: tar,
-        headers: { "content-type": "application/octet-stream", "x-lxd-name": is },
-        ...at(location),
-      });
-      fault("lxd.volume.restore:imported");
       const { id, scope, spec } = old;
-      const { metadata, etag } = await this.#client.get<RawVolume>(this.#path(is), { project });
-      const config = { ...metadata.config, ...configOf({ id, scope, spec, is }) };
-      // From here on this one counts.
-      await this.#client.change("PUT", this.#path(is), { project, etag, body: { description: "", config } });
+      await this.#import(project, { id, scope, spec, is }, location, tar);
     });
     fault("lxd.volume.restore:whole");
     await this.settle(project, name);
+  }
+
+  /** A volume of an export's content, which counts from when its settings say what it is. */
+  async #import(project: string, kept: Kept, location: string, tar: Readable): Promise<void> {
+    const path = this.#path(kept.is);
+    await this.#client.change("POST", this.#path(), {
+      project,
+      raw: tar,
+      headers: { "content-type": "application/octet-stream", "x-lxd-name": kept.is },
+      ...at(location),
+    });
+    fault("lxd.volume.restore:imported");
+    const { metadata, etag } = await this.#client.get<RawVolume>(path, { project });
+    await this.#client.change("PUT", path, { project, etag, body: { description: "", config: { ...metadata.config, ...configOf(kept) } } });
   }
 
   /** Bytes that a volume really uses; 0 where the storage cannot tell. */

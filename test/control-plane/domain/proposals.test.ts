@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Item } from "../../../control-plane/contract/requests.ts";
 import type { PoolView } from "../../../control-plane/domain/placement.ts";
+import type { HostSpec } from "../../../infra/spec.ts";
 import { type Context, type Held, propose } from "../../../control-plane/domain/proposals.ts";
 import { Refusal } from "../../../control-plane/domain/refusal.ts";
 
@@ -142,13 +143,13 @@ describe("proposals", () => {
     expect(shortages).toEqual([expect.stringContaining("c1: hosts has 0 left, 1 needed")]);
   });
 
-  it("charges the difference of a resize, negative where it gives back", () => {
+  it("charges the difference of a resize, negative where it gives back; a disk never shrinks", () => {
     const { items } = ask([{ action: "resize", kind: "host", id: hostId, spec: { flavour: "small" } }], { held: [heldHost(hostId)] });
     expect(items[0]?.charge).toEqual([
       { dimension: "vcpu", quantity: -1 },
       { dimension: "memory_mib", quantity: -1024 },
-      { dimension: "storage_gib:standard", quantity: -10 },
     ]);
+    expect((items[0]!.wanted as HostSpec).flavour.diskGib).toBe((heldHost(hostId).wanted as HostSpec).flavour.diskGib);
   });
 
   it("refuses two changes of one thing at once, in one request or in two; an extension goes along", () => {

@@ -6,7 +6,9 @@ import {
   dayOf,
   endOfDay,
   isDay,
+  isProvisional,
   isWorkingDay,
+  missingYears,
   startOfDay,
   workingDaysBetween,
 } from "../../../control-plane/domain/working-days.ts";
@@ -45,6 +47,18 @@ describe("working days", () => {
   it("of a year without a notice are those of the plain week", () => {
     expect(isWorkingDay(calendar, "2027-01-01")).toBe(true);
     expect(calendar.years.has(2027)).toBe(false);
+  });
+  it("are provisional where the time reaches into a year without a notice, as it is in Shanghai", () => {
+    const at = (text: string) => new Date(text);
+    expect(isProvisional(calendar, at("2026-12-01T00:00:00Z"), at("2026-12-31T15:59:59.999Z"))).toBe(false);
+    expect(isProvisional(calendar, at("2026-12-01T00:00:00Z"), at("2026-12-31T16:00:00.000Z"))).toBe(true);
+    expect(isProvisional(calendar, at("2024-06-01T00:00:00Z"), at("2026-06-01T00:00:00Z")), "a year between").toBe(true);
+  });
+  it("are missed for the present year always, and for the next one from the first of December", () => {
+    expect(missingYears(calendar, new Date("2026-11-30T15:59:59.999Z"))).toEqual([]);
+    expect(missingYears(calendar, new Date("2026-11-30T16:00:00.000Z"))).toEqual([2027]);
+    expect(missingYears(calendar, new Date("2027-01-05T00:00:00Z"))).toEqual([2027]);
+    expect(missingYears(calendar, new Date("2027-12-05T00:00:00Z"))).toEqual([2027, 2028]);
   });
   it("begin and end at midnight in Shanghai", () => {
     expect(dayOf(new Date("2026-11-24T15:59:59.999Z"))).toBe("2026-11-24");

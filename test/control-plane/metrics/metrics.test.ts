@@ -59,6 +59,18 @@ describe.each(engines)("metrics, on %s", (engine) => {
     expect(await value("zhengyun_pool_circuit_state", { pool: "compute" })).toEqual([2]);
   });
 
+  it("say from 1 December on that the next year's calendar of working days is missing", async () => {
+    const before = clock;
+    const missing = async (year: string) => (await value("zhengyun_working_calendar_missing", { year }))[0];
+    clock = new Date("2026-11-30T15:00:00Z");
+    expect([await missing("present"), await missing("next")]).toEqual([0, 0]);
+    clock = new Date("2026-11-30T17:00:00Z");
+    expect([await missing("present"), await missing("next")]).toEqual([0, 1]);
+    clock = new Date("2027-01-02T00:00:00Z");
+    expect([await missing("present"), await missing("next")]).toEqual([1, 0]);
+    clock = before;
+  });
+
   it("count what was sent, what waits and what is dead", async () => {
     const ask = { name: "W", url: "https://receiver.example/", kinds: ["request.active" as const], departmentId: null };
     const act = { ...books.act(), now: new Date(clock.getTime() - 600_000) };

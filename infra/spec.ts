@@ -13,6 +13,10 @@ export const Flavour = z.object({
   vcpu: z.int().min(1).max(256),
   memoryMib: z.int().min(64).max(4_194_304),
   diskGib: z.int().min(1).max(65_536),
+  /** Most that the host's disks may read and write, MiB a second each way; left out: no limit. */
+  diskMibPerSecond: z.int().min(1).max(1_000_000).optional(),
+  /** Most that its interface may send and receive, Mbit a second each way; left out: no limit. */
+  networkMbps: z.int().min(1).max(1_000_000).optional(),
 });
 export type Flavour = z.infer<typeof Flavour>;
 
@@ -25,6 +29,10 @@ export const HostSpec = z.object({
   /** What people call it; becomes the host name inside. RFC 1123 label. */
   hostname: z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/),
   pool: ResourceName,
+  /** Left out: a container. A virtual machine only where the endpoint says that it can. */
+  type: z.enum(["container", "vm"]).optional(),
+  /** The member that placement chose for its creation. It may be moved later, so it is no property to converge on; one that takes no hosts then is passed over. */
+  member: z.string().min(1).max(63).optional(),
   image: z.string().min(1).max(128),
   flavour: Flavour,
   /** Public keys, OpenSSH's one-line form. Public, so not secret. */

@@ -50,6 +50,30 @@ export interface HostReading {
   /** Memory in use now, bytes. */
   memoryBytes?: number;
   addresses: string[];
+  /** The member that it is on, where there is more than one. */
+  member?: string;
+}
+
+/** A machine of the endpoint; a server that is alone is its only one. */
+export interface MemberReading {
+  name: string;
+  /** evacuated: takes no hosts, by decision of operations · offline: does not answer */
+  state: "online" | "evacuated" | "offline";
+  /** Cluster groups that it belongs to. */
+  groups: string[];
+  /** What the engine says of its state; empty when all is well. */
+  message: string;
+  /** Hardware threads; absent while it does not answer. */
+  vcpu?: number;
+  memory?: { totalBytes: number; freeBytes: number };
+  /** Of the endpoint's storage pool on it. */
+  disk?: { totalBytes: number; freeBytes: number };
+}
+
+/** A volume's content as it was at a moment, on the volume's own storage: lost with it, so no backup. */
+export interface SnapshotReading {
+  name: string;
+  createdAt: number;
 }
 
 export interface VolumeReading {
@@ -62,6 +86,9 @@ export interface VolumeReading {
   usedBytes: number;
   /** Name of the host that it is attached to, if any. */
   attachedTo?: string;
+  /** The member that it lies on, where there is more than one and its storage is local to it. */
+  member?: string;
+  snapshots?: SnapshotReading[];
 }
 
 /** One recovery point as the driver holds it. */
@@ -84,6 +111,7 @@ export interface PoolReading {
   hosts: HostReading[];
   volumes: VolumeReading[];
   backups: BackupReading[];
+  members?: MemberReading[];
   /** Names of hosts that are there, but on a machine that doesn't answer: nothing else is known of them now. */
   unreachable?: string[];
   /** Real use of the machine or cluster behind the pool, bytes; absent where unknown. */
@@ -135,6 +163,31 @@ export interface Driver {
   /** Puts a recovery point's content back into a volume (made before by createVolume), byte for byte, all or nothing. @throws NotFound @throws Corrupt when the checksum does not hold */
   restore(backup: string, volume: string, call: Call): Promise<{ bytes: number; sha256: string }>;
   deleteBackup(name: string, call: Call): Promise<void>;
+
+  /** The machines behind, as they are now. */
+  members(): Promise<MemberReading[]>;
+  /**
+   * Whether a member takes hosts: `evacuated` or `online` again. What is on it is moved by `moveHost`, one by one. Twice does once.
+   * @throws NotFound @throws Unsupported where there is one machine only
+   */
+  setMember(name: string, state: "online" | "evacuated"): Promise<void>;
+  /**
+   * Brings a host, with the volumes attached to it, to another member; it runs afterwards if it ran. Where the engine cannot move it while it runs, it is
+   * stopped for it. Called twice moves once; after a kill in its middle it finishes.
+   * @throws NotFound @throws NoSpace @throws Unsupported where there is one machine only
+   */
+  moveHost(id: string, member: string, call: Call): Promise<{ restarted: boolean }>;
+  /** The same for a volume that is attached to nothing. @throws InUse @throws NotFound @throws Unsupported */
+  moveVolume(id: string, member: string, call: Call): Promise<void>;
+
+  /** Named by the caller: twice makes one. @throws NotFound @throws Unsupported */
+  snapshotVolume(volume: string, name: string, call: Call): Promise<SnapshotReading>;
+  deleteSnapshot(volume: string, name: string, call: Call): Promise<void>;
+  /** Puts a volume's content back to a snapshot's, all or nothing; it stays attached. @throws NotFound @throws Unsupported */
+  revertVolume(volume: string, snapshot: string, call: Call): Promise<void>;
+
+  /** The last of what a host's console showed, at most 256 KiB. @throws NotFound */
+  consoleLog(host: string): Promise<string>;
 
   /** Brings an image to the machines behind, under its name; twice makes one. @throws Unsupported where hosts have one image only */
   importImage(name: string, file: ImageFile): Promise<void>;

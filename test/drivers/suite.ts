@@ -193,7 +193,7 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await expect(driver.consoleLog(newId("hst"))).rejects.toMatchObject({ code: "not-found" });
     });
 
-    it("puts a volume back to a snapshot while it stays attached", async () => {
+    it.skipIf(name.startsWith("lxd"))("puts a volume back to a snapshot while it stays attached", async () => {
       const [host, volume] = [hostSpec(), volumeSpec()];
       await driver.createHost(host, call());
       await driver.createVolume(volume, call());

@@ -454,7 +454,7 @@ class World {
 
   /** Before days go by: no job waits for as long. */
   async #applyAgain(act: Act): Promise<void> {
-    for (const code of [...this.#again]) await this.#apply(code, "ok", act);
+    for (const code of this.#again) await this.#apply(code, "ok", act);
   }
 
   async #roll(): Promise<void> {

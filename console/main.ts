@@ -12,17 +12,22 @@ import { choose, getLocale, start } from "./locales/index.ts";
 import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
 import { shared } from "./styles.ts";
+import "./pages/accounts.ts";
+import "./pages/approval-policy.ts";
 import "./pages/audit.ts";
 import "./pages/account.ts";
 import "./pages/calendars.ts";
+import "./pages/delegations.ts";
 import "./pages/department.ts";
 import "./pages/inbox.ts";
 import "./components/bell.ts";
 import "./pages/new-request.ts";
 import "./pages/notices.ts";
 import "./pages/project.ts";
+import "./pages/quota-findings.ts";
 import "./pages/request.ts";
 import "./pages/requests.ts";
+import "./pages/roles.ts";
 import "./pages/set-up.ts";
 import "./pages/sign-in.ts";
 import "./pages/supervision.ts";
@@ -112,6 +117,32 @@ class App extends LitElement {
       render: () => html`<zy-webhooks-page .state=${this.#query("state")} .changes=${this.#holds("system-admin")}></zy-webhooks-page>`,
     },
     {
+      pattern: new URLPattern({ pathname: "/accounts" }),
+      render: () => html`<zy-accounts-page .changes=${this.#holds("system-admin")}></zy-accounts-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/roles" }),
+      render: () =>
+        html`<zy-roles-page
+          .role=${this.#query("role")}
+          .unreviewed=${this.#query("unreviewed") === "true"}
+          .grants=${this.#holds("security-admin")}
+          .reviews=${this.#holds("audit-admin")}
+        ></zy-roles-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/delegations" }),
+      render: () => html`<zy-delegations-page .me=${this.#me?.id ?? ""} .decides=${this.#holds("approver", "authority")}></zy-delegations-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/quota-findings" }),
+      render: () => html`<zy-quota-findings-page .state=${this.#query("state")} .changes=${this.#holds("operations")}></zy-quota-findings-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/departments/:id/approval-policy" }),
+      render: ({ id }) => html`<zy-approval-policy-page .department=${id} .changes=${this.#holds("security-admin")}></zy-approval-policy-page>`,
+    },
+    {
       pattern: new URLPattern({ pathname: "/departments/:id" }),
       render: ({ id }) => html`<zy-department-page .department=${id} .asks=${this.#holds("applicant", "operations")}></zy-department-page>`,
     },
@@ -120,7 +151,10 @@ class App extends LitElement {
       render: () => html`<zy-calendars-page .changes=${this.#holds("system-admin")}></zy-calendars-page>`,
     },
     { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
-    { pattern: new URLPattern({ pathname: "/projects/:id" }), render: ({ id }) => html`<zy-project-page .project=${id}></zy-project-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/projects/:id" }),
+      render: ({ id }) => html`<zy-project-page .project=${id} .roles=${this.#me?.roles.map(({ role }) => role) ?? []}></zy-project-page>`,
+    },
     {
       pattern: new URLPattern({ pathname: "/audit" }),
       render: () =>
@@ -250,7 +284,7 @@ class App extends LitElement {
           >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
             >${msg("申请", { id: "requests" })}</a
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
-          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.supervision()}>${msg("电子监察", { id: "supervision" })}</a>` : nothing}${this.#holds("applicant", "approver", "authority", "finance", "operations") || this.#pending > 0 ? html`<a href=${pages.ownCards()}>${msg("我的监察件", { id: "own-cards" })}${this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a>` : nothing}${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("operations") ? html`<a href=${pages.images()}>${msg("镜像", { id: "images" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}${this.#holds("system-admin", "supervision") ? html`<a href=${pages.calendars()}>${msg("工作日历", { id: "calendars" })}</a>` : nothing}
+          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.supervision()}>${msg("电子监察", { id: "supervision" })}</a>` : nothing}${this.#holds("applicant", "approver", "authority", "finance", "operations") || this.#pending > 0 ? html`<a href=${pages.ownCards()}>${msg("我的监察件", { id: "own-cards" })}${this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a>` : nothing}${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("system-admin", "security-admin", "audit-admin", "auditor") ? html`<a href=${pages.accounts()}>${msg("账户", { id: "accounts" })}</a><a href=${pages.roles()}>${msg("角色授权", { id: "roles" })}</a>` : nothing}${this.#holds("approver", "authority") ? html`<a href=${pages.delegations()}>${msg("请假与代理审批", { id: "delegations" })}</a>` : nothing}${this.#holds("operations", "authority", "audit-admin", "auditor") ? html`<a href=${pages.quotaFindings()}>${msg("配额对账", { id: "quota-findings" })}</a>` : nothing}${this.#holds("operations") ? html`<a href=${pages.images()}>${msg("镜像", { id: "images" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}${this.#holds("system-admin", "supervision") ? html`<a href=${pages.calendars()}>${msg("工作日历", { id: "calendars" })}</a>` : nothing}
         </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><zy-bell .unread=${this.#unread}></zy-bell><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>

@@ -102,7 +102,10 @@ export class DepartmentPage extends Page {
     const usage = this.#usage;
     if (!usage) return html``;
     const name = getLocale() === "en" ? usage.nameEn : usage.nameZh;
-    return html`<nav><a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a> › ${name}</nav>
+    return html`<nav>
+        <a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a> › ${name} ·
+        <a href=${pages.approvalPolicy(this.department)}>${msg("审批策略", { id: "approval-policy" })}</a>
+      </nav>
       <h1>${name} <span class="muted">${usage.code}</span></h1>
       <div class="card bar">
         ${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${dimensionName(one.dimension)} <strong>${number(one.used + one.reserved)}</strong> / ${number(one.limit!)}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .soft=${one.limit && one.softLimit !== null ? one.softLimit / one.limit : null} .borrowed=${one.borrowed} .label=${dimensionName(one.dimension)}></zy-quota-bar></div>`)}

@@ -2,19 +2,24 @@ import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Project, ProjectStep } from "../../control-plane/contract/projects.ts";
-import { get, list } from "../client/index.ts";
+import type { Role } from "../../control-plane/contract/roles.ts";
+import { get, list, post } from "../client/index.ts";
+import type { AdvanceEvent } from "../components/project-advance.ts";
 import { time, yuan } from "../format.ts";
 import { stateName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/fund-table.ts";
+import "../components/project-advance.ts";
 import "../components/state-badge.ts";
 
 /** A project of the annual plan: its stage, its funds, and what was decided about it. */
 export class ProjectPage extends Page {
-  static override properties = { project: {} };
+  static override properties = { project: {}, roles: { attribute: false } };
   declare project: string;
+  /** Of the reader; where they hold, the server knows. */
+  declare roles: readonly Role[];
   #row: Project | undefined;
   #steps: ProjectStep[] = [];
 
@@ -23,6 +28,13 @@ export class ProjectPage extends Page {
   }
   override concerns(event: Happened): boolean {
     return event.department === this.#row?.department;
+  }
+
+  async #advance(event: AdvanceEvent): Promise<void> {
+    await this.attempt(async () => {
+      await post(api.advanceProject(this.project), event.detail, this.#row!.revision);
+      await this.load();
+    });
   }
 
   override show(): TemplateResult {
@@ -36,6 +48,7 @@ export class ProjectPage extends Page {
       </p>
       <h2>${msg("资金", { id: "fund" })}</h2>
       <div class="card" tabindex="0"><zy-funds .funds=${row.funds}></zy-funds></div>
+      <zy-project-advance .project=${row} .roles=${this.roles ?? []} @zy-advance=${(event: AdvanceEvent) => this.#advance(event)}></zy-project-advance>
       <h2>${msg("进展", { id: "timeline" })}</h2>
       <div class="card" tabindex="0">
         ${

@@ -117,7 +117,7 @@ export class RequestPage extends Page {
             <tr>
               <th scope="col">${msg("类型", { id: "kind" })}</th>
               <th scope="col">${msg("名称", { id: "name" })}</th>
-              <th scope="col">${msg("动作", { id: "action" })}</th>
+              <th scope="col">${msg("操作", { id: "action" })}</th>
               <th scope="col">${msg("期限", { id: "until" })}</th>
               <th scope="col">${msg("结果", { id: "result" })}</th>
             </tr>

@@ -1,30 +1,8 @@
-/** The stages of a project of the annual plan (年度项目计划): one table of what may follow what, and what each step needs. Pure. */
-import type { Role } from "../contract/roles.ts";
+/** What each step of a project of the annual plan (年度项目计划) needs; what may follow what is contract/project-stages.ts. Pure. */
+import { stages, takenBy } from "../contract/project-stages.ts";
 import type { FundKind, ProjectAdvance, ProjectEvent, ProjectStage } from "../contract/projects.ts";
 import { Refusal } from "./refusal.ts";
 import { yuan } from "./prices.ts";
-
-/** Stage → event → next stage. What is not here is not allowed. */
-export const stages: Record<ProjectStage, Partial<Record<ProjectEvent, ProjectStage>>> = {
-  filed: { review: "reviewed", close: "closed" },
-  reviewed: { approve: "approved", return: "filed", close: "closed" },
-  approved: { accept: "accepted" },
-  accepted: { operate: "operating" },
-  operating: { evaluate: "evaluated" },
-  evaluated: { operate: "operating", close: "closed" },
-  closed: {},
-};
-
-/** Who may take a step, with a role held for the project's department. */
-export const takenBy: Record<ProjectEvent, readonly Role[]> = {
-  review: ["authority"],
-  return: ["authority"],
-  approve: ["authority"],
-  accept: ["authority"],
-  operate: ["applicant", "authority"],
-  evaluate: ["authority", "finance"],
-  close: ["authority", "finance"],
-};
 
 /** Steps that decide on what somebody filed: never taken by who filed it. */
 const judging: readonly ProjectEvent[] = ["review", "approve", "accept", "evaluate"];

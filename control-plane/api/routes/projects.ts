@@ -18,7 +18,7 @@ import {
 import type { Role } from "../../contract/roles.ts";
 import { capacityOf } from "../../domain/authority.ts";
 import { leftOf } from "../../domain/funds.ts";
-import { takenBy } from "../../domain/project-stages.ts";
+import { takenBy } from "../../contract/project-stages.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
 import { findDepartment, mayView, requireVisible, visibleDepartment } from "../../store/departments.ts";

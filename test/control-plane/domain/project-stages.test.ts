@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ProjectAdvance, ProjectEvent, ProjectStage } from "../../../control-plane/contract/projects.ts";
-import { fundKindOf, nextStage, stages, takenBy } from "../../../control-plane/domain/project-stages.ts";
+import { stages, takenBy } from "../../../control-plane/contract/project-stages.ts";
+import { fundKindOf, nextStage } from "../../../control-plane/domain/project-stages.ts";
 
 const million = 100_000_000;
 const standing = { stage: "filed" as ProjectStage, filedBy: "tok_filer", supervisor: null as unknown, budgetFen: 100, resources: 0 };

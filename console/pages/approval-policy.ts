@@ -34,9 +34,11 @@ export class ApprovalPolicyPage extends Page {
   }
 
   async #set(stages: Stage[] | null, note: string): Promise<void> {
-    this.#saved = await this.attempt(async () => {
+    this.#saved = false;
+    await this.attempt(async () => {
       await put(api.approvalPolicy(this.department), { stages, note }, this.#row!.version);
       await this.load();
+      this.#saved = true;
     });
   }
   #save(event: SubmitEvent): Promise<void> {

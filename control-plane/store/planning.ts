@@ -1,5 +1,6 @@
 /** A request's change plan: recorded, and handed to those who decide on it; a plan that moved goes back to the first of them. */
 import type { ChangePlan } from "../contract/requests.ts";
+import type { HostSpec } from "../../infra/spec.ts";
 import { digestOf } from "../domain/digest.ts";
 import { isDeciding } from "../domain/lifecycle.ts";
 import { planDifferences } from "../domain/plan-difference.ts";
@@ -39,7 +40,8 @@ export async function recordPlan(
     return move(tx, act, row, "fail", { error: JSON.stringify(plan.error) });
   }
   const content = { ...(await contentOf(tx, id, plan.steps)), cost: await costOf(tx, act, row) };
-  const hash = digestOf(content);
+  // The pool is approved; which member of it, and what else was considered, is shown.
+  const hash = digestOf({ ...content, placement: content.placement.map(({ resource, pool, reason }) => ({ resource, pool, reason })) });
   if (again && hash === row.plan_hash) return row;
   const submitted = again
     ? await sendBackToPlanning(tx, act, row, { code: "plan-moved", message: "What the request would do has changed since it was planned." })
@@ -136,7 +138,10 @@ async function contentOf(tx: Tx, id: string, steps: ChangePlan["steps"]) {
     placement: placed.flatMap((one) => {
       const pool = one.pool_id === null ? undefined : pools.get(one.pool_id);
       const item = items.find((item) => item.resource_id === one.id);
-      return pool && item ? [{ resource: one.id, pool, reason: (item.spec as Kept).placement ?? "" }] : [];
+      if (!pool || !item) return [];
+      const { placement, wanted, memberReason, considered = [] } = item.spec as Kept;
+      const { member } = wanted as HostSpec;
+      return [{ resource: one.id, pool, reason: placement ?? "", ...(member ? { member } : {}), ...(memberReason ? { memberReason } : {}), considered }];
     }),
   };
 }

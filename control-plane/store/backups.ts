@@ -60,9 +60,9 @@ export async function requestBackup(tx: Tx, act: Act, volumeId: string, policyId
 
 /** Of the policy, or the first that may hold it. @throws Refusal rule-broken: what is protected more is never backed up to where less is protected */
 async function backupPool(tx: Tx, applicationId: string, ofPolicy: string | null): Promise<string> {
-  const pools = await tx.selectFrom("pools").selectAll().where("kind", "=", "backup").orderBy("id").execute();
+  const pools = tx.selectFrom("pools").selectAll().orderBy("id");
+  const asked = await (ofPolicy === null ? pools.where("kind", "=", "backup").where("state", "=", "open") : pools.where("id", "=", ofPolicy)).execute();
   const owner = await readOwner(tx, applicationId);
-  const asked = pools.filter((one) => (ofPolicy === null ? one.state === "open" : one.id === ofPolicy));
   const refused = asked.map((one) => ({ one, why: whyNotIn(owner, protectionOf(one)) }));
   const found = refused.find(({ why }) => why === undefined);
   if (found) return found.one.id;

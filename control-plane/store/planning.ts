@@ -1,8 +1,8 @@
 /** A request's change plan: recorded, and handed to those who decide on it; a plan that moved goes back to the first of them. */
 import type { ChangePlan } from "../contract/requests.ts";
-import type { HostSpec } from "../../infra/spec.ts";
 import { digestOf } from "../domain/digest.ts";
 import { isDeciding } from "../domain/lifecycle.ts";
+import { shownPlacement } from "../domain/proposals.ts";
 import { planDifferences } from "../domain/plan-difference.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { sumByDimension } from "../domain/resources.ts";
@@ -139,9 +139,7 @@ async function contentOf(tx: Tx, id: string, steps: ChangePlan["steps"]) {
       const pool = one.pool_id === null ? undefined : pools.get(one.pool_id);
       const item = items.find((item) => item.resource_id === one.id);
       if (!pool || !item) return [];
-      const { placement, wanted, memberReason, considered = [] } = item.spec as Kept;
-      const { member } = wanted as HostSpec;
-      return [{ resource: one.id, pool, reason: placement ?? "", ...(member ? { member } : {}), ...(memberReason ? { memberReason } : {}), considered }];
+      return [{ resource: one.id, ...shownPlacement(item.spec as Kept, pool) }];
     }),
   };
 }

@@ -1,6 +1,6 @@
 /** Capacity of sites (资源池). */
 import { type Selectable, sql } from "kysely";
-import { backupsOf, serverOf } from "../../infra/spec.ts";
+import { backupsOf, groupOf, serverOf } from "../../infra/spec.ts";
 import { type Owner, type Protection, whyNotIn } from "../domain/levels.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
@@ -14,6 +14,8 @@ import type { Dimension, Pools } from "./schema.ts";
 export type PoolRow = Selectable<Pools>;
 export type Amounts = Partial<Record<Dimension, number>>;
 export interface PoolWithAccounts extends PoolRow {
+  server: string;
+  group: string | null;
   /** What there is, what of it may be given out, what is taken, and what approved requests wait for. */
   owned: Amounts;
   offered: Amounts;
@@ -67,6 +69,8 @@ async function withAccounts(db: Db, pools: PoolRow[]): Promise<PoolWithAccounts[
     const owner = owners.find((one) => one.id === pool.id);
     return {
       ...pool,
+      server: serverOf(pool),
+      group: groupOf(pool) ?? null,
       owned: amounts((account) => account.owned),
       offered: amounts((account) => account.capacity),
       taken: amounts((account) => account.taken),

@@ -1,6 +1,5 @@
 import { PageQuery, pageOf } from "../../contract/common.ts";
 import { NewPool, Pool, PoolChange, PoolMember } from "../../contract/pools.ts";
-import { groupOf, serverOf } from "../../../infra/spec.ts";
 import { memberCounts, pageOfMembers } from "../../store/members.ts";
 import { changePool, createPool, getPool, listPools, type PoolWithAccounts } from "../../store/pools.ts";
 import type { Db } from "../../store/database.ts";
@@ -72,8 +71,8 @@ export function registerPools(app: App, deps: AppDeps): void {
       overcommitPercent: row.overcommit_percent,
       driver: row.driver,
       endpoint: row.endpoint,
-      server: serverOf(row),
-      group: groupOf(row) ?? null,
+      server: row.server,
+      group: row.group,
       vm: row.vm,
       state: row.state,
       circuit: deps.circuitOf?.(row.driver, row.endpoint) ?? asked,

@@ -1,8 +1,8 @@
 /** What a request would do, before anyone submits it: asked in a transaction that can write nothing. */
 import type { z } from "zod";
-import { NewRequest, type Placement } from "../../contract/requests.ts";
+import { NewRequest } from "../../contract/requests.ts";
 import { WhatIf, type WhatIfAccount } from "../../contract/what-if.ts";
-import type { HostSpec } from "../../../infra/spec.ts";
+import { shownPlacement } from "../../domain/proposals.ts";
 import { borrowedOf, heldOf, type Step } from "../../domain/ledger.ts";
 import { sumByDimension } from "../../domain/resources.ts";
 import { type Prospect, whatIf } from "../../store/acceptance.ts";
@@ -44,7 +44,7 @@ function show({ application, project, proposals, pools, steps, refusals, cost }:
       kind: one.kind,
       name: one.name,
       charge: one.charge,
-      placement: one.placement !== null && one.poolId !== null ? placementOf(one, codes.get(one.poolId) ?? "") : null,
+      placement: one.placement !== null && one.poolId !== null ? shownPlacement(one, codes.get(one.poolId) ?? "") : null,
     })),
     charge: sumByDimension(proposals.items.flatMap((one) => one.charge)),
     accounts: steps.map(showStep),
@@ -84,8 +84,3 @@ const showStep = ({ account, asked, leftBefore, leftAfter, borrowable, fits, ove
   overSoftLimit: overSoft,
   raisedBy,
 });
-
-const placementOf = ({ placement, wanted, memberReason, considered = [] }: Prospect["proposals"]["items"][number], pool: string): Placement => {
-  const { member } = wanted as HostSpec;
-  return { pool, reason: placement ?? "", ...(member ? { member } : {}), ...(memberReason ? { memberReason } : {}), considered };
-};

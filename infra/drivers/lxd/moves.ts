@@ -60,7 +60,7 @@ export class Moves {
       // First what may find no room there: until the host itself has moved, everything can go back.
       if (instance.location !== member) {
         for (const { spec } of attachmentsOf(instance)) {
-          const volume = await this.#volumes.require(project, spec.volume);
+          const volume = await this.#volumes.whole(project, spec.volume);
           const copy = await this.#volumes.bring(project, volume, member);
           if (copy !== undefined) undo.add(async () => void ((await this.#placeOf(project, id)) !== member && (await this.#volumes.remove(project, copy))));
         }
@@ -82,7 +82,7 @@ export class Moves {
     if (begun) {
       const shown = new Map<string, string>();
       for (const { spec } of attached) {
-        const volume = await this.#volumes.require(project, spec.volume);
+        const volume = await this.#volumes.whole(project, spec.volume);
         shown.set(spec.name, (await this.#volumes.bring(project, volume, instance.location)) ?? volume.is);
       }
       if (begun.firstBoot !== undefined && begun.firstBoot !== instance.config[firstBoot]) await this.#sameFirstBoot(project, name, begun.firstBoot);

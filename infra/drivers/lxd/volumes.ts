@@ -132,8 +132,7 @@ export class Volumes {
   }
 
   async attach(project: string, spec: AttachmentSpec, call: Call): Promise<Made> {
-    const volume = await this.settle(project, spec.volume);
-    if (!volume) throw new NotFound(`There is no volume ${spec.volume}.`);
+    const volume = await this.whole(project, spec.volume);
     const instances = await listInstances(this.#client, project);
     const clash = instances
       .flatMap(attachmentsOf)
@@ -186,16 +185,14 @@ export class Volumes {
 
   /** Puts an export's content in place of what there is: all or nothing, by switching to a new volume. */
   async replace(project: string, name: string, tar: Readable): Promise<void> {
-    const old = await this.settle(project, name);
-    if (!old) throw new NotFound(`There is no volume ${name}.`);
+    const old = await this.whole(project, name);
     await this.#beside(project, old, (kept) => this.#import(project, kept, old.raw.location, tar));
     await this.settle(project, name);
   }
 
   /** Twice makes one. */
   async snapshot(project: string, name: string, label: string, signal: AbortSignal | undefined): Promise<SnapshotReading> {
-    const there = await this.settle(project, name);
-    if (!there) throw new NotFound(`There is no volume ${name}.`);
+    const there = await this.whole(project, name);
     const made = there.snapshots.find((one) => one.name === label);
     if (made) return { name: label, createdAt: made.createdAt };
     const createdAt = Date.now();
@@ -211,8 +208,7 @@ export class Volumes {
 
   /** The server puts no volume back that a running host shows: a copy is put back, and hosts are switched to it. */
   async revert(project: string, name: string, label: string): Promise<void> {
-    const old = await this.settle(project, name);
-    if (!old) throw new NotFound(`There is no volume ${name}.`);
+    const old = await this.whole(project, name);
     const snapshot = old.snapshots.find((one) => one.name === label);
     if (!snapshot) throw new NotFound(`Volume ${name} has no snapshot ${label}.`);
     await this.#beside(project, old, async (kept) => {
@@ -328,6 +324,13 @@ export class Volumes {
             devices[lxdName(stored.spec.name)]!["source"] = current.is;
           });
     for (const raw of copies) if (raw.name !== current?.is) await this.remove(project, raw.name);
+    return current;
+  }
+
+  /** @throws NotFound */
+  async whole(project: string, name: string): Promise<StoredVolume> {
+    const current = await this.settle(project, name);
+    if (!current) throw new NotFound(`There is no volume ${name}.`);
     return current;
   }
 

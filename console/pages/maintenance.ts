@@ -18,7 +18,7 @@ export class MaintenancePage extends Page {
   static override properties = { changes: { type: Boolean } };
   /** Whether who looks may announce. */
   declare changes: boolean;
-  readonly #windows = new Paged<MaintenanceWindow>((cursor) => api.maintenanceWindows({ ...(cursor === undefined ? {} : { cursor }) }));
+  readonly #windows = new Paged<MaintenanceWindow>((cursor) => api.maintenanceWindows(cursor === undefined ? {} : { cursor }));
   #policy: MaintenancePolicy | undefined;
   #kind: MaintenanceScope["kind"] = "pool";
   #emergency = false;

@@ -173,8 +173,8 @@ export class MaintenancePage extends Page {
   #acts(row: MaintenanceWindow): TemplateResult | typeof nothing {
     if (row.state === "ended" || row.state === "cancelled") return nothing;
     const [move, cancel] = [msg("改期或延长", { id: "mw-move" }), msg("取消维护", { id: "mw-cancel" })];
-    return html`<button aria-label=${`${move}: ${time(row.from)}`} @click=${() => this.#choose(row, "move")}>${move}</button>
-      <button aria-label=${`${cancel}: ${time(row.from)}`} @click=${() => this.#choose(row, "cancel")}>${cancel}</button>`;
+    return html`<div><button aria-label=${`${move}: ${time(row.from)}`} @click=${() => this.#choose(row, "move")}>${move}</button></div>
+      <div><button aria-label=${`${cancel}: ${time(row.from)}`} @click=${() => this.#choose(row, "cancel")}>${cancel}</button></div>`;
   }
 
   #changeForm({ window, act }: { window: MaintenanceWindow; act: "move" | "cancel" }): TemplateResult {

@@ -102,10 +102,9 @@ describe("a maintenance window", { timeout: 180_000 }, () => {
 
   it("begins and ends by itself, also while the control plane is down; what is down in it is maintenance, and afterwards it is down", async () => {
     const soon = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
-    const window = await cli<MaintenanceWindow>(
-      plane.token,
-      ...["maintenance", "announce", "--pool", "compute", "--from", soon(3), "--to", soon(18), "--reason", "new switches", "--emergency", "a switch fails"],
-    );
+    const times = ["--from", soon(3), "--to", soon(18)];
+    const why = ["--reason", "new switches", "--emergency", "a switch fails"];
+    const window = await cli<MaintenanceWindow>(plane.token, "maintenance", "announce", "--pool", "compute", ...times, ...why);
     expect(window).toMatchObject({ state: "announced", hosts: [{ name: "web" }] });
     await passed(window.from);
     expect(await waitFor(read, (one) => one.inMaintenance, { timeoutMs: 5000 })).toMatchObject({ observedState: "running", maintenanceSeconds: 0 });

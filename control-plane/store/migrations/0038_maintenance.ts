@@ -14,7 +14,7 @@ const statements = [
     since timestamptz not null, until timestamptz, primary key (window_id, resource_id, since))`,
   `create unique index maintenance_hosts_open on maintenance_hosts(window_id, resource_id) where until is null`,
   `create index maintenance_hosts_resource on maintenance_hosts(resource_id)`,
-  `alter table resources add column member text`,
+  `alter table resources add column if not exists member text`,
 ];
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -100,29 +100,6 @@ function rowOf(pool: string, one: MemberSeen, before: MemberRow | undefined, now
   };
 }
 
-/** Hosts of these pools that were seen on another member than what is written. */
-export async function hostsMoved(db: Db, poolIds: readonly string[], seen: ReadonlyMap<string, string>): Promise<{ id: string; member: string }[]> {
-  if (seen.size === 0) return [];
-  const known = await db
-    .selectFrom("resources")
-    .select(["id", "member"])
-    .where("kind", "=", "host")
-    .where("phase", "in", ["live", "retiring"])
-    .where("pool_id", "in", [...poolIds])
-    .execute();
-  return known.flatMap((one) => {
-    const member = seen.get(one.id);
-    return member !== undefined && member !== one.member ? [{ id: one.id, member }] : [];
-  });
-}
-export async function recordHostMembers(tx: Tx, moved: readonly { id: string; member: string }[]): Promise<void> {
-  await sql`
-    update resources r set member = w.member
-    from unnest(${sql.val(moved.map((one) => one.id))}::text[], ${sql.val(moved.map((one) => one.member))}::text[]) as w(id, member) where r.id = w.id`.execute(
-    tx,
-  );
-}
-
 /** What a host takes of its member, by where it was seen last or is to be made. What waits for capacity takes nothing. */
 const placedHosts = (except: string) => sql`
   select p.driver || ' ' || split_part(p.endpoint, '?', 1) as server, coalesce(r.member, r.wanted->>'member', '') as member, r.application_id,

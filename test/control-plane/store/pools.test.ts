@@ -4,8 +4,9 @@ import { Refusal } from "../../../control-plane/domain/refusal.ts";
 import { requestBackup } from "../../../control-plane/store/backups.ts";
 import { grantWaiting, NoRoom } from "../../../control-plane/store/capacity-queue.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
-import { hostsMoved, type MemberSeen, membersMoved, pageOfMembers, recordHostMembers, recordMembers } from "../../../control-plane/store/members.ts";
+import { type MemberSeen, membersMoved, pageOfMembers, recordMembers } from "../../../control-plane/store/members.ts";
 import { changePool, getPool, listPools, type PoolPatch, whyNotInPool } from "../../../control-plane/store/pools.ts";
+import { recordTransitions, transitionsOf } from "../../../control-plane/store/readings.ts";
 import { specDigest } from "../../../infra/approval.ts";
 import type { HostSpec } from "../../../infra/spec.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
@@ -92,10 +93,8 @@ describe.each(engines)("pools, on %s", (engine) => {
     expect(await membersOf(row)).toEqual(["n1", "n2"]);
     const [a, b] = await hosts(row);
     const pool = await getPool(opened.db, "compute");
-    const moved = await hostsMoved(opened.db, [pool.id], new Map([a!, b!].map((one) => [one.id, "n1"])));
-    expect(moved).toEqual([a!, b!].map(({ id }) => ({ id, member: "n1" })));
-    await books.change((tx) => recordHostMembers(tx, moved));
-    expect(await hostsMoved(opened.db, [pool.id], new Map([[a!.id, "n1"]]))).toEqual([]);
+    const seen = [a!, b!].map(({ id, physical_id }) => ({ name: id, state: "running", physicalId: physical_id ?? `${id}.1`, member: "n1" }));
+    await books.change(async (tx) => recordTransitions(tx, books.act(), await transitionsOf(tx, [pool.id], seen)));
     const { items } = await pageOfMembers(opened.db, pool, {});
     expect(items.map((one) => [one.name, one.hosts, one.taken.vcpu])).toEqual([
       ["n1", 2, 4],

@@ -9,6 +9,7 @@ import { live } from "./client/live.ts";
 import { roleNames } from "../control-plane/contract/roles.ts";
 import { isSupervision, pendingOf } from "./pending.ts";
 import { choose, getLocale, start } from "./locales/index.ts";
+import { ownCards, places } from "./navigation.ts";
 import { api, pages } from "./paths.ts";
 import { followLinks, renderRoute, type Route } from "./router.ts";
 import { shared } from "./styles.ts";
@@ -20,6 +21,7 @@ import "./pages/calendars.ts";
 import "./pages/delegations.ts";
 import "./pages/department.ts";
 import "./pages/inbox.ts";
+import "./pages/maintenance.ts";
 import "./components/bell.ts";
 import "./pages/new-request.ts";
 import "./pages/notices.ts";
@@ -36,6 +38,7 @@ import "./pages/supervision-mine.ts";
 import "./pages/supervision-rules.ts";
 import "./pages/usage.ts";
 import "./pages/images.ts";
+import "./pages/pools.ts";
 import "./pages/webhooks.ts";
 
 type Me = z.infer<typeof Session>;
@@ -111,6 +114,14 @@ class App extends LitElement {
     {
       pattern: new URLPattern({ pathname: "/images" }),
       render: () => html`<zy-images-page .changes=${this.#holds("operations")}></zy-images-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/pools" }),
+      render: () => html`<zy-pools-page .changes=${this.#holds("operations")}></zy-pools-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/maintenance" }),
+      render: () => html`<zy-maintenance-page .changes=${this.#holds("operations")}></zy-maintenance-page>`,
     },
     {
       pattern: new URLPattern({ pathname: "/webhooks" }),
@@ -280,11 +291,14 @@ class App extends LitElement {
       <header>
         <strong>政云 Zhengyun</strong>
         <nav aria-label=${msg("主导航", { id: "main-nav" })}>
-          <a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a
-          >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
-            >${msg("申请", { id: "requests" })}</a
-          ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
-          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.supervision()}>${msg("电子监察", { id: "supervision" })}</a>` : nothing}${this.#holds("applicant", "approver", "authority", "finance", "operations") || this.#pending > 0 ? html`<a href=${pages.ownCards()}>${msg("我的监察件", { id: "own-cards" })}${this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a>` : nothing}${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("system-admin", "security-admin", "audit-admin", "auditor") ? html`<a href=${pages.accounts()}>${msg("账户", { id: "accounts" })}</a><a href=${pages.roles()}>${msg("角色授权", { id: "roles" })}</a>` : nothing}${this.#holds("approver", "authority") ? html`<a href=${pages.delegations()}>${msg("请假与代理审批", { id: "delegations" })}</a>` : nothing}${this.#holds("operations", "authority", "audit-admin", "auditor") ? html`<a href=${pages.quotaFindings()}>${msg("配额对账", { id: "quota-findings" })}</a>` : nothing}${this.#holds("operations") ? html`<a href=${pages.images()}>${msg("镜像", { id: "images" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}${this.#holds("system-admin", "supervision") ? html`<a href=${pages.calendars()}>${msg("工作日历", { id: "calendars" })}</a>` : nothing}
+          ${places
+            .filter((place) => place.roles === undefined || this.#holds(...place.roles) || (place === ownCards && this.#pending > 0))
+            .map(
+              (place) =>
+                html`<a href=${place.path}
+                  >${place.name()}${place === ownCards && this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a
+                >`,
+            )}
         </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><zy-bell .unread=${this.#unread}></zy-bell><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>

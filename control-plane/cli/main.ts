@@ -5,7 +5,8 @@ import { CityFileInvalid } from "./city-file.ts";
 import { backups, restores } from "./commands/backups.ts";
 import { city } from "./commands/city.ts";
 import { plans, prices } from "./commands/plans.ts";
-import { applications, pools } from "./commands/registry.ts";
+import { pools } from "./commands/pools.ts";
+import { applications } from "./commands/registry.ts";
 import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
 import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
@@ -18,6 +19,7 @@ import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
+import { maintenance } from "./commands/maintenance.ts";
 import { terms } from "./commands/terms.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
@@ -37,6 +39,7 @@ const main = defineCommand({
     prices,
     applications,
     pools,
+    maintenance,
     image,
     requests,
     inbox,

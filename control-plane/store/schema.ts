@@ -64,6 +64,8 @@ export interface Applications {
   protection_level: number;
   filing_number: string | null;
   zone: "extranet" | "internet";
+  /** Whether its hosts must be on different members, or are where that can be. */
+  anti_affinity: Generated<"preferred" | "required">;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -83,6 +85,14 @@ export interface Pools {
   driver: string;
   endpoint: string;
   state: "open" | "maintenance" | "closed";
+  /** How hosts go to the members: evenly, or the fullest first. */
+  strategy: Generated<"spread" | "pack">;
+  /** Only for this department and what is below it; null: for all. */
+  dedicated_department: string | null;
+  /** Of that department only this application. */
+  dedicated_application: string | null;
+  /** Whether virtual machines can be made there, as its driver said last. */
+  vm: Generated<boolean>;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -92,8 +102,28 @@ export interface Pools {
 export interface PoolAccounts {
   pool_id: string;
   dimension: Dimension;
+  /** What there is. */
+  owned: number;
+  /** What may be given out: of vCPU by the overcommit ratio more than there is. */
   capacity: number;
   taken: Generated<number>;
+}
+
+/** A machine behind a pool, as it was read last. Bytes. */
+export interface PoolMembers {
+  pool_id: string;
+  name: string;
+  state: "online" | "evacuated" | "offline";
+  groups: Json<string[]>;
+  message: string;
+  vcpu: number | null;
+  memory_bytes: number | null;
+  memory_free_bytes: number | null;
+  disk_bytes: number | null;
+  disk_free_bytes: number | null;
+  /** When it came into its state. */
+  since: Time;
+  seen_at: Time;
 }
 
 /** The quota account of a department and dimension: its own subtree's use. A null limit is no limit at this node (its ancestors govern). */
@@ -238,6 +268,8 @@ export interface Resources {
   observed_state: Generated<string>;
   observed_at: MaybeTime;
   physical_id: string | null;
+  /** The member of its cluster that a host was seen on last. */
+  member: string | null;
   /** The request that opened it. */
   request_id: string;
   opened_at: MaybeTime;
@@ -279,9 +311,45 @@ export interface UptimeIntervals {
   id: string;
   resource_id: string;
   department_id: string;
-  state: "up" | "down" | "unknown" | "stopped" | "maintenance";
+  /** What it was. What counts as maintenance of it is computed from the windows: store/uptime.ts. */
+  state: "up" | "down" | "unknown" | "stopped";
   from_at: Time;
   to_at: MaybeTime;
+}
+
+/** What a maintenance window is about. */
+export type MaintenanceScope =
+  | { kind: "pool"; pool: string }
+  | { kind: "member"; pool: string; member: string }
+  | { kind: "application"; application: string }
+  | { kind: "hosts"; hosts: readonly string[] };
+
+/** Holds in [from_at, to_at). One that was cancelled before it began ends where it begins. */
+export interface MaintenanceWindows {
+  id: string;
+  scope: Json<MaintenanceScope>;
+  from_at: Time;
+  to_at: Time;
+  reason: string;
+  /** Why it was announced later than the policy asks; null: it was not. */
+  emergency_reason: string | null;
+  announced_by: string;
+  announced_at: Time;
+  /** What those concerned were told last. */
+  told: Generated<"announced" | "soon" | "begun" | "ended">;
+  cancelled_at: MaybeTime;
+  cancelled_by: string | null;
+  cancel_reason: string | null;
+  revision: Generated<number>;
+  updated_at: Time;
+}
+
+/** Which hosts a window concerns, from when (at the earliest its own start) until when (at the latest its end). */
+export interface MaintenanceHosts {
+  window_id: string;
+  resource_id: string;
+  since: Time;
+  until: MaybeTime;
 }
 
 export interface Backups {
@@ -1029,6 +1097,7 @@ export interface Database extends StateTables {
   applications: Applications;
   pools: Pools;
   pool_accounts: PoolAccounts;
+  pool_members: PoolMembers;
   quota_accounts: QuotaAccounts;
   quota_charges: QuotaCharges;
   quota_findings: QuotaFindings;
@@ -1038,6 +1107,8 @@ export interface Database extends StateTables {
   estates: Estates;
   allocations: Allocations;
   uptime_intervals: UptimeIntervals;
+  maintenance_windows: MaintenanceWindows;
+  maintenance_hosts: MaintenanceHosts;
   backups: Backups;
   restores: Restores;
   stack_operations: StackOperations;

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { templates } from "../../console/locales/en.ts";
 
 const root = resolve(import.meta.dirname, "../../console");
-const files = globSync("{components,locales,pages,events}/**/*.ts", { cwd: root }).concat("main.ts", "format.ts");
+const files = globSync("{components,locales,pages,events}/**/*.ts", { cwd: root }).concat("main.ts", "navigation.ts", "format.ts");
 const texts = new Map<string, Set<string>>();
 for (const file of files)
   for (const [, text, id] of readFileSync(join(root, file), "utf8").matchAll(/msg\(\s*"((?:[^"\\]|\\.)*)",\s*\{ id: "([^"]+)" \}/g))

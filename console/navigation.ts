@@ -17,7 +17,6 @@ export const ownCards: Place = {
   roles: ["applicant", "approver", "authority", "finance", "operations"],
 };
 
-// prettier-ignore
 export const places: readonly Place[] = [
   { path: pages.usage(), name: () => msg("用量与配额", { id: "usage-title" }) },
   { path: pages.inbox(), name: () => msg("审批", { id: "inbox" }), roles: ["approver", "authority"] },

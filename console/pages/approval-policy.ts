@@ -81,7 +81,7 @@ export class ApprovalPolicyPage extends Page {
       <h1>${msg("审批策略", { id: "approval-policy" })} <span class="muted">${name}</span></h1>
       <p class="muted">
         ${
-          row.version === 0 && row.inheritedFrom === null && row.changedAt === null
+          row.inheritedFrom === null && row.changedAt === null
             ? msg("内置默认：部门审批人，再主管部门。", { id: "default-policy" })
             : row.inheritedFrom !== null
               ? html`${msg("沿用上级部门的策略", { id: "inherited-policy" })} <a href=${pages.approvalPolicy(row.inheritedFrom)}>${row.inheritedFrom}</a>`
@@ -175,7 +175,7 @@ export class ApprovalPolicyPage extends Page {
           >${msg("说明（如文号）", { id: "policy-note" })}<input name="note" .value=${row.inheritedFrom === null ? row.note : ""} maxlength="2000" size="40"
         /></label>
         <button class="primary">${msg("保存为新版本", { id: "save-version" })}</button>
-        ${row.version > 0 && row.inheritedFrom === null ? html`<button type="button" @click=${() => this.#set(null, "")}>${msg("恢复沿用上级", { id: "inherit-again" })}</button>` : nothing}
+        ${row.inheritedFrom === null && row.changedAt !== null ? html`<button type="button" @click=${() => this.#set(null, "")}>${msg("恢复沿用上级", { id: "inherit-again" })}</button>` : nothing}
       </div>
     </form>`;
   }

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { Approval } from "./approval.ts";
-import { DepartmentSpec, PoolEndpoint } from "./spec.ts";
+import { Allowance, DepartmentSpec, PoolEndpoint } from "./spec.ts";
 
 export const OperationKind = z.enum(["preview", "up", "refresh", "destroy"]);
 export type OperationKind = z.infer<typeof OperationKind>;
@@ -17,6 +17,8 @@ export const Operation = z.object({
   pools: z.array(PoolEndpoint),
   /** What may be created, changed and deleted; left out (previews, refreshes): no limit beside the state service's own. */
   approved: z.array(Approval).optional(),
+  /** What the department's quota account holds for it: the drivers' second fence. */
+  allowance: Allowance.optional(),
   /** Fencing token of the department's lease; drivers refuse lower ones. */
   fence: z.int().min(0),
   state: z.object({ url: z.string(), token: z.string(), organization: z.string(), project: z.string(), stack: z.string() }),

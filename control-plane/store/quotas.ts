@@ -59,7 +59,9 @@ export async function usedBy(db: Db, resourceIds: readonly string[]): Promise<Ma
 /** All that a department itself is charged for, reserved or used, without the departments below it. */
 export async function allowanceOf(db: Db, departmentId: string): Promise<Allowance> {
   const { rows } = await sql<Quantity>`
-    select dimension, sum(quantity)::bigint as quantity from quota_charges where department_id = ${departmentId} and state in ('reserved', 'used') group by 1`.execute(db);
+    select dimension, sum(quantity)::bigint as quantity from quota_charges where department_id = ${departmentId} and state in ('reserved', 'used') group by 1`.execute(
+    db,
+  );
   const sumOf = (ours: (dimension: Dimension) => boolean) => rows.filter((row) => ours(row.dimension)).reduce((sum, row) => sum + row.quantity, 0);
   return {
     hosts: sumOf((one) => one === "hosts"),

@@ -1,7 +1,10 @@
 /** The LXD driver on a real server, and on a real cluster of three members. */
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { addressOf } from "../../infra/drivers/lxd/address.ts";
+import { LxdClient } from "../../infra/drivers/lxd/client.ts";
+import { type Instance, listInstances } from "../../infra/drivers/lxd/instances.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
 import { findIncus, startIncus } from "../setup/incus.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
@@ -47,6 +50,8 @@ describe.each([
     lxd = await startLxd(members);
   });
   afterAll(() => lxd.close());
+  afterEach(() => openCloud(lxd.endpoint).close());
+  const client = () => new LxdClient(addressOf(lxd.endpoint));
 
   driverSuite(
     `lxd, ${name}`,
@@ -56,7 +61,7 @@ describe.each([
   );
 
   it("has the server itself refuse what is above a department's allowance, and everything else goes on within it", async () => {
-    const { driver, close } = openCloud(lxd.endpoint);
+    const { driver } = openCloud(lxd.endpoint);
     const within = () => ({ ...call(), allowance: { hosts: 1, vcpu: 1, memoryMib: 128, storageGib: 11 } });
     const [host, volume] = [hostSpec(), volumeSpec()];
     const { id } = await driver.createHost(host, within());
@@ -69,7 +74,7 @@ describe.each([
     await expect(driver.updateHost(id, { ...host, flavour: { ...host.flavour, memoryMib: 256 } }, within())).rejects.toMatchObject(refused);
     // By the server's own means, past us.
     const [first] = lxd.members;
-    const { project } = (JSON.parse(await first!.must("lxc", ["query", "/1.0/instances?recursion=1&all-projects=true"])) as { project: string }[])[0]!;
+    const [{ project }] = (await listInstances(client())) as [Instance];
     const raw = ["init", "--empty", "--project", project, "raw", "-c", "security.idmap.isolated=true", "-c", "limits.cpu=1", "-c", "limits.memory=64MiB"];
     const target = members > 1 ? ["--target", first!.name] : [];
     expect(await first!.run("lxc", [...raw, ...target])).toMatchObject({ code: 1, output: expect.stringMatching(/Reached maximum number of instances/) });
@@ -79,16 +84,15 @@ describe.each([
     const [{ member } = {}] = (await driver.observe()).hosts;
     const other = (await driver.members()).find((one) => one.name !== member);
     if (other) await driver.moveHost(id, other.name, within());
-    const { config } = JSON.parse(await first!.must("lxc", ["query", `/1.0/projects/${project}`])) as { config: Record<string, string> };
+    const { config } = (await client().get<{ config: Record<string, string> }>(`/1.0/projects/${project}`)).metadata;
     expect(config).toMatchObject({ "limits.instances": "1", "limits.cpu": "1", "limits.memory": "128MiB", "limits.disk": "11GiB" });
     // Less than it holds cannot be; the old ones stay until it holds less.
     await driver.createVolume(volume, { ...call(), allowance: { hosts: 0, vcpu: 0, memoryMib: 0, storageGib: 0 } });
     expect((await driver.observe()).hosts).toMatchObject([{ state: "running" }]);
-    await close();
   });
 
   it("limits what a host's disks and its interface carry, and changes that while it runs", async () => {
-    const { driver, close } = openCloud(lxd.endpoint);
+    const { driver } = openCloud(lxd.endpoint);
     const host = hostSpec();
     const volume = volumeSpec();
     const { id } = await driver.createHost({ ...host, flavour: { ...host.flavour, diskMibPerSecond: 20 } }, call());
@@ -97,13 +101,11 @@ describe.each([
     await driver.attach(attachment, call());
     const pid = async () => (await driver.observe()).hosts[0]!.pid;
     const disks = async () => {
-      const [{ devices }] = JSON.parse(await lxd.members[0]!.must("lxc", ["query", "/1.0/instances?recursion=1&all-projects=true"])) as [
-        { devices: Record<string, Record<string, string>> },
-      ];
+      const [{ devices }] = (await listInstances(client())) as [Instance];
       return Object.values(devices).map((one) => [one["path"], one["limits.read"], one["limits.write"]]);
     };
     const before = await pid();
-    expect((await disks()).toSorted()).toEqual([
+    expect((await disks()).toSorted(([a], [b]) => (a! < b! ? -1 : 1))).toEqual([
       ["/", "20MiB", "20MiB"],
       ["/data", "20MiB", "20MiB"],
     ]);
@@ -112,11 +114,10 @@ describe.each([
     await driver.updateHost(id, host, call());
     expect((await disks()).map(([, read]) => read)).toEqual([undefined, undefined]);
     expect(await pid(), "it was not restarted").toBe(before);
-    await close();
   });
 
   it("makes no virtual machine where the server cannot, and says why", async () => {
-    const { driver, close } = openCloud(lxd.endpoint);
+    const { driver } = openCloud(lxd.endpoint);
     const { vm, notes } = await driver.capabilities();
     expect(notes.join(" ")).toMatch(/The server is LXD 5\./);
     if (!vm) {
@@ -124,7 +125,6 @@ describe.each([
       await expect(driver.createHost(hostSpec({ type: "vm" }), call())).rejects.toMatchObject({ code: "unsupported" });
       expect((await driver.observe()).hosts).toEqual([]);
     }
-    await close();
   });
 });
 

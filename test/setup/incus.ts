@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { unmount } from "./lxd.ts";
 
 const packages = ["incus-base", "incus-client", "libcowsql0", "libraft0"];
+/** Of the package debian-archive-keyring. */
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const cache = join(homedir(), ".cache/zhengyun/incus");
 
 /** Where the packages are unpacked; undefined: this machine's Debian mirror has none. */
@@ -15,11 +17,11 @@ export function findIncus(): string | undefined {
   const run = (program: string, ...args: string[]) => spawnSync(program, args, { cwd: work, encoding: "utf8", timeout: 120_000 });
   try {
     // The mirror that the machine uses itself.
-    const lists = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(SIGNED_BY)", "Created-By: Packages").stdout.split("\n");
-    const [mirror, release, key] = lists.map((line) => line.split(" ")).find(([uri, name]) => /\/debian\/?$/.test(uri!) && /^[a-z]+$/.test(name!)) ?? [];
+    const lists = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages").stdout.split("\n");
+    const [mirror, release] = lists.map((line) => line.split(" ")).find(([uri, name]) => /\/debian\/?$/.test(uri!) && /^[a-z]+$/.test(name!)) ?? [];
     if (mirror === undefined) return undefined;
     for (const directory of ["lists/partial", "archives/partial", "root"]) mkdirSync(join(work, directory), { recursive: true });
-    writeFileSync(join(work, "sources.list"), `deb ${key ? `[signed-by=${key}] ` : ""}${mirror} ${release}-backports main\n`);
+    writeFileSync(join(work, "sources.list"), `deb [signed-by=${keyring}] ${mirror} ${release}-backports main\n`);
     const own = [`Dir::Etc::sourcelist=${work}/sources.list`, "Dir::Etc::sourceparts=/dev/null", `Dir::State::lists=${work}/lists`, `Dir::Cache=${work}`];
     const apt = (...args: string[]) => run("apt-get", ...own.flatMap((option) => ["-o", option]), ...args).status === 0;
     if (!apt("update") || !apt("download", ...packages)) return undefined;
@@ -61,7 +63,11 @@ export async function startIncus(root: string): Promise<Incus> {
     LD_LIBRARY_PATH: libraries.join(":"),
     PATH: `${root}/usr/libexec/incus:${root}/usr/bin:${process.env["PATH"]}`,
   };
-  const child: ChildProcess = spawn("incusd", ["--group", "root", "--logfile", join(home, "incus.log")], { env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const child: ChildProcess = spawn("incusd", ["--group", "root", "--logfile", join(home, "incus.log")], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
   const output = createWriteStream(join(home, "output"));
   for (const stream of [child.stdout!, child.stderr!]) stream.pipe(output, { end: false });
   const admin = (args: string[], input = "") => spawnSync("incus", ["admin", ...args], { env, input, encoding: "utf8" });

@@ -58,11 +58,7 @@ export class Hosts {
     const there = await this.get(project, spec.name);
     if (there) return this.#adopt(project, there, spec, call);
     if (spec.type === "vm") await this.#requireVm(spec);
-    const [fingerprint, kind, target] = await Promise.all([
-      this.#images.require(spec.image),
-      this.#kind(),
-      this.#members.targetFor(spec.name, spec.member),
-    ]);
+    const [fingerprint, kind, target] = await Promise.all([this.#images.require(spec.image), this.#kind(), this.#members.targetFor(spec.name, spec.member)]);
     return undoing(async (undo) => {
       const kept: Kept = { id: newId(spec.name), scope: call.scope, spec: withoutSecrets(spec) };
       fault("lxd.host.create:asked");

@@ -2,6 +2,7 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import { parseUrn } from "./naming.ts";
 import type { Outcome, Progress, Step } from "./operations.ts";
+import { strangeKey } from "./strange.ts";
 import type { SpecKind } from "./spec.ts";
 
 type Failure = Outcome["failures"][number];
@@ -49,7 +50,9 @@ function changesOf(metadata: StepEventMetadata): Step["changes"] {
     .filter(([path]) => !INTERNAL.has(path))
     .map(([path, { inputDiff }]) => {
       const old = inputDiff ? metadata.old?.inputs : { ...metadata.old?.inputs, ...metadata.old?.outputs };
-      return { path, before: valueAt(old, path), after: valueAt(metadata.new?.inputs, path) };
+      // What nobody asked for is an output, and no input of anything.
+      const after = path === strangeKey ? metadata.new?.outputs : metadata.new?.inputs;
+      return { path, before: valueAt(old, path), after: valueAt(after, path) };
     });
 }
 

@@ -16,6 +16,7 @@ import { login, logout, setUp } from "./commands/login.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
+import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
 import { terms } from "./commands/terms.ts";
@@ -54,6 +55,7 @@ const main = defineCommand({
     usage,
     register,
     stack,
+    drift,
     system,
     audit,
     "set-up": setUp,

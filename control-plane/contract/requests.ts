@@ -4,6 +4,7 @@ import { ApprovalStep } from "./approvals.ts";
 import { FundKind } from "./projects.ts";
 import { Code, Count, Dimension, Fen, Id, PageQuery, Reference, Revision, Tier, Time, Title } from "./common.ts";
 import { SoftWarning } from "./quotas.ts";
+import type { Flavour } from "../../infra/spec.ts";
 
 const hostname = z
   .string()
@@ -96,7 +97,30 @@ export const Item = z
     }),
   ])
   .meta({ id: "Item" });
-export type Item = z.infer<typeof Item>;
+/**
+ * An item of a request. Two kinds come from operations staff alone, never as a body: `adopt` takes over what somebody changed behind our back (drift),
+ * and a host that is `adopted` was there before us.
+ */
+export type Item = z.infer<typeof Item> | AdoptItem | { action: "create"; kind: "host"; spec: AdoptedHost };
+export interface AdoptItem {
+  action: "adopt";
+  kind: "host" | "volume";
+  id: string;
+  spec: { flavour?: Partial<Record<keyof Flavour, number>>; power?: "running" | "stopped"; sizeGib?: number };
+}
+export interface AdoptedHost {
+  name: string;
+  pool: string;
+  flavour: Flavour;
+  type: "container" | "vm";
+  image: string;
+  power: "running" | "stopped";
+  addresses: string[];
+  adopted: { project: string; instance: string };
+  /** What of its isolation is weaker than our own hosts'. */
+  weaknesses: string[];
+  expiresAt?: string | undefined;
+}
 
 export const NewRequest = z
   .strictObject({

@@ -33,7 +33,8 @@ export interface World {
     | "evidence"
     | "supervisionRule"
     | "supervisionCard"
-    | "correction",
+    | "correction"
+    | "drift",
     string
   >;
 }
@@ -225,6 +226,22 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         since: now,
       })
       .execute();
+    const drift = newId("dft", now);
+    await tx
+      .insertInto("drift_findings")
+      .values({
+        id: drift,
+        department_id: owner,
+        resource_id: host,
+        kind: "host",
+        property: "flavour.memoryMib",
+        wanted: "2048",
+        actual: "4096",
+        state: "open",
+        first_seen_at: now,
+        last_seen_at: now,
+      })
+      .execute();
     await setPolicy(tx, act, owner, { stages: [...defaultStages], note: "" }, () => undefined);
     return {
       owner,
@@ -248,6 +265,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         supervisionRule: supervisionRule.id,
         supervisionCard,
         correction,
+        drift,
       },
     };
   });

@@ -2,8 +2,7 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import { parseUrn } from "./naming.ts";
 import type { Outcome, Progress, Step } from "./operations.ts";
-import { strangeKey } from "./strange.ts";
-import type { SpecKind } from "./spec.ts";
+import { type SpecKind, strangeKey } from "./spec.ts";
 
 type Failure = Outcome["failures"][number];
 type Report = Progress extends infer P ? (P extends Progress ? Omit<P, "operation" | "at"> : never) : never;

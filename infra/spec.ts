@@ -117,4 +117,7 @@ export function normaliseSpec(spec: DepartmentSpec): DepartmentSpec {
   };
 }
 
+/** An output of things on which something is set that nobody of ours asked for. */
+export const strangeKey = "strange";
+
 export type SpecKind = "host" | "volume" | "attachment" | "backup-policy";

@@ -4,7 +4,6 @@ import { ApprovalStep } from "./approvals.ts";
 import { FundKind } from "./projects.ts";
 import { Code, Count, Dimension, Fen, Id, PageQuery, Reference, Revision, Tier, Time, Title } from "./common.ts";
 import { SoftWarning } from "./quotas.ts";
-import type { Flavour } from "../../infra/spec.ts";
 
 const hostname = z
   .string()
@@ -102,16 +101,23 @@ export const Item = z
  * and a host that is `adopted` was there before us.
  */
 export type Item = z.infer<typeof Item> | AdoptItem | { action: "create"; kind: "host"; spec: AdoptedHost };
+interface Sizes {
+  vcpu: number;
+  memoryMib: number;
+  diskGib: number;
+  diskMibPerSecond?: number | undefined;
+  networkMbps?: number | undefined;
+}
 export interface AdoptItem {
   action: "adopt";
   kind: "host" | "volume";
   id: string;
-  spec: { flavour?: Partial<Record<keyof Flavour, number>>; power?: "running" | "stopped"; sizeGib?: number };
+  spec: { flavour?: Partial<Sizes>; power?: "running" | "stopped"; sizeGib?: number };
 }
 export interface AdoptedHost {
   name: string;
   pool: string;
-  flavour: Flavour;
+  flavour: Sizes;
   type: "container" | "vm";
   image: string;
   power: "running" | "stopped";

@@ -1,6 +1,5 @@
 /** Drift: what is otherwise on the cloud than it was applied, and what may be decided on it. Pure. */
-import { Flavour, type SpecKind, VolumeSpec } from "../../infra/spec.ts";
-import { strangeKey } from "../../infra/strange.ts";
+import { Flavour, type SpecKind, strangeKey, VolumeSpec } from "../../infra/spec.ts";
 
 /** The property of a thing that is not there any more. */
 export const existence = "existence";

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
 import { DriverError, NotFound, type Driver } from "../drivers/driver.ts";
 import type { Definition } from "./definition.ts";
-import { strangeKey } from "../strange.ts";
+import { strangeKey } from "../spec.ts";
 import { currentOf } from "./diff.ts";
 import { overlaid } from "./listing.ts";
 import type { Scope } from "./scopes.ts";

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Definition } from "./definition.ts";
-import { strangeKey } from "../strange.ts";
+import { strangeKey } from "../spec.ts";
 import { isUnknown, type Properties } from "./wire.ts";
 
 /** One input that differs; `path` goes into objects (flavour.vcpu) but not into lists. */

@@ -19,6 +19,7 @@ import { departments } from "./commands/departments.ts";
 import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
+import { maintenance } from "./commands/maintenance.ts";
 import { terms } from "./commands/terms.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
@@ -38,6 +39,7 @@ const main = defineCommand({
     prices,
     applications,
     pools,
+    maintenance,
     image,
     requests,
     inbox,

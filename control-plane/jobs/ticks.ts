@@ -27,6 +27,7 @@ import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
 import { bringImages } from "./images.ts";
 import { lookForDrift } from "./look.ts";
+import { keepWindows } from "./maintenance.ts";
 import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
 
@@ -208,6 +209,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   drift: lookForDrift,
   supervision,
   terms: keepTerms,
+  maintenance: keepWindows,
   images: bringImages,
   housekeeping,
 };

@@ -7,6 +7,7 @@ import { attachEvidence } from "../../control-plane/store/evidence.ts";
 import { createApplication } from "../../control-plane/store/applications.ts";
 import { createDepartment } from "../../control-plane/store/departments.ts";
 import { newId } from "../../control-plane/store/ids.ts";
+import { announceWindow } from "../../control-plane/store/maintenance.ts";
 import { createPool } from "../../control-plane/store/pools.ts";
 import { createProject } from "../../control-plane/store/projects.ts";
 import { createRule } from "../../control-plane/store/supervision-rules.ts";
@@ -34,7 +35,8 @@ export interface World {
     | "supervisionRule"
     | "supervisionCard"
     | "correction"
-    | "drift",
+    | "drift"
+    | "maintenanceWindow",
     string
   >;
 }
@@ -242,6 +244,13 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         last_seen_at: now,
       })
       .execute();
+    const maintenanceWindow = await announceWindow(tx, act, {
+      scope: { kind: "hosts", hosts: [host] },
+      from: null,
+      to: new Date(now.getTime() + 3_600_000).toISOString(),
+      reason: "R",
+      emergencyReason: "E",
+    });
     await setPolicy(tx, act, owner, { stages: [...defaultStages], note: "" }, () => undefined);
     return {
       owner,
@@ -266,6 +275,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         supervisionCard,
         correction,
         drift,
+        maintenanceWindow,
       },
     };
   });

@@ -37,6 +37,7 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
     ...(operation.allowance ? { allowance: operation.allowance } : {}),
     pools: operation.pools,
     approved: operation.approved,
+    putBack: operation.putBack,
     signal: abort.signal,
     watchdog,
   });

@@ -16,18 +16,20 @@ export function bodyOf(kept: Kept, spec: HostSpec, fingerprint: string, place: P
     type: vm ? "virtual-machine" : "container",
     source: { type: "image", fingerprint },
     profiles: [],
-    config: { ...(vm ? {} : { "security.idmap.isolated": "true" }), ...settings(kept, spec, place.kind) },
+    config: settings(kept, spec, place.kind),
     devices: devicesOf(spec, place),
   };
 }
 
 /** What of a host is written into the instance's settings. */
 export function settings(kept: Kept, spec: HostSpec, server: Server["kind"]): Record<string, string> {
+  const vm = spec.type === "vm";
   return {
+    ...(vm ? {} : { "security.idmap.isolated": "true" }),
     "limits.cpu": String(spec.flavour.vcpu),
     "limits.memory": `${spec.flavour.memoryMib}MiB`,
     // A virtual machine's memory is its own. Incus lets nobody change a container's swap in a restricted project.
-    ...(spec.type === "vm" || server === "incus" ? {} : { "limits.memory.swap": "false" }),
+    ...(vm || server === "incus" ? {} : { "limits.memory.swap": "false" }),
     // JSON is YAML: names and keys of people never become other settings.
     "cloud-init.vendor-data": `#cloud-config\n${JSON.stringify({ hostname: spec.hostname, ssh_authorized_keys: spec.sshKeys })}`,
     ...(spec.userData === undefined ? {} : { "cloud-init.user-data": spec.userData }),

@@ -1,7 +1,7 @@
 /** Hosts: containers of their own id maps, in their department's project. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostSpec } from "../../spec.ts";
-import { type Call, DriverError, type HostReading, type HostState, type Made, NotFound, Unsupported } from "../driver.ts";
+import { type Actual, type Call, DriverError, type HostReading, type HostState, type Made, NotFound, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Address } from "./address.ts";
@@ -9,7 +9,8 @@ import { bodyOf, devicesOf, limited, settings, withoutSecrets } from "./bodies.t
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import type { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
-import { type Instance, type Kept, keptOf, memberOf, movingOf } from "./instances.ts";
+import { actualOf } from "./actual.ts";
+import { attachmentsOf, type Instance, type Kept, keptOf, memberOf, movingOf } from "./instances.ts";
 import type { Members } from "./members.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
 import { readServer, type Server } from "./server.ts";
@@ -90,6 +91,16 @@ export class Hosts {
     const there = await this.get(project, nameOf(id));
     if (there?.kept.id !== id) return;
     await this.#remove(project, id);
+  }
+
+  /** What they really are, and what is attached to them. */
+  async actual(instances: readonly Instance[]): Promise<Actual[]> {
+    const kind = await this.#kind();
+    return instances.flatMap((instance) => {
+      const kept = keptOf(instance)!;
+      const config = Object.fromEntries(Object.entries(settings(kept, kept.spec, kind)).filter(([name]) => name !== "cloud-init.user-data"));
+      return actualOf(instance, { config, devices: devicesOf(kept.spec, this.#address) });
+    });
   }
 
   /** @param at of a listing with recursion 2 */
@@ -173,10 +184,12 @@ export class Hosts {
     }
     const wanted = { ...kept, spec: withoutSecrets(spec) };
     const kind = await this.#kind();
-    const config = { ...dropUnset(instance.config, settings(kept, kept.spec, kind)), ...settings(wanted, spec, kind) };
-    const devices = limited({ ...instance.devices, ...devicesOf(spec, this.#address) }, spec.flavour);
-    if (!sameRecord(config, instance.config) || !sameDevices(devices, instance.devices)) {
-      const { architecture, description, ephemeral, profiles } = instance;
+    const { exact = false } = call;
+    const config = { ...(exact ? serversOf(instance.config) : dropUnset(instance.config, settings(kept, kept.spec, kind))), ...settings(wanted, spec, kind) };
+    const devices = limited({ ...(exact ? attachedOf(instance) : instance.devices), ...devicesOf(spec, this.#address) }, spec.flavour);
+    const profiles = exact ? [] : instance.profiles;
+    if (!sameRecord(config, instance.config) || !sameDevices(devices, instance.devices) || profiles.length !== instance.profiles.length) {
+      const { architecture, description, ephemeral } = instance;
       try {
         await this.#client.change("PUT", this.#path(spec.name), {
           project,
@@ -251,6 +264,14 @@ function dropUnset(config: Record<string, string>, before: Record<string, string
   const ours = new Set([...Object.keys(before), "cloud-init.user-data"]);
   return Object.fromEntries(Object.entries(config).filter(([name]) => !ours.has(name)));
 }
+
+/** What of the settings is the server's own or the label of something attached: all else is ours to say. */
+const serversOf = (config: Record<string, string>) =>
+  Object.fromEntries(Object.entries(config).filter(([name]) => name.startsWith("volatile.") || name.startsWith("image.") || name.startsWith(key(""))));
+const attachedOf = (instance: Instance) => {
+  const attached = new Set(attachmentsOf(instance).map(({ spec }) => lxdName(spec.name)));
+  return Object.fromEntries(Object.entries(instance.devices).filter(([name]) => attached.has(name)));
+};
 
 const sameRecord = (a: Record<string, string>, b: Record<string, string>) =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, value]) => b[name] === value);

@@ -114,6 +114,7 @@ describe.each(engines)("quotas, on %s", (engine) => {
   it("allows a department on the servers what it is charged for itself, reserved or used, and nothing of those below it", async () => {
     const top = await department(null);
     const child = await department(top.id);
+    for (const one of [top, child]) await set(one.id, { limit: 10 });
     const of = (departmentId: string) => allowanceOf(opened.db, departmentId);
     expect(await of(top.id)).toEqual({ hosts: 0, vcpu: 0, memoryMib: 0, storageGib: 0 });
     await charge(top.id, 2);

@@ -44,6 +44,8 @@ export const HostSpec = z.object({
   userData: z.string().max(65_536).optional(),
   power: z.enum(["running", "stopped"]).default("running"),
   application: ResourceName,
+  /** An instance that was there before us and was taken over as it is: where it really is, for life. It is never made, renamed or moved to another project. */
+  adopted: z.object({ project: z.string().min(1).max(63), instance: z.string().min(1).max(63) }).optional(),
   /** How often it was made anew from its image, under its name and with its volumes; left out: never. */
   generation: z.int().min(1).optional(),
 });
@@ -92,6 +94,16 @@ export const DepartmentSpec = z.object({
 });
 export type DepartmentSpec = z.infer<typeof DepartmentSpec>;
 
+/** The most that one department may hold, as its quota account has it: engines refuse what is above it, whoever asks. */
+export const Allowance = z.object({
+  hosts: z.int().min(0),
+  vcpu: z.int().min(0),
+  memoryMib: z.int().min(0),
+  /** Volumes and the hosts' own disks. */
+  storageGib: z.int().min(0),
+});
+export type Allowance = z.infer<typeof Allowance>;
+
 /** Where a pool's driver is and what it needs to be reached. Given to the worker, never part of a department's spec. */
 export const PoolEndpoint = z.object({
   pool: ResourceName,
@@ -126,5 +138,8 @@ export function normaliseSpec(spec: DepartmentSpec): DepartmentSpec {
     backupPolicies: spec.backupPolicies.toSorted(byName),
   };
 }
+
+/** An output of things on which something is set that nobody of ours asked for. */
+export const strangeKey = "strange";
 
 export type SpecKind = "host" | "volume" | "attachment" | "backup-policy";

@@ -9,4 +9,6 @@ export interface Queue {
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
   stackOperation(tx: Tx, operation: { id: string; department_id: string; kind: "preview" | "refresh" }): Promise<void>;
   systemBackup(tx: Tx, id: string): Promise<void>;
+  /** Carries an operation plan on. */
+  operation(tx: Tx, planId: string): Promise<void>;
 }

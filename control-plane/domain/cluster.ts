@@ -156,3 +156,19 @@ export function whyNotInPool(thing: Pick<Thing, "level" | "zone">, pool: Cluster
   if (pool.zone !== thing.zone) return `pool ${pool.code} is in the zone ${pool.zone}`;
   return undefined;
 }
+
+/** What the machines of an endpoint said last, as far as it is shown. */
+export interface ClusterReading {
+  at: number;
+  members?: readonly {
+    name: string;
+    state: ClusterMember["state"];
+    groups: readonly string[];
+    message: string;
+    vcpu?: number | undefined;
+    memory?: { totalBytes: number; freeBytes: number } | undefined;
+    disk?: { totalBytes: number; freeBytes: number } | undefined;
+  }[];
+  hosts: readonly { name: string; member?: string | undefined; state: string }[];
+  volumes: readonly { name: string; member?: string | undefined }[];
+}

@@ -54,3 +54,7 @@ export async function thingsIn(db: Db, poolIds: readonly string[]): Promise<Held
     order by r.id`.execute(db);
   return rows;
 }
+
+/** Each once, however many pools it has. */
+export const endpointsOf = (db: Db): Promise<Endpoint[]> =>
+  db.selectFrom("pools").select(["driver", "endpoint"]).distinct().where("state", "<>", "closed").orderBy("driver").orderBy("endpoint").execute();

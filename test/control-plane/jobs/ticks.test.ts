@@ -47,6 +47,7 @@ describe.each(engines)("ticks, on %s", (engine) => {
         restore: keep("restore"),
         stackOperation: async (_tx: unknown, { id }: { id: string }) => void enqueued.push(`stack-operation ${id}`),
         systemBackup: keep("system-backup"),
+        operation: keep("operation"),
       },
       log: pino({ level: "silent" }),
       now: () => clock,

@@ -3,6 +3,7 @@ import { defineCommand } from "citty";
 import type { Application } from "../../contract/applications.ts";
 import type { Pool } from "../../contract/pools.ts";
 import { listCommand } from "./list.ts";
+import { rebalancePool } from "./operations.ts";
 import { showCommand } from "./show.ts";
 
 export const applications = defineCommand({
@@ -48,5 +49,6 @@ export const pools = defineCommand({
       ],
     }),
     show: showCommand("pools", "/api/v1/pools"),
+    rebalance: rebalancePool,
   },
 });

@@ -59,7 +59,10 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
   });
 }
 
-/** Writes transitions: states, uptime intervals, events; items that waited for a running host become active, and so do their requests. */
+/**
+ * Writes transitions: states, uptime intervals, events; items that waited for a running host become active, and so do their requests.
+ * Where a request went back to its approvers for another of its items, what of it runs is active all the same.
+ */
 export async function recordTransitions(tx: Tx, act: Act, transitions: readonly Transition[]): Promise<void> {
   if (transitions.length === 0) return;
   await sql`
@@ -76,7 +79,7 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
   if (running.length > 0) {
     const moved = await sql<{ department_id: string }>`
       update request_items i set state = 'active' from requests r, resources h
-      where r.id = i.request_id and h.id = i.resource_id and h.phase = 'live' and i.state = 'applying' and r.state = 'applying' and i.resource_id = any(${sql.val(running)}::text[]) and i.action <> 'retire' and h.wanted = h.applied
+      where r.id = i.request_id and h.id = i.resource_id and h.phase = 'live' and i.state = 'applying' and i.resource_id = any(${sql.val(running)}::text[]) and i.action <> 'retire' and h.wanted = h.applied
       returning r.department_id`.execute(tx);
     for (const departmentId of new Set(moved.rows.map((row) => row.department_id))) await finishRequests(tx, act, departmentId);
   }

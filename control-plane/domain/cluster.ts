@@ -1,4 +1,5 @@
 /** What lies where on a cluster, and where a host or volume may go: filter, then score, with reasons. Pure. */
+import { type Owner, type Protection, whyNotIn } from "./levels.ts";
 
 export interface ClusterMember {
   name: string;
@@ -9,17 +10,16 @@ export interface ClusterMember {
   memoryMib?: number | undefined;
   freeDiskBytes?: number | undefined;
 }
-export interface ClusterPool {
+export interface ClusterPool extends Protection {
   id: string;
   code: string;
-  kind: "compute" | "storage" | "backup";
   tier: string;
-  securityLevel: number;
-  zone: string;
   state: "open" | "maintenance" | "closed";
   overcommitPercent: number;
   /** Only members of this cluster group; left out: all. */
   group?: string | undefined;
+  /** The server's storage that it lies in, where that has a name. */
+  storage?: string | undefined;
 }
 /** A host or volume of a department. */
 export interface Thing {
@@ -28,9 +28,11 @@ export interface Thing {
   name: string;
   department: string;
   application: string;
-  /** Protection level and zone of its application. */
-  level: number;
-  zone: string;
+  owner: Owner;
+  /** Of a host: a virtual machine. */
+  vm: boolean;
+  /** Whether no other host of its application may be on its member. */
+  apart: "preferred" | "required";
   pool: ClusterPool;
   /** Undefined: not known now, or its storage is no single member's. */
   member: string | undefined;
@@ -107,6 +109,7 @@ export class Bench {
     if (pool.group !== undefined && !there.groups.includes(pool.group)) return `${member} is not of the group ${pool.group} of pool ${pool.code}`;
     const load = this.#loads.get(member)!;
     if (thing.kind === "host") {
+      if (thing.apart === "required" && this.companions(thing, member) > 0) return `${member} has another host of its application, and they must be apart`;
       if (there.vcpu === undefined || there.memoryMib === undefined) return `what ${member} has is not known`;
       const cpu = (there.vcpu * pool.overcommitPercent) / 100;
       if (load.vcpu + thing.vcpu > cpu) return `${member} has ${Math.max(0, Math.floor(cpu - load.vcpu))} vCPU left, ${thing.vcpu} needed`;
@@ -151,10 +154,9 @@ export type Choice = { member: string; reason: string } | { member: undefined; r
 export const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 /** The rules of placement that hold for a pool, wherever in it. */
-export function whyNotInPool(thing: Pick<Thing, "level" | "zone">, pool: ClusterPool): string | undefined {
-  if (pool.securityLevel < thing.level) return `pool ${pool.code} is of protection level ${pool.securityLevel}, below ${thing.level}`;
-  if (pool.zone !== thing.zone) return `pool ${pool.code} is in the zone ${pool.zone}`;
-  return undefined;
+export function whyNotInPool(thing: Pick<Thing, "owner" | "vm">, pool: ClusterPool): string | undefined {
+  const why = whyNotIn(thing.owner, pool, { vm: thing.vm });
+  return why && `pool ${pool.code}: ${why}`;
 }
 
 /** What the machines of an endpoint said last, as far as it is shown. */

@@ -184,9 +184,9 @@ function moveOne(ask: Extract<Ask, { resource: string }>, cluster: Cluster, pool
     throw new Refusal("rule-broken", `The volume is attached to ${cluster.things.find((one) => one.id === thing.attachedTo)?.name ?? "a host"}: it moves with it.`, {
       remedy: "Move the host, or have the volume detached first.",
     });
-  const pool = ask.toPool === null ? thing.pool : pools.find((one) => one.id === ask.toPool);
+  const pool = ask.toPool === null ? thing.pool : pools.find((one) => one.id === ask.toPool && one.storage === thing.pool.storage);
   if (!pool)
-    throw new Refusal("rule-broken", "That pool lies at another endpoint: nothing is carried from one to the other while it is a department's.", {
+    throw new Refusal("rule-broken", "That pool lies on another server, or in another storage of it: nothing is carried from one to the other while it is a department's.", {
       remedy: "Restore a backup to a new volume there, or have the host redeployed there: its department asks for that.",
     });
   const wrong = pool.id === thing.pool.id ? null : whyNotToPool(thing, pool);

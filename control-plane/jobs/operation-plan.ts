@@ -8,7 +8,7 @@ import type { HostSpec, VolumeSpec } from "../../infra/spec.ts";
 import { type Cluster, type ClusterPool, type Thing } from "../domain/cluster.ts";
 import { type Ask, drawUp, hashOf, type PlannedStep } from "../domain/operation-plans.ts";
 import { Refusal } from "../domain/refusal.ts";
-import { type HeldThing, poolsAt, thingsIn } from "../store/cluster.ts";
+import { endpointsAt, type HeldThing, poolsAt, thingsIn } from "../store/cluster.ts";
 import { endOperation, lockOperation, type PlanRow, set, showOperation, startOperation, type StepRow, stepsOf } from "../store/operation-plans.ts";
 import { claimSteps, departmentsMoving, settleMemberStep, skipRest, type StepError } from "../store/operation-steps.ts";
 import { tellOwners } from "../store/operation-notices.ts";
@@ -61,24 +61,28 @@ async function planned(context: JobContext, row: PlanRow): Promise<PlannedStep[]
 
 /** @throws DriverError unreachable */
 async function readCluster(context: JobContext, { driver, endpoint }: Pick<PlanRow, "driver" | "endpoint">): Promise<{ cluster: Cluster; pools: ClusterPool[] }> {
-  const cloud = context.driver(driver, endpoint);
-  const [members, reading] = await Promise.all([cloud.members(), cloud.observe()]);
   const pools = await poolsAt(context.db, { driver, endpoint });
+  // A pool may lie in a storage of its own: each endpoint shows its own volumes.
+  const [members, ...readings] = await Promise.all([
+    context.driver(driver, endpoint).members(),
+    ...endpointsAt(pools).map((one) => context.driver(one.driver, one.endpoint).observe()),
+  ]);
   const held = await thingsIn(
     context.db,
     pools.map((one) => one.id),
   );
-  return { cluster: clusterOf(members, reading, held, pools), pools };
+  return { cluster: clusterOf(members, readings, held, pools), pools };
 }
 
+const ownerOf = (one: HeldThing): Thing["owner"] => ({ application: one.application, departments: one.departments, protectionLevel: one.level, zone: one.zone });
 const gib = 1_073_741_824;
 const mib = 1_048_576;
 
 /** What the machines say and what the database knows, together. */
-export function clusterOf(members: readonly MemberReading[], reading: PoolReading, held: readonly HeldThing[], pools: readonly ClusterPool[]): Cluster {
+export function clusterOf(members: readonly MemberReading[], readings: readonly PoolReading[], held: readonly HeldThing[], pools: readonly ClusterPool[]): Cluster {
   const poolOf = new Map(pools.map((one) => [one.id, one]));
-  const hosts = new Map(reading.hosts.map((one) => [one.name, one]));
-  const volumes = new Map(reading.volumes.map((one) => [one.name, one]));
+  const hosts = new Map(readings.flatMap((reading) => reading.hosts).map((one) => [one.name, one]));
+  const volumes = new Map(readings.flatMap((reading) => reading.volumes).map((one) => [one.name, one]));
   const bytesOf = (one: HeldThing) => volumes.get(one.id)?.usedBytes ?? (one.wanted as VolumeSpec).sizeGib * gib;
   const attached = Map.groupBy(
     held.filter((one) => one.kind === "volume"),
@@ -88,13 +92,13 @@ export function clusterOf(members: readonly MemberReading[], reading: PoolReadin
     const pool = poolOf.get(one.poolId);
     const seen = one.kind === "host" ? hosts.get(one.id) : volumes.get(one.id);
     if (!pool || !seen) return [];
-    const common = { id: one.id, name: one.name, department: one.department, application: one.application, level: one.level, zone: one.zone, pool, member: seen.member };
+    const common = { id: one.id, name: one.name, department: one.department, application: one.application, owner: ownerOf(one), apart: one.apart, pool, member: seen.member };
     if (one.kind === "volume")
-      return [{ ...common, kind: "volume", runs: false, vcpu: 0, memoryMib: 0, bytes: bytesOf(one), attachedTo: one.attachedTo ?? undefined }];
-    const { flavour } = one.wanted as HostSpec;
+      return [{ ...common, kind: "volume", vm: false, runs: false, vcpu: 0, memoryMib: 0, bytes: bytesOf(one), attachedTo: one.attachedTo ?? undefined }];
+    const { flavour, type } = one.wanted as HostSpec;
     const carried = (attached.get(one.id) ?? []).reduce((sum, volume) => sum + bytesOf(volume), 0);
     const runs = hosts.get(one.id)!.state === "running";
-    return [{ ...common, kind: "host", runs, vcpu: flavour.vcpu, memoryMib: flavour.memoryMib, bytes: flavour.diskGib * gib + carried }];
+    return [{ ...common, kind: "host", vm: type === "vm", runs, vcpu: flavour.vcpu, memoryMib: flavour.memoryMib, bytes: flavour.diskGib * gib + carried }];
   });
   const known = new Set(held.map((one) => one.id));
   return {
@@ -107,7 +111,7 @@ export function clusterOf(members: readonly MemberReading[], reading: PoolReadin
       freeDiskBytes: one.disk?.freeBytes,
     })),
     things,
-    strangers: [...reading.hosts, ...reading.volumes].filter((one) => !known.has(one.name)).map(({ name, member }) => ({ name, member })),
+    strangers: [...hosts.values(), ...volumes.values()].filter((one) => !known.has(one.name)).map(({ name, member }) => ({ name, member })),
   };
 }
 

@@ -1,7 +1,7 @@
-/** What departments have on the machines behind an endpoint, as the database knows it. */
+/** What departments have on the machines of a server or cluster, as the database knows it. */
 import { sql } from "kysely";
+import { groupOf, type HostSpec, serverOf, storageOf, type VolumeSpec } from "../../infra/spec.ts";
 import type { ClusterPool } from "../domain/cluster.ts";
-import type { HostSpec, VolumeSpec } from "../../infra/spec.ts";
 import type { Db } from "./database.ts";
 import type { Endpoint } from "./images.ts";
 
@@ -16,28 +16,48 @@ export interface HeldThing {
   department: string;
   departmentZh: string;
   departmentEn: string;
+  /** Its department's id, and those above it. */
+  departments: string[];
   application: string;
   applicationName: string;
   level: number;
   zone: "extranet" | "internet";
+  apart: "preferred" | "required";
   wanted: HostSpec | VolumeSpec;
   /** Of a volume: the host that it is attached to. */
   attachedTo: string | null;
 }
+export type ServerPool = ClusterPool & Endpoint;
 
-/** The pools of one endpoint. */
-export async function poolsAt(db: Db, { driver, endpoint }: Endpoint): Promise<ClusterPool[]> {
-  const rows = await db.selectFrom("pools").selectAll().where("driver", "=", driver).where("endpoint", "=", endpoint).orderBy("code").execute();
-  return rows.map((row) => ({
-    id: row.id,
-    code: row.code,
-    kind: row.kind,
-    tier: row.tier,
-    securityLevel: row.security_level,
-    zone: row.zone,
-    state: row.state,
-    overcommitPercent: row.overcommit_percent,
-  }));
+/** The pools of the server (`serverOf`) behind an endpoint. */
+export async function poolsAt(db: Db, at: Endpoint): Promise<ServerPool[]> {
+  const rows = await db.selectFrom("pools").selectAll().orderBy("code").execute();
+  return rows
+    .filter((row) => serverOf(row) === serverOf(at))
+    .map((row) => ({
+      id: row.id,
+      code: row.code,
+      kind: row.kind,
+      tier: row.tier,
+      securityLevel: row.security_level,
+      zone: row.zone,
+      dedicatedTo: row.dedicated_department === null ? null : { department: row.dedicated_department, application: row.dedicated_application },
+      state: row.state,
+      overcommitPercent: row.overcommit_percent,
+      group: groupOf(row),
+      storage: storageOf(row),
+      driver: row.driver,
+      endpoint: row.endpoint,
+    }));
+}
+/** Each once, however many pools it has. */
+export const endpointsAt = (pools: readonly ServerPool[]): Endpoint[] => [
+  ...new Map(pools.map(({ driver, endpoint }) => [`${driver} ${endpoint}`, { driver, endpoint }])).values(),
+];
+/** One endpoint of each server. */
+export async function servers(db: Db): Promise<Endpoint[]> {
+  const rows = await db.selectFrom("pools").select(["driver", "endpoint"]).where("state", "<>", "closed").orderBy("code").execute();
+  return [...new Map(rows.toReversed().map((row) => [serverOf(row), row])).values()].toReversed();
 }
 
 /** Everything of departments in these pools. */
@@ -46,7 +66,8 @@ export async function thingsIn(db: Db, poolIds: readonly string[]): Promise<Held
   const { rows } = await sql<HeldThing>`
     select r.id, r.kind, r.name, r.phase, r.observed_state as "observedState", r.pool_id as "poolId", r.department_id as department,
       d.name_zh as "departmentZh", d.name_en as "departmentEn", r.application_id as application, a.name as "applicationName",
-      a.protection_level as level, a.zone, r.wanted,
+      (select array_agg(u.ancestor_id) from department_ancestors u where u.department_id = r.department_id) as departments,
+      a.protection_level as level, a.zone, a.anti_affinity as apart, r.wanted,
       (select t.wanted->>'host' from resources t where t.kind = 'attachment' and t.phase in ('wanted', 'live', 'retiring')
         and t.application_id = r.application_id and t.wanted->>'volume' = r.id limit 1) as "attachedTo"
     from resources r join departments d on d.id = r.department_id join applications a on a.id = r.application_id
@@ -54,7 +75,3 @@ export async function thingsIn(db: Db, poolIds: readonly string[]): Promise<Held
     order by r.id`.execute(db);
   return rows;
 }
-
-/** Each once, however many pools it has. */
-export const endpointsOf = (db: Db): Promise<Endpoint[]> =>
-  db.selectFrom("pools").select(["driver", "endpoint"]).distinct().where("state", "<>", "closed").orderBy("driver").orderBy("endpoint").execute();

@@ -1,6 +1,7 @@
 /** Operation plans (运维方案) and their steps: asked for, computed, confirmed by a second person, carried out. */
 import { type Selectable, sql } from "kysely";
 import type { NewOperationPlan, OperationState } from "../contract/operation-plans.ts";
+import { serverOf } from "../../infra/spec.ts";
 import { type Ask, hashOf, type PlannedStep, stepDifferences } from "../domain/operation-plans.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
@@ -27,6 +28,7 @@ export async function askOperation(tx: Tx, act: Act, asked: NewOperationPlan): P
       kind: asked.kind,
       driver,
       endpoint,
+      server: serverOf({ driver, endpoint }),
       ask: JSON.stringify(ask),
       state: "planning",
       reason: asked.reason,
@@ -60,16 +62,15 @@ async function resolve(tx: Tx, asked: NewOperationPlan): Promise<{ ask: Ask; dri
   if (asked.kind === "drain-member") return { ask: { kind: asked.kind, member: asked.member }, ...at };
   if (asked.kind === "replace-member") return { ask: { kind: asked.kind, member: asked.member, successor: asked.successor }, ...at };
   if (asked.kind === "rebalance") return { ask: { kind: asked.kind, pool: id, maxMoves: asked.maxMoves }, ...at };
-  return { ask: { kind: asked.kind, member: asked.member, bringBack: asked.bringBack ? await drainedFrom(tx, at, asked.member) : [] }, ...at };
+  return { ask: { kind: asked.kind, member: asked.member, bringBack: asked.bringBack ? await drainedFrom(tx, serverOf(at), asked.member) : [] }, ...at };
 }
 
 /** What the last drain of a member took away. */
-async function drainedFrom(tx: Tx, { driver, endpoint }: { driver: string; endpoint: string }, member: string): Promise<string[]> {
+async function drainedFrom(tx: Tx, server: string, member: string): Promise<string[]> {
   const plan = await tx
     .selectFrom("operation_plans")
     .select("id")
-    .where("driver", "=", driver)
-    .where("endpoint", "=", endpoint)
+    .where("server", "=", server)
     .where("kind", "=", "drain-member")
     .where(sql<boolean>`ask->>'member' = ${member}`)
     .where("started_at", "is not", null)
@@ -182,8 +183,7 @@ export async function confirmOperation(tx: Tx, act: Act, id: string, hash: strin
   const other = await tx
     .selectFrom("operation_plans")
     .select("id")
-    .where("driver", "=", row.driver)
-    .where("endpoint", "=", row.endpoint)
+    .where("server", "=", row.server)
     .where("state", "in", ["confirmed", "running"])
     .executeTakeFirst();
   if (other) throw new Refusal("conflict", `The plan ${other.id} is under way on the same machines.`, { remedy: "Wait until it has ended." });

@@ -82,11 +82,15 @@ export async function beginMove(tx: Tx, act: Act, stepId: string): Promise<Move 
   const give = async (error: StepError, state: "failed" | "skipped"): Promise<undefined> => void (await settleMove(tx, act, plan, step, { state, error }));
   if (!resource || resource.phase !== "live") return give({ code: "not-found", message: "It is no longer there." }, "skipped");
   if (resource.department_id !== step.department_id) return give({ code: "conflict", message: "It belongs to another department by now." }, "failed");
+  const pool = await tx
+    .selectFrom("pools")
+    .select(["driver", "endpoint"])
+    .where("id", "=", step.to_pool_id ?? resource.pool_id)
+    .executeTakeFirstOrThrow();
   const move: Move = {
     step,
     kind: resource.kind as "host" | "volume",
-    driver: plan.driver,
-    endpoint: plan.endpoint,
+    ...pool,
     departmentId: resource.department_id,
     to: step.to_member === step.from_member ? null : step.to_member,
   };

@@ -1,5 +1,6 @@
 /** Operation plans as they are shown: with names, and their steps. */
 import type { OperationPlan, OperationStep } from "../contract/operation-plans.ts";
+import { serverOf } from "../../infra/spec.ts";
 import type { Ask } from "../domain/operation-plans.ts";
 import type { Db } from "./database.ts";
 import { namesOf } from "./names.ts";
@@ -26,7 +27,7 @@ export async function showPlans(db: Db, rows: readonly PlanRow[]): Promise<Opera
       kind: row.kind,
       state: row.state,
       subject: subjectOf(row.ask as Ask, codes, asked),
-      pools: pools.filter((one) => one.driver === row.driver && one.endpoint === row.endpoint).map((one) => one.code),
+      pools: pools.filter((one) => serverOf(one) === row.server).map((one) => one.code),
       reason: row.reason,
       error: row.error,
       hash: row.hash,

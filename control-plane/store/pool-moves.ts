@@ -1,5 +1,8 @@
 /** A host or volume passes from one pool to another at the same endpoint: capacity, what is wanted and what is approved, all at once. */
 import { type Selectable, sql } from "kysely";
+import { whyNotIn } from "../domain/levels.ts";
+import { type HostSpec, serverOf, storageOf } from "../../infra/spec.ts";
+import { thingsIn } from "./cluster.ts";
 import { specDigest } from "../../infra/approval.ts";
 import type { Act } from "./act.ts";
 import type { Tx } from "./database.ts";
@@ -18,11 +21,13 @@ export class PoolMoveRefused extends Error {
 export async function moveToPool(tx: Tx, act: Act, resource: Selectable<Resources>, poolId: string, planId: string): Promise<void> {
   const pools = await lockPools(tx);
   const [from, to] = [pools.find((one) => one.id === resource.pool_id), pools.find((one) => one.id === poolId)];
-  const application = await tx.selectFrom("applications").select(["protection_level", "zone"]).where("id", "=", resource.application_id).executeTakeFirstOrThrow();
-  if (!from || !to || from.driver !== to.driver || from.endpoint !== to.endpoint)
-    throw new PoolMoveRefused("unsupported", "The pool lies at another endpoint.");
-  if (to.securityLevel < application.protection_level || to.zone !== application.zone || to.tier !== from.tier || to.kind !== from.kind)
-    throw new PoolMoveRefused("conflict", `Pool ${to.code} may not hold it: level, zone, tier or kind differ.`);
+  const [held] = (await thingsIn(tx, [resource.pool_id!])).filter((one) => one.id === resource.id);
+  if (!from || !to || !held || serverOf(from) !== serverOf(to) || storageOf(from) !== storageOf(to))
+    throw new PoolMoveRefused("unsupported", "The pool lies on another server, or in another storage of it.");
+  const owner = { application: held.application, departments: held.departments, protectionLevel: held.level, zone: held.zone };
+  const wrong = whyNotIn(owner, to, { vm: (resource.wanted as HostSpec).type === "vm" });
+  if (wrong || to.tier !== from.tier || to.kind !== from.kind)
+    throw new PoolMoveRefused("conflict", `Pool ${to.code} may not hold it: ${wrong ?? "its tier or kind is another"}.`);
   const { rows: charged } = await sql<{ dimension: Dimension; quantity: number }>`
     select dimension, sum(quantity)::bigint as quantity from quota_charges where resource_id = ${resource.id} and state <> 'released' group by 1 having sum(quantity) <> 0`.execute(
     tx,

@@ -48,6 +48,7 @@ export function smallCity(options: { driver?: string; endpoint?: string; hosts?:
         name: "Compute",
         kind: "compute",
         site: "Site A",
+        dedicatedTo: { department: "city" },
         ...at,
         capacity: { hosts: 60, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000 },
       },

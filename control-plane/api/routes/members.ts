@@ -5,7 +5,7 @@ import { Member, MemberQuery, MemberThing } from "../../contract/members.ts";
 import { MemberName } from "../../contract/operation-plans.ts";
 import type { ClusterReading } from "../../domain/cluster.ts";
 import { notFound } from "../../domain/refusal.ts";
-import { endpointsOf, type HeldThing, poolsAt, thingsIn } from "../../store/cluster.ts";
+import { type HeldThing, poolsAt, servers, thingsIn } from "../../store/cluster.ts";
 import { pageOfRows } from "../../store/page.ts";
 import { getPool } from "../../store/pools.ts";
 import type { HostSpec, VolumeSpec } from "../../../infra/spec.ts";
@@ -42,7 +42,7 @@ export function registerMembers(app: App, deps: AppDeps): void {
   app.openapi(list, async (c) => {
     const { pool, ...ask } = c.req.valid("query");
     const asked = pool === undefined ? undefined : await getPool(deps.db, pool);
-    const endpoints = asked ? [asked] : await endpointsOf(deps.db);
+    const endpoints = asked ? [asked] : await servers(deps.db);
     const rows: { key: string; member: Member }[] = [];
     for (const { driver, endpoint } of endpoints) {
       const reading = deps.readingOf?.(driver, endpoint);

@@ -1,14 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Owner } from "../../../control-plane/domain/levels.ts";
 import { Bench, type Cluster, type ClusterPool, type Thing, whyNotInPool } from "../../../control-plane/domain/cluster.ts";
 import { type Ask, drawUp, hashOf, type PlannedStep, stepDifferences } from "../../../control-plane/domain/operation-plans.ts";
 
 const pools: ClusterPool[] = [
-  { id: "pol_2", code: "two", kind: "compute", tier: "standard", securityLevel: 2, zone: "extranet", state: "open", overcommitPercent: 200, group: "a" },
-  { id: "pol_3", code: "three", kind: "compute", tier: "standard", securityLevel: 3, zone: "extranet", state: "open", overcommitPercent: 100, group: "b" },
-  { id: "pol_n", code: "net", kind: "compute", tier: "standard", securityLevel: 3, zone: "internet", state: "open", overcommitPercent: 400 },
-  { id: "pol_p", code: "fast", kind: "compute", tier: "performance", securityLevel: 3, zone: "extranet", state: "open", overcommitPercent: 400 },
+  { id: "pol_2", code: "two", kind: "compute", tier: "standard", securityLevel: 2, zone: "extranet", dedicatedTo: null, state: "open", overcommitPercent: 200, group: "a" },
+  { id: "pol_3", code: "three", kind: "compute", tier: "standard", securityLevel: 3, zone: "extranet", dedicatedTo: { department: "dep_1", application: null }, state: "open", overcommitPercent: 100, group: "b" },
+  { id: "pol_n", code: "net", kind: "compute", tier: "standard", securityLevel: 3, zone: "internet", dedicatedTo: { department: "dep_1", application: null }, state: "open", overcommitPercent: 400 },
+  { id: "pol_p", code: "fast", kind: "compute", tier: "performance", securityLevel: 3, zone: "extranet", dedicatedTo: { department: "dep_1", application: null }, state: "open", overcommitPercent: 400 },
 ];
+const owner = (protectionLevel: number): Owner => ({ application: "app_1", departments: ["dep_1"], protectionLevel, zone: "extranet" });
 const names = ["n1", "n2", "n3", "n4", "n5"];
 const memberOf = (name: string) =>
   fc.record({
@@ -24,8 +26,14 @@ const thingOf = (index: number) =>
     .record({
       kind: fc.constantFrom("host" as const, "host" as const, "host" as const, "volume" as const),
       application: fc.constantFrom("app_1", "app_2", "app_3"),
-      level: fc.integer({ min: 1, max: 3 }),
-      zone: fc.constantFrom("extranet", "extranet", "internet"),
+      owner: fc.record({
+        application: fc.constant("app_1"),
+        departments: fc.constantFrom(["dep_1"], ["dep_2"]),
+        protectionLevel: fc.integer({ min: 1, max: 3 }),
+        zone: fc.constantFrom("extranet" as const, "extranet" as const, "internet" as const),
+      }),
+      vm: fc.boolean(),
+      apart: fc.constantFrom("preferred" as const, "preferred" as const, "required" as const),
       pool: fc.constantFrom(...pools),
       member: fc.constantFrom(...names, undefined),
       runs: fc.boolean(),
@@ -112,8 +120,9 @@ describe("operation plans", () => {
     name: id,
     department: "dep_1",
     application: id,
-    level: 2,
-    zone: "extranet",
+    owner: owner(2),
+    vm: false,
+    apart: "preferred",
     pool: { ...pools[0]!, group: undefined },
     member,
     runs: true,
@@ -142,15 +151,15 @@ describe("operation plans", () => {
   });
 
   it("a move to another pool: of its level, zone and tier or it is said why not; within one group it stays where it is", () => {
-    const cluster = even([host("a", "n1", { level: 3, pool: { ...pools[1]!, group: undefined } })]);
+    const cluster = even([host("a", "n1", { owner: owner(3), pool: { ...pools[1]!, group: undefined } })]);
     const to = (toPool: string, toMember: string | null = null): Ask => ({ kind: "move-host", resource: "a", toPool, toMember });
-    expect(drawUp(to("pol_2"), cluster, pools)[0]?.blocked).toMatch(/protection level 2, below 3/);
+    expect(drawUp(to("pol_2"), cluster, pools)[0]?.blocked).toMatch(/protection level 2 is below 3/);
     expect(drawUp(to("pol_n"), cluster, pools)[0]?.blocked).toMatch(/zone internet/);
     expect(drawUp(to("pol_p"), cluster, pools)[0]?.blocked).toMatch(/tier performance.*request/);
     const other = { ...pools[1]!, id: "pol_4", code: "four", group: "a" };
     expect(drawUp(to("pol_4"), cluster, [...pools, other])[0]).toMatchObject({ blocked: null, to: "n1", restarts: false, fromPool: "pol_3", toPool: "pol_4" });
     expect(drawUp(to("pol_4", "n2"), cluster, [...pools, other])[0]).toMatchObject({ blocked: null, to: "n2", restarts: true });
-    expect(() => drawUp(to("pol_elsewhere"), cluster, pools)).toThrow(/another endpoint/);
+    expect(() => drawUp(to("pol_elsewhere"), cluster, pools)).toThrow(/another server/);
   });
 
   it("a member that is alone cannot be drained", () => {

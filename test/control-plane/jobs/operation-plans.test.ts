@@ -106,7 +106,11 @@ describe.each(engines)("operation plans, on %s", (engine) => {
   /** Hosts that run: on these members, in the order of their names. */
   const made = async (places: Record<string, string>) => {
     const kindOf = (name: string) => (name.startsWith("v") ? volume(name, 1) : host(name));
+    // The others are for moves.
+    const others = opened.db.updateTable("pools").where("kind", "=", "compute").where("code", "<>", "compute");
+    await others.set({ state: "maintenance" }).execute();
     await books.decide(await books.ask("office", Object.keys(places).map(kindOf)));
+    await others.set({ state: "open" }).execute();
     await books.apply(office);
     await books.observe();
     for (const [name, member] of Object.entries(places)) cloud.places.set((await resource(name)).id, member);
@@ -151,12 +155,10 @@ describe.each(engines)("operation plans, on %s", (engine) => {
     const told = async () => (await opened.db.selectFrom("notices").select("kind").where("person_id", "=", applicant).where("kind", "like", "host.%").orderBy("id").execute()).map((one) => one.kind);
     const plan = await ask({ kind: "drain-member", pool: "compute", member: "n1" });
     expect(plan).toMatchObject({ state: "draft", error: null });
-    expect(await steps(plan)).toEqual([
-      "close-member n1 → planned",
-      "move-host db n1→n3 planned",
-      "move-host web n1→n3 planned",
-      "move-volume vfree n1→n2 planned",
-    ].toSorted((a, b) => Number(a.includes("move")) - Number(b.includes("move"))).map(() => expect.any(String) as string));
+    const shown = await steps(plan);
+    expect(shown[0]).toBe("close-member n1 → planned");
+    // Apart from each other, and from the third of their application.
+    expect(shown.slice(1).toSorted()).toEqual([expect.stringMatching(/move-host db n1→n[23]/), expect.stringMatching(/move-host web n1→n[23]/), expect.stringMatching(/move-volume vfree n1→n[23]/)]);
     expect(cloud.log).toEqual([]);
     expect(await code(books.change((tx) => confirmOperation(tx, author, plan.id, plan.hash!, nobody)))).toBe("self-approval");
     expect(await code(books.change((tx) => confirmOperation(tx, second, plan.id, "0".repeat(64), nobody)))).toBe("plan-changed");
@@ -319,11 +321,11 @@ describe.each(engines)("operation plans, on %s", (engine) => {
     await made({ web: "n1" });
     const web = await resource("web");
     const low = await ask({ kind: "move-host", host: web.id, toPool: "compute-low" });
-    expect((await stepsOf(opened.db, [low.id]))[0]?.blocked).toMatch(/protection level 2, below 3/);
+    expect((await stepsOf(opened.db, [low.id]))[0]?.blocked).toMatch(/protection level 2 is below 3/);
     expect(await code(books.change((tx) => confirmOperation(tx, second, low.id, low.hash!, nobody)))).toBe("rule-broken");
     const fast = await ask({ kind: "move-host", host: web.id, toPool: "compute-fast" });
     expect((await stepsOf(opened.db, [fast.id]))[0]?.blocked).toMatch(/department has to ask/);
-    expect(await ask({ kind: "move-host", host: web.id, toPool: "elsewhere" })).toMatchObject({ state: "failed", error: expect.stringMatching(/another endpoint/) });
+    expect(await ask({ kind: "move-host", host: web.id, toPool: "elsewhere" })).toMatchObject({ state: "failed", error: expect.stringMatching(/another server/) });
     const plan = await ask({ kind: "move-host", host: web.id, toPool: "compute-2" });
     await books.ask("office", [{ action: "stop", kind: "host", id: web.id, spec: {} }]);
     await confirm(plan);
@@ -339,18 +341,18 @@ describe.each(engines)("operation plans, on %s", (engine) => {
 });
 
 it("what a host carries along is counted: its disk and what its volumes use", () => {
-  const pool = { id: "p", code: "p", kind: "compute" as const, tier: "standard", securityLevel: 3, zone: "extranet", state: "open" as const, overcommitPercent: 100 };
-  const held = { phase: "live", observedState: "running", poolId: "p", department: "d", departmentZh: "", departmentEn: "", application: "a", applicationName: "", level: 2, zone: "extranet" as const };
+  const pool = { id: "p", code: "p", kind: "compute" as const, tier: "standard", securityLevel: 3, zone: "extranet" as const, state: "open" as const, overcommitPercent: 100, dedicatedTo: null };
+  const held = { phase: "live", observedState: "running", poolId: "p", department: "d", departmentZh: "", departmentEn: "", application: "a", applicationName: "", departments: ["d"], level: 2, zone: "extranet" as const, apart: "preferred" as const };
   const wanted = { flavour: { vcpu: 1, memoryMib: 512, diskGib: 2 } } as HostSpec;
   const seen = { scope: "", pool: "p", hostname: "h", addresses: [], member: "n1", state: "running" as const };
   const cluster = clusterOf(
     [{ name: "n1", state: "online", groups: [], message: "" }],
-    {
+    [{
       at: 0,
       hosts: [{ id: "h.1", name: "h", ...seen }, { id: "x.1", name: "x", ...seen }],
       volumes: [{ id: "v.1", name: "v", scope: "", pool: "p", sizeGib: 9, usedBytes: 7 }],
       backups: [],
-    },
+    }],
     [
       { id: "h", kind: "host", name: "web", attachedTo: null, wanted, ...held },
       { id: "v", kind: "volume", name: "data", attachedTo: "h", wanted: { sizeGib: 9 } as never, ...held },

@@ -33,6 +33,7 @@ import * as images from "./migrations/0028_images.ts";
 import * as operationPlans from "./migrations/0034_operation_plans.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
+import * as maintenance from "./migrations/0038_maintenance.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -74,6 +75,7 @@ const migrations: Record<string, Migration> = {
   "0028_images": images,
   "0032_pools": poolsAndMembers,
   "0034_operation_plans": operationPlans,
+  "0038_maintenance": maintenance,
 };
 
 /**

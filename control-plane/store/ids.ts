@@ -43,6 +43,7 @@ export type IdPrefix =
   | "scd"
   | "sen"
   | "cor"
+  | "mwd"
   | "idp"
   | "opl"
   | "ops";

@@ -117,8 +117,7 @@ class App extends LitElement {
     },
     {
       pattern: new URLPattern({ pathname: "/operation-plans/:id" }),
-      render: ({ id }) =>
-        html`<zy-operation-plan-page .plan=${id} .me=${this.#me?.id ?? ""} .changes=${this.#holds("operations")}></zy-operation-plan-page>`,
+      render: ({ id }) => html`<zy-operation-plan-page .plan=${id} .me=${this.#me?.id ?? ""} .changes=${this.#holds("operations")}></zy-operation-plan-page>`,
     },
     {
       pattern: new URLPattern({ pathname: "/pools" }),

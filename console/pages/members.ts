@@ -23,10 +23,7 @@ export class MembersPage extends Page {
   #open: { member: Member; things: MemberThing[] } | undefined;
 
   override async load(): Promise<void> {
-    [this.#members, this.#plans] = await Promise.all([
-      everything<Member>((cursor) => api.members(cursor)),
-      list<OperationPlanSummary>(api.operationPlans()),
-    ]);
+    [this.#members, this.#plans] = await Promise.all([everything<Member>((cursor) => api.members(cursor)), list<OperationPlanSummary>(api.operationPlans())]);
     const open = this.#open && this.#members.find((one) => keyOf(one) === keyOf(this.#open!.member));
     if (open) await this.#look(open);
   }
@@ -50,9 +47,7 @@ export class MembersPage extends Page {
     const kind = field("kind");
     const reason = field("reason");
     const ask =
-      kind === "rebalance"
-        ? { kind, pool, reason }
-        : { kind, pool, member, reason, ...(kind === "replace-member" ? { successor: field("successor") } : {}) };
+      kind === "rebalance" ? { kind, pool, reason } : { kind, pool, member, reason, ...(kind === "replace-member" ? { successor: field("successor") } : {}) };
     await this.attempt(async () => {
       const made = await post<OperationPlan>(api.operationPlans(), ask);
       history.pushState(null, "", pages.operationPlan(made.id));

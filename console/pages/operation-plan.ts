@@ -54,7 +54,8 @@ export class OperationPlanPage extends Page {
                   ${plan.difference.map((line) => html`<li>${line}</li>`)}
                 </ul>`
         }
-        ${plan.state === "planning" ? html`<p aria-live="polite">${msg("正在编制…", { id: "computing" })}</p>` : this.#summary(plan)} ${this.changes ? this.#buttons(plan) : nothing}
+        ${plan.state === "planning" ? html`<p aria-live="polite">${msg("正在编制…", { id: "computing" })}</p>` : this.#summary(plan)}
+        ${this.changes ? this.#buttons(plan) : nothing}
       </section>
       ${plan.steps.length === 0 ? nothing : html`<section class="card" tabindex="0">${this.#steps(plan.steps)}</section>`}
       <zy-command .command=${`zhengyun operations show ${plan.id}`}></zy-command>`;
@@ -109,7 +110,9 @@ export class OperationPlanPage extends Page {
               <td>${place(step.to, step, step.toPool)}</td>
               <td>${(step.restarted ?? step.restarts) ? msg("是", { id: "yes" }) : msg("否", { id: "no" })}</td>
               <td class="n">${bytes(step.bytes)}</td>
-              <td>${step.blocked === null ? html`<zy-state .state=${step.state}></zy-state>` : html`<span class="bad">✕ ${msg("受阻", { id: "blocked" })}</span>`}</td>
+              <td>
+                ${step.blocked === null ? html`<zy-state .state=${step.state}></zy-state>` : html`<span class="bad">✕ ${msg("受阻", { id: "blocked" })}</span>`}
+              </td>
               <td class="text">${step.error?.message ?? step.blocked ?? step.reason}</td>
             </tr>`,
         )}

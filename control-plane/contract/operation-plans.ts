@@ -108,5 +108,10 @@ export const OperationPlan = z.object({ ...summary, steps: z.array(OperationStep
 export type OperationPlan = z.infer<typeof OperationPlan>;
 export const OperationPlanQuery = PageQuery.extend({ state: OperationState.optional() });
 export const ConfirmOperationPlan = z
-  .strictObject({ hash: z.string().regex(/^[0-9a-f]{64}$/).meta({ description: "The plan's, as it was shown" }) })
+  .strictObject({
+    hash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .meta({ description: "The plan's, as it was shown" }),
+  })
   .meta({ id: "ConfirmOperationPlan" });

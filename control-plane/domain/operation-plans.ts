@@ -77,7 +77,10 @@ export function stepDifferences(before: readonly PlannedStep[], after: readonly 
 
 function drain(member: string, cluster: Cluster, successor?: string): PlannedStep[] {
   const there = memberOf(member, cluster);
-  const bench = new Bench({ ...cluster, members: cluster.members.map((one) => (one.name === successor && one.state === "evacuated" ? { ...one, state: "online" } : one)) });
+  const bench = new Bench({
+    ...cluster,
+    members: cluster.members.map((one) => (one.name === successor && one.state === "evacuated" ? { ...one, state: "online" } : one)),
+  });
   const away = there.state === "offline" ? `${member} does not answer: what is on it cannot be moved` : null;
   const close = { ...memberStep("close-member", member, "takes no new hosts from here on"), blocked: away };
   // The largest first, while there is most room.
@@ -140,19 +143,17 @@ export function rebalance(poolId: string, maxMoves: number, cluster: Cluster): P
   const moved = new Set<string>();
   const steps: PlannedStep[] = [];
   while (steps.length < maxMoves) {
-    const best = bestMove(bench, hosts.filter((one) => !moved.has(one.id)), members.map((one) => one.name));
+    const best = bestMove(
+      bench,
+      hosts.filter((one) => !moved.has(one.id)),
+      members.map((one) => one.name),
+    );
     if (!best) break;
     const { thing, from, to } = best;
     const [full, light] = [bench.share(from), bench.share(to)];
     bench.move(thing, to);
     moved.add(thing.id);
-    steps.push(
-      moveStep(
-        thing,
-        to,
-        `${from} ${percent(full)} → ${percent(bench.share(from))} taken, ${to} ${percent(light)} → ${percent(bench.share(to))}`,
-      ),
-    );
+    steps.push(moveStep(thing, to, `${from} ${percent(full)} → ${percent(bench.share(from))} taken, ${to} ${percent(light)} → ${percent(bench.share(to))}`));
   }
   return steps;
 }
@@ -181,14 +182,22 @@ function moveOne(ask: Extract<Ask, { resource: string }>, cluster: Cluster, pool
   const thing = cluster.things.find((one) => one.id === ask.resource);
   if (!thing) throw new Refusal("rule-broken", `${ask.resource} is not there: its endpoint does not show it.`);
   if (thing.attachedTo !== undefined)
-    throw new Refusal("rule-broken", `The volume is attached to ${cluster.things.find((one) => one.id === thing.attachedTo)?.name ?? "a host"}: it moves with it.`, {
-      remedy: "Move the host, or have the volume detached first.",
-    });
+    throw new Refusal(
+      "rule-broken",
+      `The volume is attached to ${cluster.things.find((one) => one.id === thing.attachedTo)?.name ?? "a host"}: it moves with it.`,
+      {
+        remedy: "Move the host, or have the volume detached first.",
+      },
+    );
   const pool = ask.toPool === null ? thing.pool : pools.find((one) => one.id === ask.toPool && one.storage === thing.pool.storage);
   if (!pool)
-    throw new Refusal("rule-broken", "That pool lies on another server, or in another storage of it: nothing is carried from one to the other while it is a department's.", {
-      remedy: "Restore a backup to a new volume there, or have the host redeployed there: its department asks for that.",
-    });
+    throw new Refusal(
+      "rule-broken",
+      "That pool lies on another server, or in another storage of it: nothing is carried from one to the other while it is a department's.",
+      {
+        remedy: "Restore a backup to a new volume there, or have the host redeployed there: its department asks for that.",
+      },
+    );
   const wrong = pool.id === thing.pool.id ? null : whyNotToPool(thing, pool);
   const bench = new Bench(cluster);
   const stays =
@@ -245,11 +254,7 @@ const memberStep = (action: "close-member" | "open-member", member: string, reas
   reason,
   blocked: null,
 });
-const moveStep = (
-  thing: Pick<Thing, "id" | "name" | "kind" | "member"> & Partial<Thing>,
-  to: string | null,
-  reason: string,
-): PlannedStep => ({
+const moveStep = (thing: Pick<Thing, "id" | "name" | "kind" | "member"> & Partial<Thing>, to: string | null, reason: string): PlannedStep => ({
   action: thing.kind === "host" ? "move-host" : "move-volume",
   subject: thing.id,
   name: thing.name,

@@ -60,7 +60,10 @@ async function planned(context: JobContext, row: PlanRow): Promise<PlannedStep[]
 }
 
 /** @throws DriverError unreachable */
-async function readCluster(context: JobContext, { driver, endpoint }: Pick<PlanRow, "driver" | "endpoint">): Promise<{ cluster: Cluster; pools: ClusterPool[] }> {
+async function readCluster(
+  context: JobContext,
+  { driver, endpoint }: Pick<PlanRow, "driver" | "endpoint">,
+): Promise<{ cluster: Cluster; pools: ClusterPool[] }> {
   const pools = await poolsAt(context.db, { driver, endpoint });
   // A pool may lie in a storage of its own: each endpoint shows its own volumes.
   const [members, ...readings] = await Promise.all([
@@ -74,12 +77,22 @@ async function readCluster(context: JobContext, { driver, endpoint }: Pick<PlanR
   return { cluster: clusterOf(members, readings, held, pools), pools };
 }
 
-const ownerOf = (one: HeldThing): Thing["owner"] => ({ application: one.application, departments: one.departments, protectionLevel: one.level, zone: one.zone });
+const ownerOf = (one: HeldThing): Thing["owner"] => ({
+  application: one.application,
+  departments: one.departments,
+  protectionLevel: one.level,
+  zone: one.zone,
+});
 const gib = 1_073_741_824;
 const mib = 1_048_576;
 
 /** What the machines say and what the database knows, together. */
-export function clusterOf(members: readonly MemberReading[], readings: readonly PoolReading[], held: readonly HeldThing[], pools: readonly ClusterPool[]): Cluster {
+export function clusterOf(
+  members: readonly MemberReading[],
+  readings: readonly PoolReading[],
+  held: readonly HeldThing[],
+  pools: readonly ClusterPool[],
+): Cluster {
   const poolOf = new Map(pools.map((one) => [one.id, one]));
   const hosts = new Map(readings.flatMap((reading) => reading.hosts).map((one) => [one.name, one]));
   const volumes = new Map(readings.flatMap((reading) => reading.volumes).map((one) => [one.name, one]));
@@ -92,7 +105,16 @@ export function clusterOf(members: readonly MemberReading[], readings: readonly 
     const pool = poolOf.get(one.poolId);
     const seen = one.kind === "host" ? hosts.get(one.id) : volumes.get(one.id);
     if (!pool || !seen) return [];
-    const common = { id: one.id, name: one.name, department: one.department, application: one.application, owner: ownerOf(one), apart: one.apart, pool, member: seen.member };
+    const common = {
+      id: one.id,
+      name: one.name,
+      department: one.department,
+      application: one.application,
+      owner: ownerOf(one),
+      apart: one.apart,
+      pool,
+      member: seen.member,
+    };
     if (one.kind === "volume")
       return [{ ...common, kind: "volume", vm: false, runs: false, vcpu: 0, memoryMib: 0, bytes: bytesOf(one), attachedTo: one.attachedTo ?? undefined }];
     const { flavour, type } = one.wanted as HostSpec;
@@ -124,7 +146,7 @@ async function advance(context: JobContext, row: PlanRow): Promise<void> {
       const locked = await lockOperation(tx, row.id);
       if (locked?.state !== "running") return [];
       const steps = locked.cancelled_at === null ? await claimSteps(tx, act, locked) : [];
-      for (const departmentId of await departmentsOf(steps)) await context.queue.apply(tx, departmentId);
+      for (const departmentId of departmentsOf(steps)) await context.queue.apply(tx, departmentId);
       return steps;
     });
     fault("operation.claimed");
@@ -147,7 +169,13 @@ async function advance(context: JobContext, row: PlanRow): Promise<void> {
     if (locked?.state !== "running") return;
     await endOperation(tx, act, locked, left);
     const ended = await stepsOf(tx, [row.id]);
-    await tellOwners(tx, act, locked, ended.filter((one) => one.restarts && one.state !== "skipped"), "host.moved");
+    await tellOwners(
+      tx,
+      act,
+      locked,
+      ended.filter((one) => one.restarts && one.state !== "skipped"),
+      "host.moved",
+    );
   });
 }
 

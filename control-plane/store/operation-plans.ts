@@ -171,8 +171,7 @@ export async function confirmOperation(tx: Tx, act: Act, id: string, hash: strin
     throw new Refusal("self-approval", "You drew this plan up yourself.", { remedy: "Another person of operations looks at it and confirms it." });
   check(row.revision);
   if (row.state !== "draft") throw new Refusal("conflict", `The plan is ${row.state}: only a draft is confirmed.`);
-  if (row.hash !== hash)
-    throw new Refusal("plan-changed", "The plan is no longer the one that you saw.", { remedy: "Look at it again and confirm that." });
+  if (row.hash !== hash) throw new Refusal("plan-changed", "The plan is no longer the one that you saw.", { remedy: "Look at it again and confirm that." });
   const steps = await stepsOf(tx, [id]);
   if (steps.length === 0) throw new Refusal("rule-broken", "There is nothing to do.");
   const blocked = steps.filter((one) => one.blocked !== null);
@@ -223,7 +222,13 @@ export async function recomputeOperation(tx: Tx, act: Act, id: string): Promise<
 /** It begins: the owners of hosts that will restart are told. */
 export async function startOperation(tx: Tx, act: Act, row: PlanRow): Promise<void> {
   await set(tx, act, row, { state: "running", started_at: act.now });
-  await tellOwners(tx, act, row, (await stepsOf(tx, [row.id])).filter((one) => one.restarts), "host.moving");
+  await tellOwners(
+    tx,
+    act,
+    row,
+    (await stepsOf(tx, [row.id])).filter((one) => one.restarts),
+    "host.moving",
+  );
   await audit(tx, act, row, "start", null);
 }
 

@@ -22,7 +22,8 @@ export async function claimSteps(tx: Tx, act: Act, plan: PlanRow): Promise<StepR
   const steps = await stepsOf(tx, [plan.id]);
   const busy = await busyVolumes(tx, steps);
   const begun: StepRow[] = [];
-  for (const step of nextSteps(steps).filter((one) => !busy.has(one.subject))) begun.push(await turn(tx, act, plan, step, { state: "running", started_at: act.now }));
+  for (const step of nextSteps(steps).filter((one) => !busy.has(one.subject)))
+    begun.push(await turn(tx, act, plan, step, { state: "running", started_at: act.now }));
   return begun;
 }
 
@@ -79,7 +80,10 @@ export async function beginMove(tx: Tx, act: Act, stepId: string): Promise<Move 
   const { step, plan } = await lockStep(tx, stepId);
   if (step.state !== "running") return undefined;
   const resource = await tx.selectFrom("resources").selectAll().where("id", "=", step.subject).forUpdate().executeTakeFirst();
-  const give = async (error: StepError, state: "failed" | "skipped"): Promise<undefined> => void (await settleMove(tx, act, plan, step, { state, error }));
+  const give = async (error: StepError, state: "failed" | "skipped"): Promise<undefined> => {
+    await settleMove(tx, act, plan, step, { state, error });
+    return undefined;
+  };
   if (!resource || resource.phase !== "live") return give({ code: "not-found", message: "It is no longer there." }, "skipped");
   if (resource.department_id !== step.department_id) return give({ code: "conflict", message: "It belongs to another department by now." }, "failed");
   const pool = await tx

@@ -70,8 +70,10 @@ async function namesOfAsked(db: Db, rows: readonly PlanRow[]): Promise<Map<strin
 async function stepShower(db: Db, steps: readonly StepRow[], codes: ReadonlyMap<string, string>): Promise<(step: StepRow) => OperationStep> {
   const departmentIds = [...new Set(steps.flatMap((one) => one.department_id ?? []))];
   const applicationIds = [...new Set(steps.flatMap((one) => one.application_id ?? []))];
-  const departments = departmentIds.length === 0 ? [] : await db.selectFrom("departments").select(["id", "name_zh", "name_en"]).where("id", "in", departmentIds).execute();
-  const applications = applicationIds.length === 0 ? [] : await db.selectFrom("applications").select(["id", "name"]).where("id", "in", applicationIds).execute();
+  const departments =
+    departmentIds.length === 0 ? [] : await db.selectFrom("departments").select(["id", "name_zh", "name_en"]).where("id", "in", departmentIds).execute();
+  const applications =
+    applicationIds.length === 0 ? [] : await db.selectFrom("applications").select(["id", "name"]).where("id", "in", applicationIds).execute();
   const nameOf = new Map(departments.map((one) => [one.id, { zh: one.name_zh, en: one.name_en }]));
   const applicationOf = new Map(applications.map((one) => [one.id, one.name]));
   return (step) => ({

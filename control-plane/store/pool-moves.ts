@@ -33,7 +33,8 @@ export async function moveToPool(tx: Tx, act: Act, resource: Selectable<Resource
     tx,
   );
   const short = charged.find(({ dimension, quantity }) => (to.free[dimension] ?? 0) < quantity);
-  if (short) throw new PoolMoveRefused("no-space", `Pool ${to.code} has ${to.free[short.dimension] ?? 0} of ${short.dimension} left, ${short.quantity} needed.`);
+  if (short)
+    throw new PoolMoveRefused("no-space", `Pool ${to.code} has ${to.free[short.dimension] ?? 0} of ${short.dimension} left, ${short.quantity} needed.`);
   await moveCapacity(
     tx,
     charged.flatMap(({ dimension, quantity }) => [

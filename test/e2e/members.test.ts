@@ -46,7 +46,8 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
     await lxd?.close();
   }, 60_000);
 
-  const held = async (name: string) => (await plane.applicant.get<{ items: Host[] }>("/api/v1/hosts?department=office")).items.find((one) => one.name === name)!;
+  const held = async (name: string) =>
+    (await plane.applicant.get<{ items: Host[] }>("/api/v1/hosts?department=office")).items.find((one) => one.name === name)!;
   /** Where each runs, as the cluster says. */
   const places = async () => {
     const names = new Map((await plane.applicant.get<{ items: Host[] }>("/api/v1/hosts?department=office")).items.map((one) => [one.id, one.name]));
@@ -123,7 +124,12 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
     expect(now).toHaveLength(2);
     expect(now.every((one) => one.endsWith("running") && !one.startsWith(from))).toBe(true);
     expect(await records()).toBe("precious");
-    const open = await plane.operations.post<OperationPlan>("/api/v1/operation-plans", { kind: "restore-member", pool: "compute", member: from, reason: "test" });
+    const open = await plane.operations.post<OperationPlan>("/api/v1/operation-plans", {
+      kind: "restore-member",
+      pool: "compute",
+      member: from,
+      reason: "test",
+    });
     await confirm(await ended(open.id));
     expect((await ended(open.id)).state).toBe("done");
   });
@@ -152,7 +158,11 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
     const { hosts } = await plane.driver.observe();
     const physical = hosts.find((one) => one.name === web.id)!.id;
     const plan = await cli<OperationPlan>(plane.token, "hosts", "move", web.id, "--pool", "compute-2", "--reason", "test");
-    expect(plan, JSON.stringify(plan)).toMatchObject({ state: "draft", counts: { blocked: 0 }, steps: [{ fromPool: "compute", toPool: "compute-2", restarts: false }] });
+    expect(plan, JSON.stringify(plan)).toMatchObject({
+      state: "draft",
+      counts: { blocked: 0 },
+      steps: [{ fromPool: "compute", toPool: "compute-2", restarts: false }],
+    });
     await confirm(plan);
     expect(await ended(plan.id)).toMatchObject({ state: "done" });
     expect((await held("web")).pool).toBe("compute-2");

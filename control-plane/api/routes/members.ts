@@ -53,7 +53,8 @@ export function registerMembers(app: App, deps: AppDeps): void {
         pools.map((one) => one.id),
       );
       const on = Map.groupBy(held, placesOf(reading));
-      for (const member of reading.members) rows.push(shown(member, { driver, pools: pools.map((one) => one.code), at: reading.at, on: on.get(member.name) ?? [] }));
+      for (const member of reading.members)
+        rows.push(shown(member, { driver, pools: pools.map((one) => one.code), at: reading.at, on: on.get(member.name) ?? [] }));
     }
     const { items, next } = pageOfRows(
       rows.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
@@ -74,20 +75,18 @@ export function registerMembers(app: App, deps: AppDeps): void {
     const held = (await thingsIn(deps.db, [...codes.keys()])).filter((one) => placeOf(one) === name);
     const { items, next } = pageOfRows(held, c.req.valid("query"), (one) => one.id);
     return c.json({
-      items: items.map(
-        (one): MemberThing => ({
-          id: one.id,
-          kind: one.kind,
-          name: one.name,
-          department: one.department,
-          departmentName: { zh: one.departmentZh, en: one.departmentEn },
-          application: one.application,
-          applicationName: one.applicationName,
-          pool: codes.get(one.poolId)!,
-          state: states.get(one.id) ?? one.observedState,
-          ...sizeOf(one),
-        }),
-      ),
+      items: items.map((one): MemberThing => ({
+        id: one.id,
+        kind: one.kind,
+        name: one.name,
+        department: one.department,
+        departmentName: { zh: one.departmentZh, en: one.departmentEn },
+        application: one.application,
+        applicationName: one.applicationName,
+        pool: codes.get(one.poolId)!,
+        state: states.get(one.id) ?? one.observedState,
+        ...sizeOf(one),
+      })),
       next,
     });
   });

@@ -1,12 +1,6 @@
 /** Operation plans (运维方案): asked for and looked at here, computed and carried out by a job. */
 import { pageOf } from "../../contract/common.ts";
-import {
-  ConfirmOperationPlan,
-  NewOperationPlan,
-  OperationPlan,
-  OperationPlanQuery,
-  OperationPlanSummary,
-} from "../../contract/operation-plans.ts";
+import { ConfirmOperationPlan, NewOperationPlan, OperationPlan, OperationPlanQuery, OperationPlanSummary } from "../../contract/operation-plans.ts";
 import type { Db } from "../../store/database.ts";
 import { showPlans } from "../../store/operation-views.ts";
 import {
@@ -41,7 +35,14 @@ const create = defineRoute({
   request: { body: jsonBody(NewOperationPlan) },
   responses: { 202: jsonAnswer(OperationPlan, "It is being computed") },
 });
-const read = defineRoute({ method: "get", path: `${path}/{id}`, tags, summary: "A plan with its steps", request: byId, responses: { 200: jsonAnswer(OperationPlan) } });
+const read = defineRoute({
+  method: "get",
+  path: `${path}/{id}`,
+  tags,
+  summary: "A plan with its steps",
+  request: byId,
+  responses: { 200: jsonAnswer(OperationPlan) },
+});
 const confirm = defineRoute({
   method: "post",
   path: `${path}/{id}/confirm`,

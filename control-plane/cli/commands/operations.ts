@@ -22,7 +22,7 @@ const columns: Column<OperationStep>[] = [
   { title: "department", value: (row) => row.departmentName?.zh },
   { title: "from", value: (row) => [row.from, row.fromPool === row.toPool ? null : row.fromPool].filter(Boolean).join(" ") || null },
   { title: "to", value: (row) => [row.to, row.fromPool === row.toPool ? null : row.toPool].filter(Boolean).join(" ") || null },
-  { title: "restarts", value: (row) => (row.restarted ?? row.restarts ? "yes" : "no") },
+  { title: "restarts", value: (row) => ((row.restarted ?? row.restarts) ? "yes" : "no") },
   { title: "at most", value: (row) => bytes(row.bytes) },
   { title: "state", value: (row) => (row.blocked === null ? row.state : "blocked") },
   { title: "why", value: (row) => row.error?.message ?? row.blocked ?? row.reason },
@@ -42,7 +42,11 @@ function print(plan: OperationPlan, asJson: boolean): void {
 
 const ended = (plan: Pick<OperationPlan, "state">) => plan.state === "done" || plan.state === "failed" || plan.state === "cancelled";
 const read = (one: string) => clientFromEnvironment().get<OperationPlan>(`${path}/${encodeURIComponent(one)}`);
-const computed = (one: string) => waitFor(() => read(one), (plan) => plan.state !== "planning");
+const computed = (one: string) =>
+  waitFor(
+    () => read(one),
+    (plan) => plan.state !== "planning",
+  );
 
 /** Has a plan drawn up and shows it. */
 async function drawUp(ask: Asked, asJson: boolean): Promise<void> {
@@ -55,8 +59,8 @@ async function drawUp(ask: Asked, asJson: boolean): Promise<void> {
 const planCommand = <const T extends ArgsDef>(name: string, description: string, args: T, ask: (given: Record<string, string>) => Asked) =>
   defineCommand({
     meta: { name, description },
-    args: { ...args, reason, json } as ArgsDef,
-    run: ({ args: given }) => drawUp({ ...ask(given as Record<string, string>), reason: String(given["reason"]) } as Asked, given["json"] === true),
+    args: { ...args, reason, json },
+    run: ({ args: given }) => drawUp({ ...ask(given as Record<string, string>), reason: String(given["reason"]) }, given["json"] === true),
   });
 
 export const members = defineCommand({
@@ -148,11 +152,20 @@ export const operations = defineCommand({
     }),
     confirm: defineCommand({
       meta: { name: "confirm", description: "Begin what is shown; by somebody else than who drew it up" },
-      args: { id, hash: { type: "string", description: "Of the plan as you saw it; left out: as it is now" }, wait: { type: "boolean", default: false, description: "Wait until it has ended" }, json },
+      args: {
+        id,
+        hash: { type: "string", description: "Of the plan as you saw it; left out: as it is now" },
+        wait: { type: "boolean", default: false, description: "Wait until it has ended" },
+        json,
+      },
       async run({ args }) {
         const plan = await read(args.id);
         await clientFromEnvironment().post(`${path}/${plan.id}/confirm`, { hash: args.hash ?? plan.hash ?? "" }, { ifMatch: plan.revision });
-        const last = await waitFor(() => read(plan.id), (one) => (args.wait ? ended(one) || one.state === "draft" : one.state !== "confirmed"), { timeoutMs: 86_400_000 });
+        const last = await waitFor(
+          () => read(plan.id),
+          (one) => (args.wait ? ended(one) || one.state === "draft" : one.state !== "confirmed"),
+          { timeoutMs: 86_400_000 },
+        );
         print(last, args.json);
         if (last.state === "failed" || last.state === "draft") process.exitCode = 1;
       },
@@ -182,19 +195,32 @@ const target = {
   pool: { type: "string", description: "Id or code of another pool of the same kind, tier and endpoint" },
 } as const satisfies ArgsDef;
 const to = (given: Record<string, string>) => ({ toMember: given["to"] ?? null, toPool: given["pool"] ?? null });
-export const moveHost = planCommand("move", "Plan to move a host to another member or pool", { id: { ...id, description: "Id of the host" }, ...target }, (given) => ({
-  kind: "move-host",
-  host: given["id"]!,
-  ...to(given),
-}));
-export const moveVolume = planCommand("move", "Plan to move a volume that is attached to nothing", { id: { ...id, description: "Id of the volume" }, ...target }, (given) => ({
-  kind: "move-volume",
-  volume: given["id"]!,
-  ...to(given),
-}));
+export const moveHost = planCommand(
+  "move",
+  "Plan to move a host to another member or pool",
+  { id: { ...id, description: "Id of the host" }, ...target },
+  (given) => ({
+    kind: "move-host",
+    host: given["id"]!,
+    ...to(given),
+  }),
+);
+export const moveVolume = planCommand(
+  "move",
+  "Plan to move a volume that is attached to nothing",
+  { id: { ...id, description: "Id of the volume" }, ...target },
+  (given) => ({
+    kind: "move-volume",
+    volume: given["id"]!,
+    ...to(given),
+  }),
+);
 export const rebalancePool = planCommand(
   "rebalance",
   "Plan moves that even out the members of a pool",
-  { pool: { type: "positional", required: true, description: "Id or code of the pool" }, "max-moves": { type: "string", default: "20", description: "At most so many" } },
+  {
+    pool: { type: "positional", required: true, description: "Id or code of the pool" },
+    "max-moves": { type: "string", default: "20", description: "At most so many" },
+  },
   (given) => ({ kind: "rebalance", pool: given["pool"]!, maxMoves: Number(given["max-moves"]) }),
 );

@@ -5,10 +5,52 @@ import { Bench, type Cluster, type ClusterPool, type Thing, whyNotInPool } from 
 import { type Ask, drawUp, hashOf, type PlannedStep, stepDifferences } from "../../../control-plane/domain/operation-plans.ts";
 
 const pools: ClusterPool[] = [
-  { id: "pol_2", code: "two", kind: "compute", tier: "standard", securityLevel: 2, zone: "extranet", dedicatedTo: null, state: "open", overcommitPercent: 200, group: "a" },
-  { id: "pol_3", code: "three", kind: "compute", tier: "standard", securityLevel: 3, zone: "extranet", dedicatedTo: { department: "dep_1", application: null }, state: "open", overcommitPercent: 100, group: "b" },
-  { id: "pol_n", code: "net", kind: "compute", tier: "standard", securityLevel: 3, zone: "internet", dedicatedTo: { department: "dep_1", application: null }, state: "open", overcommitPercent: 400 },
-  { id: "pol_p", code: "fast", kind: "compute", tier: "performance", securityLevel: 3, zone: "extranet", dedicatedTo: { department: "dep_1", application: null }, state: "open", overcommitPercent: 400 },
+  {
+    id: "pol_2",
+    code: "two",
+    kind: "compute",
+    tier: "standard",
+    securityLevel: 2,
+    zone: "extranet",
+    dedicatedTo: null,
+    state: "open",
+    overcommitPercent: 200,
+    group: "a",
+  },
+  {
+    id: "pol_3",
+    code: "three",
+    kind: "compute",
+    tier: "standard",
+    securityLevel: 3,
+    zone: "extranet",
+    dedicatedTo: { department: "dep_1", application: null },
+    state: "open",
+    overcommitPercent: 100,
+    group: "b",
+  },
+  {
+    id: "pol_n",
+    code: "net",
+    kind: "compute",
+    tier: "standard",
+    securityLevel: 3,
+    zone: "internet",
+    dedicatedTo: { department: "dep_1", application: null },
+    state: "open",
+    overcommitPercent: 400,
+  },
+  {
+    id: "pol_p",
+    code: "fast",
+    kind: "compute",
+    tier: "performance",
+    securityLevel: 3,
+    zone: "extranet",
+    dedicatedTo: { department: "dep_1", application: null },
+    state: "open",
+    overcommitPercent: 400,
+  },
 ];
 const owner = (protectionLevel: number): Owner => ({ application: "app_1", departments: ["dep_1"], protectionLevel, zone: "extranet" });
 const names = ["n1", "n2", "n3", "n4", "n5"];
@@ -41,7 +83,13 @@ const thingOf = (index: number) =>
       memoryMib: fc.integer({ min: 256, max: 4096 }),
       bytes: fc.integer({ min: 0, max: 40 }),
     })
-    .map((one): Thing => ({ ...one, id: `thing_${index}`, name: `t${index}`, department: "dep_1", ...(one.kind === "volume" ? { vcpu: 0, memoryMib: 0, runs: false } : {}) }));
+    .map((one): Thing => ({
+      ...one,
+      id: `thing_${index}`,
+      name: `t${index}`,
+      department: "dep_1",
+      ...(one.kind === "volume" ? { vcpu: 0, memoryMib: 0, runs: false } : {}),
+    }));
 const clusters: fc.Arbitrary<Cluster> = fc.integer({ min: 2, max: 5 }).chain((size) =>
   fc.record({
     members: fc.tuple(...names.slice(0, size).map(memberOf)),
@@ -50,11 +98,15 @@ const clusters: fc.Arbitrary<Cluster> = fc.integer({ min: 2, max: 5 }).chain((si
   }),
 );
 const moves = (steps: readonly PlannedStep[]) => steps.filter((one) => one.action.startsWith("move-") && one.blocked === null);
-const sumOfSquares = (bench: Bench) => [...bench.members.keys()].reduce((sum, one) => sum + (bench.members.get(one)!.vcpu === undefined ? 0 : bench.share(one) ** 2), 0);
+const sumOfSquares = (bench: Bench) =>
+  [...bench.members.keys()].reduce((sum, one) => sum + (bench.members.get(one)!.vcpu === undefined ? 0 : bench.share(one) ** 2), 0);
 
 /** Does the moves one after the other and looks at each whether every rule of placement holds. */
 function replay(cluster: Cluster, steps: readonly PlannedStep[], opened?: string): Bench {
-  const bench = new Bench({ ...cluster, members: cluster.members.map((one) => (one.name === opened && one.state === "evacuated" ? { ...one, state: "online" as const } : one)) });
+  const bench = new Bench({
+    ...cluster,
+    members: cluster.members.map((one) => (one.name === opened && one.state === "evacuated" ? { ...one, state: "online" as const } : one)),
+  });
   for (const step of moves(steps)) {
     const thing = cluster.things.find((one) => one.id === step.subject)!;
     expect(bench.whyNot(thing, step.to!), `${thing.name} to ${step.to}`).toBeUndefined();
@@ -70,8 +122,16 @@ describe("operation plans", () => {
       fc.property(clusters, (cluster) => {
         const steps = drawUp({ kind: "drain-member", member: "n1" }, cluster, pools);
         expect(steps[0]).toMatchObject({ action: "close-member", subject: "n1" });
-        const on = [...cluster.things.filter((one) => one.member === "n1").map((one) => one.id), ...cluster.strangers.filter((one) => one.member === "n1").map((one) => one.name)];
-        expect(steps.slice(1).map((one) => one.subject).toSorted()).toEqual(on.toSorted());
+        const on = [
+          ...cluster.things.filter((one) => one.member === "n1").map((one) => one.id),
+          ...cluster.strangers.filter((one) => one.member === "n1").map((one) => one.name),
+        ];
+        expect(
+          steps
+            .slice(1)
+            .map((one) => one.subject)
+            .toSorted(),
+        ).toEqual(on.toSorted());
         for (const step of steps.slice(1)) {
           expect(step.from).toBe("n1");
           expect(step.to).not.toBe("n1");
@@ -173,6 +233,10 @@ describe("operation plans", () => {
     const later = drawUp({ kind: "drain-member", member: "n1" }, even([host("a", "n1"), host("c", "n1"), host("d", "n2"), host("e", "n2")]), pools);
     expect(stepDifferences(before, before)).toEqual([]);
     expect(hashOf(before)).not.toBe(hashOf(later));
-    expect(stepDifferences(before, later)).toEqual(["move-host a: n1 → n3, restarts, was n1 → n2, restarts", "move-host b: no more", "move-host c: new, n1 → n3, restarts"]);
+    expect(stepDifferences(before, later)).toEqual([
+      "move-host a: n1 → n3, restarts, was n1 → n2, restarts",
+      "move-host b: no more",
+      "move-host c: new, n1 → n3, restarts",
+    ]);
   });
 });

@@ -40,13 +40,25 @@ function paperCluster() {
   const failing = new Map<string, DriverError>();
   const log: string[] = [];
   const readings = (): MemberReading[] =>
-    [...members].map(([name, state]) => ({ name, state, groups: [], message: "", vcpu: 64, memory: { totalBytes: 64 * gib, freeBytes: gib }, disk: { totalBytes: 9e12, freeBytes: 9e12 } }));
+    [...members].map(([name, state]) => ({
+      name,
+      state,
+      groups: [],
+      message: "",
+      vcpu: 64,
+      memory: { totalBytes: 64 * gib, freeBytes: gib },
+      disk: { totalBytes: 9e12, freeBytes: 9e12 },
+    }));
   const driver = {
     members: async () => readings(),
     observe: async () => ({
       at: 0,
-      hosts: [...places].filter(([name]) => name.startsWith("hst")).map(([name, member]) => ({ id: `${name}.1`, name, scope: "", hostname: "h", pool: "", state: "running" as const, addresses: [], member })),
-      volumes: [...places].filter(([name]) => name.startsWith("vol")).map(([name, member]) => ({ id: `${name}.1`, name, scope: "", pool: "", sizeGib: 1, usedBytes: 5, member })),
+      hosts: [...places]
+        .filter(([name]) => name.startsWith("hst"))
+        .map(([name, member]) => ({ id: `${name}.1`, name, scope: "", hostname: "h", pool: "", state: "running" as const, addresses: [], member })),
+      volumes: [...places]
+        .filter(([name]) => name.startsWith("vol"))
+        .map(([name, member]) => ({ id: `${name}.1`, name, scope: "", pool: "", sizeGib: 1, usedBytes: 5, member })),
       backups: [],
     }),
     find: async (_kind: string, name: string) => (places.has(name) ? { id: `${name}.1`, spec: {} } : undefined),
@@ -134,12 +146,18 @@ describe.each(engines)("operation plans, on %s", (engine) => {
     }
     return getOperation(opened.db, plan.id);
   };
-  const steps = async (plan: PlanRow) => (await stepsOf(opened.db, [plan.id])).map((one) => `${one.action} ${one.name} ${one.from_member ?? ""}→${one.to_member ?? ""} ${one.state}`);
+  const steps = async (plan: PlanRow) =>
+    (await stepsOf(opened.db, [plan.id])).map((one) => `${one.action} ${one.name} ${one.from_member ?? ""}→${one.to_member ?? ""} ${one.state}`);
   const taken = async () =>
     Object.fromEntries(
-      (await opened.db.selectFrom("pool_accounts as a").innerJoin("pools as p", "p.id", "a.pool_id").select(["p.code", "a.taken"]).where("a.dimension", "=", "hosts").execute()).map(
-        (row) => [row.code, row.taken],
-      ),
+      (
+        await opened.db
+          .selectFrom("pool_accounts as a")
+          .innerJoin("pools as p", "p.id", "a.pool_id")
+          .select(["p.code", "a.taken"])
+          .where("a.dimension", "=", "hosts")
+          .execute()
+      ).map((row) => [row.code, row.taken]),
     );
   const sound = async () => expect((await reconcile(opened.db, systemAct(new Date()))).findings).toEqual([]);
   const pool = async (code_: string) => (await opened.db.selectFrom("pools").select("id").where("code", "=", code_).executeTakeFirstOrThrow()).id;
@@ -149,16 +167,26 @@ describe.each(engines)("operation plans, on %s", (engine) => {
     const applicant = await books.change(async (tx) => {
       const at = { valid_from: new Date(0), valid_until: null, period_from: null, period_to: null, reason: "test", granted_by: "test", granted_at: new Date() };
       await tx.insertInto("tokens").values({ id: "tok_owner", name: "owner", secret_hash: "x", expires_at: null, created_at: new Date() }).execute();
-      await tx.insertInto("role_bindings").values({ id: "rbd_owner", subject_id: "tok_owner", role: "applicant", department_id: office, kind: "standing", ...at }).execute();
+      await tx
+        .insertInto("role_bindings")
+        .values({ id: "rbd_owner", subject_id: "tok_owner", role: "applicant", department_id: office, kind: "standing", ...at })
+        .execute();
       return "tok_owner";
     });
-    const told = async () => (await opened.db.selectFrom("notices").select("kind").where("person_id", "=", applicant).where("kind", "like", "host.%").orderBy("id").execute()).map((one) => one.kind);
+    const told = async () =>
+      (await opened.db.selectFrom("notices").select("kind").where("person_id", "=", applicant).where("kind", "like", "host.%").orderBy("id").execute()).map(
+        (one) => one.kind,
+      );
     const plan = await ask({ kind: "drain-member", pool: "compute", member: "n1" });
     expect(plan).toMatchObject({ state: "draft", error: null });
     const shown = await steps(plan);
     expect(shown[0]).toBe("close-member n1 → planned");
     // Apart from each other, and from the third of their application.
-    expect(shown.slice(1).toSorted()).toEqual([expect.stringMatching(/move-host db n1→n[23]/), expect.stringMatching(/move-host web n1→n[23]/), expect.stringMatching(/move-volume vfree n1→n[23]/)]);
+    expect(shown.slice(1).toSorted()).toEqual([
+      expect.stringMatching(/move-host db n1→n[23]/),
+      expect.stringMatching(/move-host web n1→n[23]/),
+      expect.stringMatching(/move-volume vfree n1→n[23]/),
+    ]);
     expect(cloud.log).toEqual([]);
     expect(await code(books.change((tx) => confirmOperation(tx, author, plan.id, plan.hash!, nobody)))).toBe("self-approval");
     expect(await code(books.change((tx) => confirmOperation(tx, second, plan.id, "0".repeat(64), nobody)))).toBe("plan-changed");
@@ -166,7 +194,10 @@ describe.each(engines)("operation plans, on %s", (engine) => {
     expect((await confirm(plan)).state).toBe("running");
     expect(await told()).toEqual(["host.moving"]);
     expect(cloud.log).toEqual(["n1 evacuated"]);
-    expect((await stepsOf(opened.db, [plan.id])).filter((one) => one.state === "running"), "a member gives one at a time").toHaveLength(1);
+    expect(
+      (await stepsOf(opened.db, [plan.id])).filter((one) => one.state === "running"),
+      "a member gives one at a time",
+    ).toHaveLength(1);
     expect((await work(plan)).state).toBe("done");
     expect([...cloud.places.values()]).not.toContain("n1");
     expect(await told()).toEqual(["host.moving", "host.moved"]);
@@ -325,7 +356,10 @@ describe.each(engines)("operation plans, on %s", (engine) => {
     expect(await code(books.change((tx) => confirmOperation(tx, second, low.id, low.hash!, nobody)))).toBe("rule-broken");
     const fast = await ask({ kind: "move-host", host: web.id, toPool: "compute-fast" });
     expect((await stepsOf(opened.db, [fast.id]))[0]?.blocked).toMatch(/department has to ask/);
-    expect(await ask({ kind: "move-host", host: web.id, toPool: "elsewhere" })).toMatchObject({ state: "failed", error: expect.stringMatching(/another server/) });
+    expect(await ask({ kind: "move-host", host: web.id, toPool: "elsewhere" })).toMatchObject({
+      state: "failed",
+      error: expect.stringMatching(/another server/),
+    });
     const plan = await ask({ kind: "move-host", host: web.id, toPool: "compute-2" });
     await books.ask("office", [{ action: "stop", kind: "host", id: web.id, spec: {} }]);
     await confirm(plan);
@@ -336,23 +370,54 @@ describe.each(engines)("operation plans, on %s", (engine) => {
   it("a machine that is alone is not drained", async () => {
     cloud.members.delete("n2");
     cloud.members.delete("n3");
-    expect(await ask({ kind: "drain-member", pool: "compute", member: "n1" })).toMatchObject({ state: "failed", error: expect.stringMatching(/one machine only/) });
+    expect(await ask({ kind: "drain-member", pool: "compute", member: "n1" })).toMatchObject({
+      state: "failed",
+      error: expect.stringMatching(/one machine only/),
+    });
   });
 });
 
 it("what a host carries along is counted: its disk and what its volumes use", () => {
-  const pool = { id: "p", code: "p", kind: "compute" as const, tier: "standard", securityLevel: 3, zone: "extranet" as const, state: "open" as const, overcommitPercent: 100, dedicatedTo: null };
-  const held = { phase: "live", observedState: "running", poolId: "p", department: "d", departmentZh: "", departmentEn: "", application: "a", applicationName: "", departments: ["d"], level: 2, zone: "extranet" as const, apart: "preferred" as const };
+  const pool = {
+    id: "p",
+    code: "p",
+    kind: "compute" as const,
+    tier: "standard",
+    securityLevel: 3,
+    zone: "extranet" as const,
+    state: "open" as const,
+    overcommitPercent: 100,
+    dedicatedTo: null,
+  };
+  const held = {
+    phase: "live",
+    observedState: "running",
+    poolId: "p",
+    department: "d",
+    departmentZh: "",
+    departmentEn: "",
+    application: "a",
+    applicationName: "",
+    departments: ["d"],
+    level: 2,
+    zone: "extranet" as const,
+    apart: "preferred" as const,
+  };
   const wanted = { flavour: { vcpu: 1, memoryMib: 512, diskGib: 2 } } as HostSpec;
   const seen = { scope: "", pool: "p", hostname: "h", addresses: [], member: "n1", state: "running" as const };
   const cluster = clusterOf(
     [{ name: "n1", state: "online", groups: [], message: "" }],
-    [{
-      at: 0,
-      hosts: [{ id: "h.1", name: "h", ...seen }, { id: "x.1", name: "x", ...seen }],
-      volumes: [{ id: "v.1", name: "v", scope: "", pool: "p", sizeGib: 9, usedBytes: 7 }],
-      backups: [],
-    }],
+    [
+      {
+        at: 0,
+        hosts: [
+          { id: "h.1", name: "h", ...seen },
+          { id: "x.1", name: "x", ...seen },
+        ],
+        volumes: [{ id: "v.1", name: "v", scope: "", pool: "p", sizeGib: 9, usedBytes: 7 }],
+        backups: [],
+      },
+    ],
     [
       { id: "h", kind: "host", name: "web", attachedTo: null, wanted, ...held },
       { id: "v", kind: "volume", name: "data", attachedTo: "h", wanted: { sizeGib: 9 } as never, ...held },

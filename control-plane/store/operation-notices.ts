@@ -25,7 +25,10 @@ export async function tellOwners(
       departmentId,
       requestId: null,
       subjectId: plan.id,
-      data: { hosts: of.map((step) => step.name).join(", "), count: of.length, failed, reason: plan.reason },
+      data: { hosts: named(of.map((step) => step.name)), count: of.length, failed, reason: plan.reason },
     });
   }
 }
+
+/** Some of them; of many the page of the plan tells all. */
+const named = (names: readonly string[]): string => (names.length <= 20 ? names.join(", ") : `${names.slice(0, 20).join(", ")} … (${names.length})`);

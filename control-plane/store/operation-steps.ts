@@ -39,6 +39,16 @@ async function busyVolumes(tx: Tx, steps: readonly StepRow[]): Promise<Set<strin
   return new Set(rows.map((row) => row.subject));
 }
 
+/** Whether a volume is being moved, by itself or with its host: then it is not read or written for a backup. */
+export async function isMoving(db: Db, volumeId: string): Promise<boolean> {
+  const { rows } = await sql<unknown>`
+    select 1 from operation_steps s where s.state = 'running' and (s.subject = ${volumeId} or s.subject in (
+      select t.wanted->>'host' from resources t where t.kind = 'attachment' and t.phase in ('wanted', 'live', 'retiring') and t.wanted->>'volume' = ${volumeId})) limit 1`.execute(
+    db,
+  );
+  return rows.length > 0;
+}
+
 /** After a member could not be closed or opened, what would follow makes no sense. */
 export async function skipRest(tx: Tx, plan: PlanRow): Promise<void> {
   await tx.updateTable("operation_steps").set({ state: "skipped" }).where("plan_id", "=", plan.id).where("state", "=", "planned").execute();

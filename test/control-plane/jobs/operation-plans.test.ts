@@ -18,6 +18,8 @@ import {
   stepsOf,
 } from "../../../control-plane/store/operation-plans.ts";
 import { NewOperationPlan } from "../../../control-plane/contract/operation-plans.ts";
+import { finishBackup, requestBackup, startBackup } from "../../../control-plane/store/backups.ts";
+import { isMoving } from "../../../control-plane/store/operation-steps.ts";
 import { reconcile } from "../../../control-plane/store/reconciliation.ts";
 import { type Driver, DriverError, type MemberReading, NoSpace } from "../../../infra/drivers/driver.ts";
 import { specDigest } from "../../../infra/approval.ts";
@@ -272,7 +274,21 @@ describe.each(engines)("operation plans, on %s", (engine) => {
   it("waits while a volume of the host is backed up, and goes on after a kill at any point", async () => {
     await made({ web: "n1" });
     const plan = await ask({ kind: "drain-member", pool: "compute", member: "n1" });
-    await confirm(plan);
+    await made({ vdata: "n1" });
+    const data = await resource("vdata");
+    await books.decide(await books.ask("office", [{ action: "create", kind: "attachment", spec: { host: "web", volume: "vdata" } }]));
+    await books.apply(office);
+    const backup = await books.change((tx) => requestBackup(tx, books.act(), data.id, null));
+    await books.change((tx) => startBackup(tx, books.act(), backup.id));
+    await books.change((tx) => recomputeOperation(tx, author, plan.id));
+    await runOperationPlan(context, plan.id);
+    await confirm(await getOperation(opened.db, plan.id));
+    const of = async (name: string) => (await stepsOf(opened.db, [plan.id])).find((one) => one.name === name)?.state;
+    expect([await of("n1"), await of("web"), await of("vdata")]).toEqual(["done", "planned", undefined]);
+    await books.change((tx) => finishBackup(tx, books.act(), backup.id, { error: "test" }));
+    await runOperationPlan(context, plan.id);
+    expect(await of("web")).toBe("running");
+    expect(await isMoving(opened.db, data.id)).toBe(true);
     // The apply job was lost, and with it the queue: the plan's own job, which a start enqueues, puts it there again.
     enqueued.length = 0;
     await runOperationPlan(context, plan.id);

@@ -97,7 +97,7 @@ describe.each(engines)("operation plans, on %s", (engine) => {
     books = openBooks(opened.db);
     const city = smallCity();
     const compute = city.pools.find((one) => one.code === "compute")!;
-    city.pools.push({ ...compute, code: "compute-2", capacity: { hosts: 1, vcpu: 1, memory_mib: 8192, "storage_gib:standard": 100 } });
+    city.pools.push({ ...compute, code: "compute-2", capacity: { hosts: 1, vcpu: 64, memory_mib: 1_000_000, "storage_gib:standard": 10_000 } });
     city.pools.push({ ...compute, code: "compute-low", securityLevel: 2 }, { ...compute, code: "compute-fast", tier: "performance" });
     city.pools.push({ ...compute, code: "elsewhere", endpoint: "somewhere/else" });
     for (const one of city.applications) one.protectionLevel = 3;

@@ -39,8 +39,10 @@ export interface Thing {
   runs: boolean;
   vcpu: number;
   memoryMib: number;
-  /** At most so many are copied with it: a host's disk and its volumes. */
+  /** At most so many are copied with it: a host's disk, whole, and what its volumes use. */
   bytes: number;
+  /** Of these, what is known to be used: a host's disk is mostly empty, and nobody says how far. */
+  usedBytes: number;
   /** Of a volume: the host that it moves with. */
   attachedTo?: string | undefined;
 }
@@ -116,7 +118,7 @@ export class Bench {
       if (load.memoryMib + thing.memoryMib > there.memoryMib)
         return `${member} has ${Math.max(0, Math.floor(there.memoryMib - load.memoryMib))} MiB of memory left, ${thing.memoryMib} needed`;
     }
-    if (there.freeDiskBytes !== undefined && load.bytes + thing.bytes > there.freeDiskBytes) return `${member} has too little disk left`;
+    if (there.freeDiskBytes !== undefined && load.bytes + thing.usedBytes > there.freeDiskBytes) return `${member} has too little disk left`;
     return undefined;
   }
 
@@ -142,7 +144,7 @@ export class Bench {
   #count(thing: Thing, member: string, sign: 1 | -1, moved: boolean): void {
     const load = this.#loads.get(member);
     if (!load) return;
-    if (moved) load.bytes += sign * thing.bytes;
+    if (moved) load.bytes += sign * thing.usedBytes;
     if (thing.kind !== "host") return;
     load.vcpu += sign * thing.vcpu;
     load.memoryMib += sign * thing.memoryMib;

@@ -116,11 +116,34 @@ export function clusterOf(
       member: seen.member,
     };
     if (one.kind === "volume")
-      return [{ ...common, kind: "volume", vm: false, runs: false, vcpu: 0, memoryMib: 0, bytes: bytesOf(one), attachedTo: one.attachedTo ?? undefined }];
+      return [
+        {
+          ...common,
+          kind: "volume",
+          vm: false,
+          runs: false,
+          vcpu: 0,
+          memoryMib: 0,
+          bytes: bytesOf(one),
+          usedBytes: bytesOf(one),
+          attachedTo: one.attachedTo ?? undefined,
+        },
+      ];
     const { flavour, type } = one.wanted as HostSpec;
     const carried = (attached.get(one.id) ?? []).reduce((sum, volume) => sum + bytesOf(volume), 0);
     const runs = hosts.get(one.id)!.state === "running";
-    return [{ ...common, kind: "host", vm: type === "vm", runs, vcpu: flavour.vcpu, memoryMib: flavour.memoryMib, bytes: flavour.diskGib * gib + carried }];
+    return [
+      {
+        ...common,
+        kind: "host",
+        vm: type === "vm",
+        runs,
+        vcpu: flavour.vcpu,
+        memoryMib: flavour.memoryMib,
+        bytes: flavour.diskGib * gib + carried,
+        usedBytes: carried,
+      },
+    ];
   });
   const known = new Set(held.map((one) => one.id));
   return {

@@ -82,6 +82,7 @@ const thingOf = (index: number) =>
       vcpu: fc.integer({ min: 1, max: 4 }),
       memoryMib: fc.integer({ min: 256, max: 4096 }),
       bytes: fc.integer({ min: 0, max: 40 }),
+      usedBytes: fc.integer({ min: 0, max: 40 }),
     })
     .map((one): Thing => ({
       ...one,
@@ -189,6 +190,7 @@ describe("operation plans", () => {
     vcpu: 1,
     memoryMib: 1024,
     bytes: 1,
+    usedBytes: 1,
     ...more,
   });
   const even = (things: Thing[]): Cluster => ({

@@ -1,7 +1,9 @@
 /** Members of a real three-member LXD cluster under a running department: drained, brought back, evened out, by plans that are confirmed; also with the control plane killed in the middle. */
 import { execFile } from "node:child_process";
-import { resolve } from "node:path";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
+import { chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { Member } from "../../control-plane/contract/members.ts";
@@ -15,6 +17,21 @@ import { host, smallCity, volume } from "../setup/small-city.ts";
 
 const run = promisify(execFile);
 const zhengyun = resolve(import.meta.dirname, "../../control-plane/cli/zhengyun.js");
+
+const root = resolve(import.meta.dirname, "../..");
+const pictures = join(root, ".cache/screenshots");
+const axe = join(root, "node_modules/axe-core/axe.min.js");
+async function violations(page: Page): Promise<string[]> {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
+  const { result } = await session.send("Runtime.evaluate", {
+    expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
+    awaitPromise: true,
+    returnByValue: true,
+  });
+  await session.detach();
+  return JSON.parse(result.value as string) as string[];
+}
 
 describe("members of a cluster", { timeout: 240_000 }, () => {
   let lxd: Lxd;
@@ -177,5 +194,42 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
     const stop = await plane.ask([{ action: "stop", kind: "host", id: web.id, spec: {} }]);
     await plane.approve(stop.id);
     expect((await plane.settled(stop.id)).items.map((item) => [item.state, item.error])).toEqual([["active", null]]);
+  });
+
+  it("in the console: one person draws up a plan, another confirms it and sees it end", async () => {
+    mkdirSync(pictures, { recursive: true });
+    const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    try {
+      const signIn = async (client: Client, locale: string): Promise<Page> => {
+        const context = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
+        const page = await context.newPage();
+        page.setDefaultTimeout(60_000);
+        await page.goto((await client.post<{ path: string }>("/api/v1/sessions/links", {})).path);
+        return page;
+      };
+      const author = await signIn(plane.operations, "zh-CN");
+      await author.goto("/members");
+      await author.getByRole("button", { name: "n1", exact: true }).click();
+      await author.getByLabel("做什么").selectOption("drain-member");
+      await author.getByLabel("服务器（均衡时为其资源池）").selectOption({ index: 0 });
+      await author.getByLabel("原因（会告知主机所属部门）").fill("更换内存");
+      expect(await violations(author)).toEqual([]);
+      await author.screenshot({ path: join(pictures, "members-zh.png"), fullPage: true });
+      await author.getByRole("button", { name: "编制", exact: true }).click();
+      await author.waitForURL(/\/operation-plans\/opl_/);
+      await author.getByText("本人编制的方案须由另一位运维人员确认。").waitFor();
+      expect(await author.getByRole("button", { name: "确认并开始" }).isDisabled()).toBe(true);
+      const other = await signIn(createClient({ url: plane.operations.url, token: secret }), "en");
+      await other.goto(new URL(author.url()).pathname);
+      expect(await violations(other)).toEqual([]);
+      await other.getByRole("button", { name: "Confirm and begin" }).click();
+      // Live, without a click, on both pages.
+      await other.locator("p.muted", { hasText: "Ended" }).first().waitFor();
+      await author.locator("p.muted", { hasText: "结束" }).first().waitFor();
+      await other.screenshot({ path: join(pictures, "operation-plan-en.png"), fullPage: true });
+      expect(await ended(new URL(author.url()).pathname.split("/").at(-1)!)).toMatchObject({ state: "done", reason: "更换内存" });
+    } finally {
+      await browser.close();
+    }
   });
 });

@@ -41,7 +41,7 @@ async function busyVolumes(tx: Tx, steps: readonly StepRow[]): Promise<Set<strin
 
 /** Whether a volume is being moved, by itself or with its host: then it is not read or written for a backup. */
 export async function isMoving(db: Db, volumeId: string): Promise<boolean> {
-  const { rows } = await sql<unknown>`
+  const { rows } = await sql`
     select 1 from operation_steps s where s.state = 'running' and (s.subject = ${volumeId} or s.subject in (
       select t.wanted->>'host' from resources t where t.kind = 'attachment' and t.phase in ('wanted', 'live', 'retiring') and t.wanted->>'volume' = ${volumeId})) limit 1`.execute(
     db,

@@ -60,7 +60,7 @@ const planCommand = <const T extends ArgsDef>(name: string, description: string,
   defineCommand({
     meta: { name, description },
     args: { ...args, reason, json },
-    run: ({ args: given }) => drawUp({ ...ask(given as Record<string, string>), reason: String(given["reason"]) }, given["json"] === true),
+    run: ({ args: given }) => drawUp({ ...ask(given as Record<string, string>), reason: given["reason"] }, given["json"] === true),
   });
 
 export const members = defineCommand({

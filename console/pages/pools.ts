@@ -12,7 +12,11 @@ import "../components/command-line.ts";
 import "../components/quota-bar.ts";
 
 const kindName = (kind: Pool["kind"]) =>
-  ({ compute: () => msg("计算", { id: "pool-compute" }), storage: () => msg("存储", { id: "pool-storage" }), backup: () => msg("备份", { id: "pool-backup" }) })[kind]();
+  ({
+    compute: () => msg("计算", { id: "pool-compute" }),
+    storage: () => msg("存储", { id: "pool-storage" }),
+    backup: () => msg("备份", { id: "pool-backup" }),
+  })[kind]();
 const zoneName = (zone: Pool["zone"]) =>
   ({ extranet: () => msg("政务外网", { id: "zone-extranet" }), internet: () => msg("互联网区", { id: "zone-internet" }) })[zone]();
 const stateName = (state: Pool["state"]) =>
@@ -114,7 +118,9 @@ export class PoolsPage extends Page {
       <th scope="row">
         ${pool.name} <code>${pool.code}</code>
         <div class="muted">${kindName(pool.kind)} · ${tierName(pool.tier)} · ${pool.site}</div>
-        <div class="muted"><code>${pool.server}</code>${pool.group === null ? nothing : html` · ${msg("组", { id: "pool-group" })} <code>${pool.group}</code>`}</div>
+        <div class="muted">
+          <code>${pool.server}</code>${pool.group === null ? nothing : html` · ${msg("组", { id: "pool-group" })} <code>${pool.group}</code>`}
+        </div>
       </th>
       <td>
         ${msg("等保", { id: "level" })} ${pool.securityLevel} · ${zoneName(pool.zone)}
@@ -131,7 +137,8 @@ export class PoolsPage extends Page {
         ${
           pool.used === null
             ? html`<span class="muted">${msg("未读到", { id: "not-read" })}</span>`
-            : html`<div>${msg("磁盘", { id: "disk" })} ${used(pool.used.disk)}</div><div>${msg("内存", { id: "memory" })} ${used(pool.used.memory)}</div>`
+            : html`<div>${msg("磁盘", { id: "disk" })} ${used(pool.used.disk)}</div>
+                <div>${msg("内存", { id: "memory" })} ${used(pool.used.memory)}</div>`
         }
       </td>
       <td>${this.#counts(pool)}</td>
@@ -170,7 +177,11 @@ export class PoolsPage extends Page {
       offline > 0 ? html`<span class="bad">✕ ${offline}</span>` : nothing,
     ];
     const open = this.#members.has(pool.id);
-    return html`<button aria-expanded=${open ? "true" : "false"} aria-label=${`${msg("节点", { id: "pool-members" })}: ${pool.code}`} @click=${() => this.#show(pool)}>
+    return html`<button
+      aria-expanded=${open ? "true" : "false"}
+      aria-label=${`${msg("节点", { id: "pool-members" })}: ${pool.code}`}
+      @click=${() => this.#show(pool)}
+    >
       <span class="good">● ${online}</span> ${away}
     </button>`;
   }
@@ -193,9 +204,7 @@ export class PoolsPage extends Page {
             ${members.map(
               (one) =>
                 html`<tr>
-                  <th scope="row">
-                    ${one.name}${one.inGroup ? nothing : html` <span class="muted">${msg("不属于本池的组", { id: "not-in-group" })}</span>`}
-                  </th>
+                  <th scope="row">${one.name}${one.inGroup ? nothing : html` <span class="muted">${msg("不属于本池的组", { id: "not-in-group" })}</span>`}</th>
                   <td>${memberState(one.state)} ${time(one.since)} ${one.message}</td>
                   <td class="n">${number(one.hosts)}</td>
                   <td class="n">${number(one.taken.vcpu)} / ${one.vcpu === null ? "–" : number(one.vcpu)}</td>
@@ -213,9 +222,7 @@ export class PoolsPage extends Page {
     const choice = (value: string, text: string, now: string) => html`<option value=${value} ?selected=${value === now}>${text}</option>`;
     return html`<section class="card">
       <h2>${msg("修改", { id: "change" })}: ${pool.name}</h2>
-      <p class="muted">
-        ${msg("缩容不能低于已分配的数量；需先关闭资源池，再迁移或收回其中的资源。", { id: "shrink-how" })}
-      </p>
+      <p class="muted">${msg("缩容不能低于已分配的数量；需先关闭资源池，再迁移或收回其中的资源。", { id: "shrink-how" })}</p>
       <form @submit=${(event: SubmitEvent) => this.#change(event, pool)}>
         <div class="bar">
           <label>${msg("名称", { id: "name" })}<input name="name" required maxlength="200" value=${pool.name} /></label>
@@ -235,14 +242,16 @@ export class PoolsPage extends Page {
         </div>
         <div class="bar">
           ${(Object.keys(pool.capacity) as Dimension[]).map(
-            (dimension) => html`<label
-              >${dimensionName(dimension)}<input name=${dimension} type="number" required min="0" value=${pool.capacity[dimension] ?? 0}
-            /></label>`,
+            (dimension) =>
+              html`<label>${dimensionName(dimension)}<input name=${dimension} type="number" required min="0" value=${pool.capacity[dimension] ?? 0} /></label>`,
           )}
         </div>
         <div class="bar">
           <label
-            >${msg("专用于部门（代码，留空为公用）", { id: "dedicated-department" })}<input name="department" maxlength="64" value=${pool.dedicatedTo?.department ?? ""}
+            >${msg("专用于部门（代码，留空为公用）", { id: "dedicated-department" })}<input
+              name="department"
+              maxlength="64"
+              value=${pool.dedicatedTo?.department ?? ""}
           /></label>
           <label
             >${msg("只限业务系统（代码，可留空）", { id: "dedicated-application" })}<input

@@ -265,7 +265,8 @@ function placed(placement: Placement | undefined): TemplateResult | typeof nothi
     <summary>${where}</summary>
     <div>${reason}${memberReason === undefined ? nothing : html`<br />${member}: ${memberReason}`}</div>
     <div class="muted">
-      ${msg("未选", { id: "not-chosen" })}: ${considered.map((one) => html`<div>${one.member === undefined ? one.pool : `${one.pool} · ${one.member}`}: ${one.why}</div>`)}
+      ${msg("未选", { id: "not-chosen" })}:
+      ${considered.map((one) => html`<div>${one.member === undefined ? one.pool : `${one.pool} · ${one.member}`}: ${one.why}</div>`)}
     </div>
   </details>`;
 }

@@ -18,11 +18,7 @@ const state = z
   .enum(["open", "maintenance", "closed"])
   .meta({ description: "open: takes what is new · maintenance, closed: takes nothing new, what is there stays" });
 const strategy = z.enum(["spread", "pack"]).meta({ description: "How new hosts go to the members of its cluster: evenly, or the fullest that has room first" });
-const overcommitPercent = z
-  .int()
-  .min(100)
-  .max(1600)
-  .meta({ description: "vCPU given out for 100 that there are. Memory and storage are given out once" });
+const overcommitPercent = z.int().min(100).max(1600).meta({ description: "vCPU given out for 100 that there are. Memory and storage are given out once" });
 const Bytes = z.object({ totalBytes: Count, freeBytes: Count });
 
 /** Capacity of a site (资源池). */
@@ -69,9 +65,7 @@ export type Pool = z.infer<typeof Pool>;
 export const PoolMember = z
   .object({
     name: z.string(),
-    state: z
-      .enum(["online", "evacuated", "offline"])
-      .meta({ description: "evacuated: takes no hosts, by decision of operations · offline: does not answer" }),
+    state: z.enum(["online", "evacuated", "offline"]).meta({ description: "evacuated: takes no hosts, by decision of operations · offline: does not answer" }),
     since: Time,
     message: z.string(),
     groups: z.array(z.string()),
@@ -86,10 +80,9 @@ export const PoolMember = z
   .meta({ id: "PoolMember" });
 export type PoolMember = z.infer<typeof PoolMember>;
 
-const dedicatedTo = z
-  .strictObject({ department: Reference, application: Reference.optional() })
-  .nullable()
-  .meta({ description: "A department with all below it, or one application of it. From level 3 on a compute pool that is not dedicated takes virtual machines only" });
+const dedicatedTo = z.strictObject({ department: Reference, application: Reference.optional() }).nullable().meta({
+  description: "A department with all below it, or one application of it. From level 3 on a compute pool that is not dedicated takes virtual machines only",
+});
 export const NewPool = z
   .strictObject({
     code: Code,
@@ -107,8 +100,5 @@ export const NewPool = z
     capacity,
   })
   .meta({ id: "NewPool" });
-export const PoolChange = z
-  .strictObject({ name: Title, state, capacity, overcommitPercent, strategy, dedicatedTo })
-  .partial()
-  .meta({ id: "PoolChange" });
+export const PoolChange = z.strictObject({ name: Title, state, capacity, overcommitPercent, strategy, dedicatedTo }).partial().meta({ id: "PoolChange" });
 export type PoolChange = z.infer<typeof PoolChange>;

@@ -22,10 +22,7 @@ export const NewHost = z
     flavour: Code.meta({ description: "Code of a flavour of the catalogue", example: "standard" }),
     image: z.string().min(1).max(128),
     pool: Reference.optional().meta({ description: "Code of a compute pool; left out, placement chooses" }),
-    type: z
-      .enum(["container", "vm"])
-      .optional()
-      .meta({ description: "Left out: a container, or a virtual machine where no pool may take it as a container" }),
+    type: z.enum(["container", "vm"]).optional().meta({ description: "Left out: a container, or a virtual machine where no pool may take it as a container" }),
     sshKeys: z.array(sshKey).max(20).default([]),
     addresses: z
       .array(z.union([z.ipv4(), z.ipv6()]))
@@ -194,7 +191,9 @@ export const ChangePlan = z
       .array(z.object({ resource: Id, digest: z.string() }))
       .default([])
       .meta({ description: "SHA-256 of exactly what is approved; the provider refuses anything else" }),
-    placement: z.array(Placement.extend({ resource: Id })).meta({ description: "What is approved is the pool; member and what else was considered are not part of the hash" }),
+    placement: z
+      .array(Placement.extend({ resource: Id }))
+      .meta({ description: "What is approved is the pool; member and what else was considered are not part of the hash" }),
     waits: z.array(z.string()).default([]).meta({ description: "What there is no room for now: once approved, it waits for capacity. Not part of the hash" }),
     differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),
   })

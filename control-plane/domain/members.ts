@@ -75,7 +75,11 @@ export class Members {
   choose(pool: MemberPool, need: HostNeed): Chosen {
     const { entries, away } = this.#order(pool);
     if (entries.length === 0 && (away.length > 0 || (this.#servers.get(pool.server)?.size ?? 0) > 0))
-      return { member: null, reason: away.length > 0 ? "none of its members takes hosts now" : `no member is in the group ${pool.group}`, considered: away.slice(0, toldMost) };
+      return {
+        member: null,
+        reason: away.length > 0 ? "none of its members takes hosts now" : `no member is in the group ${pool.group}`,
+        considered: away.slice(0, toldMost),
+      };
     const alone = entries.length + away.length <= 1;
     const company = this.#company.get(`${pool.server} ${need.application}`);
     if (alone) {
@@ -113,7 +117,11 @@ export class Members {
     }
     if (more > 0) considered.push({ member: `+${more}`, why: "no better" });
     if (!best)
-      return { member: null, reason: `none of its ${entries.length} members that take hosts has room: ${need.vcpu} vCPU and ${need.memoryMib} MiB are needed`, considered };
+      return {
+        member: null,
+        reason: `none of its ${entries.length} members that take hosts has room: ${need.vcpu} vCPU and ${need.memoryMib} MiB are needed`,
+        considered,
+      };
     const next = entries[looked];
     if (next && considered.length < toldMost) considered.push({ member: next.view.name, why: `comes after it: ${percent(next.share)} taken` });
     const how = pool.strategy === "spread" ? "least taken" : "most taken that has room";

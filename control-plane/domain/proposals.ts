@@ -1,7 +1,16 @@
 /** From the items of a request to proposed resources: references resolved, places chosen, charges counted. Pure. */
 import type { Item, Placement } from "../contract/requests.ts";
 import type { Application } from "../contract/applications.ts";
-import { type AttachmentSpec, backupsOf, type BackupPolicySpec, type Flavour, type HostSpec, serverOf, type SpecKind, type VolumeSpec } from "../../infra/spec.ts";
+import {
+  type AttachmentSpec,
+  backupsOf,
+  type BackupPolicySpec,
+  type Flavour,
+  type HostSpec,
+  serverOf,
+  type SpecKind,
+  type VolumeSpec,
+} from "../../infra/spec.ts";
 import type { Members } from "./members.ts";
 import { type Considered, memberPool, place, type Placed, type PoolView, type Wish } from "./placement.ts";
 import { Refusal } from "./refusal.ts";
@@ -378,7 +387,10 @@ const whereOf = (placed: Extract<Placed, { pool: PoolView }> | undefined): Pick<
 });
 
 /** As it is shown to people. @param pool its code */
-export function shownPlacement({ placement, wanted, memberReason, considered = [] }: Pick<Proposal, "placement" | "memberReason" | "considered"> & { wanted: unknown }, pool: string): Placement {
+export function shownPlacement(
+  { placement, wanted, memberReason, considered = [] }: Pick<Proposal, "placement" | "memberReason" | "considered"> & { wanted: unknown },
+  pool: string,
+): Placement {
   const { member } = wanted as HostSpec;
   return { pool, reason: placement ?? "", ...(member ? { member } : {}), ...(memberReason ? { memberReason } : {}), considered };
 }

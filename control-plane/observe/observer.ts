@@ -4,7 +4,7 @@ import type { Driver, HostReading, PoolReading, VolumeReading } from "../../infr
 import { systemAct } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
 import { notifyEvents } from "../store/events.ts";
-import { hostsMoved, membersMoved, recordHostMembers, recordMembers } from "../store/members.ts";
+import { membersMoved, recordMembers } from "../store/members.ts";
 import { recordVm } from "../store/pools.ts";
 import { lockReadings, recordTransitions, transitionsOf } from "../store/readings.ts";
 
@@ -136,23 +136,19 @@ export class Observer {
     notifyEvents();
   }
 
-  /** Which machines there are, which host is on which, and whether they can make virtual machines: what placement goes by. */
+  /** Which machines there are, and whether they can make virtual machines: what placement goes by. */
   async #recordMembers({ key, driver, endpoint, pools }: Endpoint, reading: PoolReading): Promise<void> {
     const { db, now, log } = this.#options;
     const { members = [] } = reading;
-    const on = new Map(reading.hosts.flatMap((host) => (host.member === undefined ? [] : [[host.name, host.member] as const])));
-    const [moved, hosts] = [await membersMoved(db, pools, members, now()), await hostsMoved(db, pools, on)];
-    if (moved || hosts.length > 0)
+    if (await membersMoved(db, pools, members, now()))
       await db.transaction().execute(async (tx) => {
         await lockReadings(tx);
-        if (moved) await recordMembers(tx, pools, members, now());
-        if (hosts.length > 0) await recordHostMembers(tx, hosts);
+        await recordMembers(tx, pools, members, now());
       });
     if ((this.#asked.get(key) ?? 0) > now().getTime() - capabilitiesEveryMs) return;
     this.#asked.set(key, now().getTime());
     try {
-      const can = (await this.#options.driver(driver, endpoint).capabilities()) as { vm?: boolean };
-      await recordVm(db, pools, can.vm ?? false);
+      await recordVm(db, pools, (await this.#options.driver(driver, endpoint).capabilities()).vm);
     } catch (error) {
       this.#asked.delete(key);
       log.warn({ driver, pools, error: String(error) }, "an endpoint does not say what it can");

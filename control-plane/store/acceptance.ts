@@ -343,7 +343,15 @@ export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRe
   const catalogue = await readCatalogue(tx);
   const backups = (await readBackups(tx, body.items))(application.department_id);
   const members = await readMembers(tx, pools, [application]);
-  const proposals = propose(body.items, { ...catalogue, pools, members, application, held, backups, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
+  const proposals = propose(body.items, {
+    ...catalogue,
+    pools,
+    members,
+    application,
+    held,
+    backups,
+    newId: (kind: SpecKind) => newId(prefixes[kind], act.now),
+  });
   const funds = await readFundLedger(tx, await readPayers(tx, [project.id]));
   const books = { funds, prices: await pricesAt(tx, act.now) };
   const refusals: Refusal[] = [];

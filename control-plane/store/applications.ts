@@ -9,7 +9,10 @@ import { type Page, page, type PageAsk } from "./page.ts";
 import type { Applications } from "./schema.ts";
 
 export type ApplicationRow = Selectable<Applications>;
-export type ApplicationAsk = Pick<ApplicationRow, "department_id" | "project_id" | "code" | "name" | "contact" | "protection_level" | "filing_number" | "zone"> &
+export type ApplicationAsk = Pick<
+  ApplicationRow,
+  "department_id" | "project_id" | "code" | "name" | "contact" | "protection_level" | "filing_number" | "zone"
+> &
   Partial<Pick<ApplicationRow, "anti_affinity">>;
 
 export async function getApplication(db: Db, id: string): Promise<ApplicationRow | undefined> {

@@ -66,7 +66,8 @@ async function backupPool(tx: Tx, applicationId: string, ofPolicy: string | null
   const refused = asked.map((one) => ({ one, why: whyNotIn(owner, protectionOf(one)) }));
   const found = refused.find(({ why }) => why === undefined);
   if (found) return found.one.id;
-  const detail = refused.length === 0 ? "There is no open backup pool." : `No backup pool may hold it: ${refused.map(({ one, why }) => `${one.code} ${why}`).join("; ")}.`;
+  const detail =
+    refused.length === 0 ? "There is no open backup pool." : `No backup pool may hold it: ${refused.map(({ one, why }) => `${one.code} ${why}`).join("; ")}.`;
   throw new Refusal("rule-broken", detail, { remedy: "Operations can add one." });
 }
 
@@ -179,10 +180,18 @@ export async function requestRestore(tx: Tx, act: Act, backup: BackupRow, volume
 
 /** What is protected more is never put where less is protected. @throws Refusal rule-broken */
 async function requireLevel(tx: Tx, backup: BackupRow, volume: { id: string; name: string; application_id: string }): Promise<void> {
-  const pools = await tx.selectFrom("pools as p").innerJoin("resources as r", "r.pool_id", "p.id").selectAll("p").select("r.id as volume").where("r.id", "in", [volume.id, backup.volume_id]).execute();
+  const pools = await tx
+    .selectFrom("pools as p")
+    .innerJoin("resources as r", "r.pool_id", "p.id")
+    .selectAll("p")
+    .select("r.id as volume")
+    .where("r.id", "in", [volume.id, backup.volume_id])
+    .execute();
   const [pool, from] = [volume.id, backup.volume_id].map((id) => pools.find((one) => one.volume === id));
   if (pool && from && (serverOf(pool) !== serverOf(from) || backupsOf(pool) !== backupsOf(from)))
-    throw new Refusal("rule-broken", `Volume ${volume.name} cannot be reached from where the backup is kept.`, { remedy: "Restore it to a volume of the same server." });
+    throw new Refusal("rule-broken", `Volume ${volume.name} cannot be reached from where the backup is kept.`, {
+      remedy: "Restore it to a volume of the same server.",
+    });
   const owner = await readOwner(tx, volume.application_id);
   const there = Math.min(owner.protectionLevel, pool?.security_level ?? 0);
   // As if what is restored were the volume's own: a level that nobody knows is restored nowhere.

@@ -159,7 +159,12 @@ export async function importApplications(
       importer.error(`/applications/${index}/protectionLevel`, `is ${there.protection_level}: hosts were placed by it, so an import does not change it`);
     else if (there.zone !== one.zone)
       importer.error(`/applications/${index}/zone`, `is ${there.zone}: hosts were placed by it, so an import does not change it`);
-    else if (there.name === wanted.name && there.contact === wanted.contact && there.filing_number === wanted.filing_number && there.anti_affinity === wanted.anti_affinity)
+    else if (
+      there.name === wanted.name &&
+      there.contact === wanted.contact &&
+      there.filing_number === wanted.filing_number &&
+      there.anti_affinity === wanted.anti_affinity
+    )
       importer.count("unchanged", "applications");
     else {
       await changeApplication(tx, act, there.id, wanted, () => {});

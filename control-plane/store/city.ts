@@ -116,7 +116,15 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
     };
     if (!there) {
       await importer.at(`/pools/${index}`, () =>
-        createPool(tx, act, { ...fixed, code: one.code, name: one.name, strategy: one.strategy, overcommit_percent: overcommitPercent, capacity: one.capacity, dedicatedTo }),
+        createPool(tx, act, {
+          ...fixed,
+          code: one.code,
+          name: one.name,
+          strategy: one.strategy,
+          overcommit_percent: overcommitPercent,
+          capacity: one.capacity,
+          dedicatedTo,
+        }),
       );
       importer.count("created", "pools");
       continue;

@@ -65,7 +65,13 @@ export async function capacityTaken(tx: Tx, row: Pick<RequestRow, "id" | "decide
 
 /** Hosts that had no room when they were placed get their members now. @returns whether there is one for each */
 async function placedOnMembers(tx: Tx, row: Pick<RequestRow, "id" | "application_id">, pools: readonly PoolView[]): Promise<boolean> {
-  const hosts = await tx.selectFrom("resources").select(["id", "pool_id", "wanted"]).where("request_id", "=", row.id).where("kind", "=", "host").orderBy("id").execute();
+  const hosts = await tx
+    .selectFrom("resources")
+    .select(["id", "pool_id", "wanted"])
+    .where("request_id", "=", row.id)
+    .where("kind", "=", "host")
+    .orderBy("id")
+    .execute();
   if (hosts.length === 0) return true;
   const { anti_affinity } = await tx.selectFrom("applications").select("anti_affinity").where("id", "=", row.application_id).executeTakeFirstOrThrow();
   const members = await readMembers(tx, pools, [{ id: row.application_id, antiAffinity: anti_affinity }], row.id);

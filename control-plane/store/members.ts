@@ -28,7 +28,11 @@ const stateOf = (one: Pick<MemberRow, "state" | "groups" | "message" | "vcpu" | 
 
 /** Whether a reading says something else of an endpoint's members than what is written, or that is old. One select: the usual case ends here. */
 export async function membersMoved(db: Db, poolIds: readonly string[], seen: readonly MemberSeen[], now: Date): Promise<boolean> {
-  const known = await db.selectFrom("pool_members").selectAll().where("pool_id", "in", [...poolIds]).execute();
+  const known = await db
+    .selectFrom("pool_members")
+    .selectAll()
+    .where("pool_id", "in", [...poolIds])
+    .execute();
   if (known.length !== seen.length * poolIds.length) return true;
   const written = new Map(known.map((one) => [`${one.pool_id} ${one.name}`, one]));
   return poolIds.some((pool) =>
@@ -41,7 +45,14 @@ export async function membersMoved(db: Db, poolIds: readonly string[], seen: rea
 
 /** Writes an endpoint's members as they are now; those that are members no more go. */
 export async function recordMembers(tx: Tx, poolIds: readonly string[], seen: readonly MemberSeen[], now: Date): Promise<void> {
-  const known = await tx.selectFrom("pool_members").selectAll().where("pool_id", "in", [...poolIds]).orderBy("pool_id").orderBy("name").forUpdate().execute();
+  const known = await tx
+    .selectFrom("pool_members")
+    .selectAll()
+    .where("pool_id", "in", [...poolIds])
+    .orderBy("pool_id")
+    .orderBy("name")
+    .forUpdate()
+    .execute();
   const written = new Map(known.map((one) => [`${one.pool_id} ${one.name}`, one]));
   const rows = [...poolIds].toSorted().flatMap((pool) => seen.map((one) => rowOf(pool, one, written.get(`${pool} ${one.name}`), now)));
   if (rows.length > 0)
@@ -87,27 +98,6 @@ function rowOf(pool: string, one: MemberSeen, before: MemberRow | undefined, now
     since: before?.state === one.state ? before.since : now,
     seen_at: now,
   };
-}
-
-/** Hosts of these pools that were seen on another member than what is written. */
-export async function hostsMoved(db: Db, poolIds: readonly string[], seen: ReadonlyMap<string, string>): Promise<{ id: string; member: string }[]> {
-  if (seen.size === 0) return [];
-  const known = await db
-    .selectFrom("resources")
-    .select(["id", "member"])
-    .where("kind", "=", "host")
-    .where("phase", "in", ["live", "retiring"])
-    .where("pool_id", "in", [...poolIds])
-    .execute();
-  return known.flatMap((one) => {
-    const member = seen.get(one.id);
-    return member !== undefined && member !== one.member ? [{ id: one.id, member }] : [];
-  });
-}
-export async function recordHostMembers(tx: Tx, moved: readonly { id: string; member: string }[]): Promise<void> {
-  await sql`
-    update resources r set member = w.member
-    from unnest(${sql.val(moved.map((one) => one.id))}::text[], ${sql.val(moved.map((one) => one.member))}::text[]) as w(id, member) where r.id = w.id`.execute(tx);
 }
 
 /** What a host takes of its member, by where it was seen last or is to be made. What waits for capacity takes nothing. */
@@ -182,7 +172,11 @@ type PoolPlace = Pick<PoolRow, "id" | "driver" | "endpoint">;
 export async function memberCounts(db: Db, pools: readonly PoolPlace[]): Promise<Map<string, Record<MemberRow["state"], number>>> {
   const counts = new Map(pools.map((pool) => [pool.id, { online: 0, evacuated: 0, offline: 0 }]));
   if (pools.length === 0) return counts;
-  const rows = await db.selectFrom("pool_members").select(["pool_id", "state", "groups"]).where("pool_id", "in", [...counts.keys()]).execute();
+  const rows = await db
+    .selectFrom("pool_members")
+    .select(["pool_id", "state", "groups"])
+    .where("pool_id", "in", [...counts.keys()])
+    .execute();
   const groups = new Map(pools.map((pool) => [pool.id, groupOf(pool)]));
   for (const row of rows) if (isIn(row.groups, groups.get(row.pool_id))) counts.get(row.pool_id)![row.state]++;
   return counts;

@@ -156,7 +156,9 @@ export async function changePool(
 }
 
 const ownedOf = async (tx: Tx, id: string): Promise<Amounts> =>
-  Object.fromEntries((await tx.selectFrom("pool_accounts").select(["dimension", "owned"]).where("pool_id", "=", id).execute()).map((one) => [one.dimension, one.owned]));
+  Object.fromEntries(
+    (await tx.selectFrom("pool_accounts").select(["dimension", "owned"]).where("pool_id", "=", id).execute()).map((one) => [one.dimension, one.owned]),
+  );
 
 /** @throws Refusal rule-broken for who isn't there */
 async function dedication(tx: Tx, to: DedicationAsk): Promise<Pick<PoolRow, "dedicated_department" | "dedicated_application">> {
@@ -185,7 +187,15 @@ export async function sameDedication(tx: Tx, pool: PoolRow, to: DedicationAsk | 
 
 /** What is there already must be allowed to be there. @throws Refusal rule-broken */
 async function requireFitting(tx: Tx, pool: PoolRow): Promise<void> {
-  const { rows } = await sql<{ id: string; name: string; department_id: string; protection_level: number; zone: Owner["zone"]; departments: string[]; containers: boolean }>`
+  const { rows } = await sql<{
+    id: string;
+    name: string;
+    department_id: string;
+    protection_level: number;
+    zone: Owner["zone"];
+    departments: string[];
+    containers: boolean;
+  }>`
     select a.id, a.name, a.department_id, a.protection_level, a.zone, (select json_agg(x.ancestor_id) from department_ancestors x where x.department_id = a.department_id) as departments,
       bool_or(r.kind = 'host' and r.wanted->>'type' is distinct from 'vm') as containers
     from resources r join applications a on a.id = r.application_id
@@ -195,10 +205,14 @@ async function requireFitting(tx: Tx, pool: PoolRow): Promise<void> {
     return why ? [`${one.name}: ${pool.code} ${why}`] : [];
   });
   if (wrong.length === 0) return;
-  throw new Refusal("rule-broken", `What is in the pool could not stay: ${wrong.slice(0, 5).join("; ")}${wrong.length > 5 ? `; and ${wrong.length - 5} more` : ""}.`, {
-    errors: [{ pointer: "/dedicatedTo", detail: "others have something in it" }],
-    remedy: "Move or retire what others have in it first; close it meanwhile, so that nothing more comes.",
-  });
+  throw new Refusal(
+    "rule-broken",
+    `What is in the pool could not stay: ${wrong.slice(0, 5).join("; ")}${wrong.length > 5 ? `; and ${wrong.length - 5} more` : ""}.`,
+    {
+      errors: [{ pointer: "/dedicatedTo", detail: "others have something in it" }],
+      remedy: "Move or retire what others have in it first; close it meanwhile, so that nothing more comes.",
+    },
+  );
 }
 
 /** Whether virtual machines can be made there: read, not decided, so no change of the pool. */
@@ -237,7 +251,7 @@ export async function whyNotInPool(db: Db, applicationId: string, poolId: string
 
 /** Dimensions that are not named keep what they have. @throws Refusal("rule-broken") below what is taken */
 async function setCapacity(tx: Tx, pool: Pick<PoolRow, "id" | "code" | "overcommit_percent">, owned: Amounts): Promise<void> {
-  for (const [dimension, amount] of Object.entries(owned).toSorted() as [Dimension, number][]) {
+  for (const [dimension, amount] of (Object.entries(owned) as [Dimension, number][]).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const offered = dimension === "vcpu" ? Math.floor((amount * pool.overcommit_percent) / 100) : amount;
     const done = await tx
       .insertInto("pool_accounts")
@@ -246,7 +260,12 @@ async function setCapacity(tx: Tx, pool: Pick<PoolRow, "id" | "code" | "overcomm
       .returning("capacity")
       .executeTakeFirst();
     if (done) continue;
-    const { taken } = await tx.selectFrom("pool_accounts").select("taken").where("pool_id", "=", pool.id).where("dimension", "=", dimension).executeTakeFirstOrThrow();
+    const { taken } = await tx
+      .selectFrom("pool_accounts")
+      .select("taken")
+      .where("pool_id", "=", pool.id)
+      .where("dimension", "=", dimension)
+      .executeTakeFirstOrThrow();
     throw new Refusal("rule-broken", `More of ${dimension} is taken than ${offered}: ${taken}.`, {
       errors: [{ pointer: `/capacity/${dimension}`, detail: `is less than what is taken: ${taken}` }],
       remedy: `Close the pool, so that nothing more comes, and move or retire what takes ${taken - offered} of it; then shrink it.`,

@@ -14,9 +14,7 @@ import type { Selectable } from "kysely";
 
 /** Pools with what is free in each, their accounts locked. @param lock false: only read, for what changes nothing */
 export async function lockPools(tx: Db, lock = true): Promise<PoolView[]> {
-  const { rows } = await sql<
-    Omit<PoolView, "free" | "capacity"> & { dimension: Dimension; capacity: number; taken: number }
-  >`
+  const { rows } = await sql<Omit<PoolView, "free" | "capacity"> & { dimension: Dimension; capacity: number; taken: number }>`
     select p.id, p.code, p.kind, p.tier, p.security_level as "securityLevel", p.zone, p.driver, p.endpoint, p.state, p.strategy, p.vm,
       p.overcommit_percent as "overcommitPercent", a.dimension, a.capacity, a.taken, case when p.dedicated_department is not null
         then json_build_object('department', p.dedicated_department, 'application', p.dedicated_application) end as "dedicatedTo"

@@ -20,15 +20,32 @@ const runs = 5;
 /** 500 of them end up three quarters full. @param strategy of the pool */
 function cluster(count: number, strategy: PoolView["strategy"]) {
   const views: MemberView[] = Array.from({ length: count }, (_, index) => ({
-    ...{ server: "lxd https://cluster", name: `n${index}`, state: "online", groups: ["default"], vcpu: 96, memoryMib: 384_000 },
+    server: "lxd https://cluster",
+    name: `n${index}`,
+    state: "online",
+    groups: ["default"],
+    vcpu: 96,
+    memoryMib: 384_000,
     taken: { vcpu: 0, memoryMib: 0 },
   }));
   const room = 1_000_000_000;
   const capacity = { hosts: room, vcpu: room, memory_mib: room, "storage_gib:standard": room };
   const pools = ["a", "b", "c", "d"].map((code): PoolView => ({
-    ...{ id: `pol_${code}`, code, kind: "compute", tier: "standard", securityLevel: code === "a" ? 3 : 2, zone: "extranet" },
-    ...{ dedicatedTo: code === "a" ? { department: "dep", application: null } : null, driver: "lxd", endpoint: "https://cluster?storage=default", state: "open" },
-    ...{ strategy, overcommitPercent: 100, vm: false, capacity: { ...capacity }, free: { ...capacity } },
+    id: `pol_${code}`,
+    code,
+    kind: "compute",
+    tier: "standard",
+    securityLevel: code === "a" ? 3 : 2,
+    zone: "extranet",
+    dedicatedTo: code === "a" ? { department: "dep", application: null } : null,
+    driver: "lxd",
+    endpoint: "https://cluster?storage=default",
+    state: "open",
+    strategy,
+    overcommitPercent: 100,
+    vm: false,
+    capacity: { ...capacity },
+    free: { ...capacity },
   }));
   return { views, pools };
 }

@@ -105,7 +105,9 @@ export function registerApplications(app: App, deps: AppDeps): void {
     const row = await deps.db
       .transaction()
       .execute((tx) =>
-        changeApplication(tx, c.get("act"), c.req.valid("param").id, { name, contact, filing_number: filingNumber, anti_affinity: antiAffinity }, (revision) => requireMatch(c, revision)),
+        changeApplication(tx, c.get("act"), c.req.valid("param").id, { name, contact, filing_number: filingNumber, anti_affinity: antiAffinity }, (revision) =>
+          requireMatch(c, revision),
+        ),
       );
     return c.json(shown(row), 200, { etag: etag(row.revision) });
   });

@@ -58,7 +58,7 @@ export function registerPools(app: App, deps: AppDeps): void {
   const shown = (row: PoolWithAccounts, counts: Pool["members"]): Pool => {
     const read = deps.read?.(row.driver, row.endpoint);
     return {
-    id: row.id,
+      id: row.id,
       code: row.code,
       name: row.name,
       kind: row.kind,
@@ -121,7 +121,9 @@ export function registerPools(app: App, deps: AppDeps): void {
     const { overcommitPercent, ...patch } = c.req.valid("json");
     const row = await deps.db.transaction().execute(async (tx) => {
       const { id } = await getPool(tx, c.req.valid("param").id);
-      return changePool(tx, c.get("act"), id, { ...patch, ...(overcommitPercent === undefined ? {} : { overcommit_percent: overcommitPercent }) }, (revision) => requireMatch(c, revision));
+      return changePool(tx, c.get("act"), id, { ...patch, ...(overcommitPercent === undefined ? {} : { overcommit_percent: overcommitPercent }) }, (revision) =>
+        requireMatch(c, revision),
+      );
     });
     return c.json(await one(deps.db, row), 200, { etag: etag(row.revision) });
   });

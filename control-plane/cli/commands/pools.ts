@@ -105,7 +105,7 @@ export const pools = defineCommand({
       async run({ args }) {
         const rows: PoolMember[] = [];
         for await (const row of clientFromEnvironment().all<PoolMember>(`${pathOf(args.pool)}/members`, {})) rows.push(row);
-        show(rows, memberColumns, args.json === true);
+        show(rows, memberColumns, args.json);
       },
     }),
     create: defineCommand({

@@ -1,6 +1,9 @@
 /** Applications: read by everybody who may, kept by the city file and the API. */
 import { defineCommand } from "citty";
 import type { Application } from "../../contract/applications.ts";
+import { json } from "../arguments.ts";
+import { clientFromEnvironment } from "../client.ts";
+import { showOne } from "../output.ts";
 import { listCommand } from "./list.ts";
 import { showCommand } from "./show.ts";
 
@@ -21,5 +24,19 @@ export const applications = defineCommand({
       ],
     }),
     show: showCommand("applications", "/api/v1/applications"),
+    change: defineCommand({
+      meta: { name: "change", description: "Say whether an application's hosts must be on different members of a cluster" },
+      args: {
+        id: { type: "positional", required: true, description: "Id of the application" },
+        "anti-affinity": { type: "string", required: true, description: "preferred: where they fit; required: nowhere else" },
+        json,
+      },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const path = `/api/v1/applications/${encodeURIComponent(args.id)}`;
+        const { revision } = await client.get<Application>(path);
+        showOne(await client.patch<Application>(path, { antiAffinity: args["anti-affinity"] }, revision), args.json);
+      },
+    }),
   },
 });

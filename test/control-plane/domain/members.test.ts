@@ -3,9 +3,22 @@ import { describe, expect, it } from "vitest";
 import { type HostNeed, type MemberPool, Members, type MemberView } from "../../../control-plane/domain/members.ts";
 
 const server = "lxd unix:/a";
-const pool = (changes: Partial<MemberPool> = {}): MemberPool => ({ id: "pol", server, group: undefined, strategy: "spread", overcommitPercent: 100, ...changes });
+const pool = (changes: Partial<MemberPool> = {}): MemberPool => ({
+  id: "pol",
+  server,
+  group: undefined,
+  strategy: "spread",
+  overcommitPercent: 100,
+  ...changes,
+});
 const view = (name: string, changes: Partial<MemberView> = {}): MemberView => ({
-  ...{ server, name, state: "online", groups: ["default"], vcpu: 8, memoryMib: 8000, taken: { vcpu: 0, memoryMib: 0 } },
+  server,
+  name,
+  state: "online",
+  groups: ["default"],
+  vcpu: 8,
+  memoryMib: 8000,
+  taken: { vcpu: 0, memoryMib: 0 },
   ...changes,
 });
 const need = (changes: Partial<HostNeed> = {}): HostNeed => ({ application: "app", vcpu: 1, memoryMib: 100, apart: "preferred", ...changes });
@@ -22,7 +35,11 @@ const anyNeed: fc.Arbitrary<HostNeed> = fc.record({
   memoryMib: fc.integer({ min: 10, max: 1000 }),
   apart: fc.constantFrom("preferred", "required"),
 });
-const anyPool = fc.record({ group: fc.constantFrom(undefined, "gold"), strategy: fc.constantFrom("spread", "pack"), overcommitPercent: fc.constantFrom(100, 250) });
+const anyPool = fc.record({
+  group: fc.constantFrom(undefined, "gold"),
+  strategy: fc.constantFrom("spread", "pack"),
+  overcommitPercent: fc.constantFrom(100, 250),
+});
 
 describe("members", () => {
   it("take no more than they have, with nobody who must be apart, only of the group and online, in the order of the strategy", () => {
@@ -79,7 +96,9 @@ describe("members", () => {
         });
         expect(members.list(even)).not.toEqual(before[0]);
         for (const { member, ask } of taken.toReversed()) members.take(full, member, ask, -1);
-        expect([members.list(even), members.list(full)].map((list) => list.map((one) => one.share))).toEqual(before.map((list) => list.map((one) => one.share)));
+        expect([members.list(even), members.list(full)].map((list) => list.map((one) => one.share))).toEqual(
+          before.map((list) => list.map((one) => one.share)),
+        );
         expect(members.choose(even, need({ application: "one" })).member).toBe("n0");
       }),
     );
@@ -93,14 +112,16 @@ describe("members", () => {
       view("n4", { state: "offline" }),
     ]);
     expect(members.choose(pool(), need())).toEqual({
-      ...{ member: "n2", reason: "least taken of 3 members (13 %)" },
+      member: "n2",
+      reason: "least taken of 3 members (13 %)",
       considered: [
         { member: "n4", why: "is offline" },
         { member: "n3", why: "comes after it: 25 % taken" },
       ],
     });
     expect(members.choose(pool({ id: "packed", strategy: "pack" }), need())).toMatchObject({
-      ...{ member: "n3", reason: "most taken that has room of 3 members (25 %)" },
+      member: "n3",
+      reason: "most taken that has room of 3 members (25 %)",
       considered: [{ member: "n1", why: "has 0 vCPU left" }, { member: "n4" }, { member: "n2" }],
     });
     expect(members.choose(pool({ id: "grouped", group: "gold" }), need())).toMatchObject({ member: null, reason: "no member is in the group gold" });

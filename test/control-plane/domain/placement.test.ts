@@ -128,15 +128,33 @@ describe("placement", () => {
   it("takes another pool where no member has room for it, and waits where none has, though the pools have", () => {
     const one = (code: string): PoolView => ({
       ...fc.sample(anyPool, 1)[0]!,
-      ...{ id: `pol_${code}`, code, kind: "compute", securityLevel: 2, zone: "extranet", dedicatedTo: null, state: "open", vm: true, tier: "standard" },
-      ...{ endpoint: `unix:/${code}`, capacity: { hosts: 9 }, free: { hosts: 9 } },
+      id: `pol_${code}`,
+      code,
+      kind: "compute",
+      securityLevel: 2,
+      zone: "extranet",
+      dedicatedTo: null,
+      state: "open",
+      vm: true,
+      tier: "standard",
+      endpoint: `unix:/${code}`,
+      capacity: { hosts: 9 },
+      free: { hosts: 9 },
     });
     const member = (code: string, name: string, left: number) => ({
-      ...{ server: `lxd unix:/${code}`, name, state: "online" as const, groups: [], vcpu: 4, memoryMib: 1000, taken: { vcpu: 4 - left, memoryMib: 0 } },
+      server: `lxd unix:/${code}`,
+      name,
+      state: "online" as const,
+      groups: [],
+      vcpu: 4,
+      memoryMib: 1000,
+      taken: { vcpu: 4 - left, memoryMib: 0 },
     });
     const members = new Members([member("a", "n1", 1), member("a", "n2", 1), member("b", "n1", 2), member("b", "n2", 3)]);
     const ask = (vcpu: number): Wish => ({
-      ...{ kind: "compute", owner: { application: "app", departments, protectionLevel: 2, zone: "extranet" }, needs: [{ dimension: "hosts", quantity: 1 }] },
+      kind: "compute",
+      owner: { application: "app", departments, protectionLevel: 2, zone: "extranet" },
+      needs: [{ dimension: "hosts", quantity: 1 }],
       host: { vm: false, vcpu, memoryMib: 10, apart: "preferred" },
     });
     expect(place(ask(1), [one("a"), one("b")], members)).toMatchObject({ pool: { code: "a" } });

@@ -75,3 +75,10 @@ export async function thingsIn(db: Db, poolIds: readonly string[]): Promise<Held
     order by r.id`.execute(db);
   return rows;
 }
+
+/** What it was given; of a volume its room only. */
+export function sizeOf(one: HeldThing): { vcpu: number | null; memoryMib: number | null; sizeGib: number } {
+  if (one.kind === "volume") return { vcpu: null, memoryMib: null, sizeGib: (one.wanted as VolumeSpec).sizeGib };
+  const { vcpu, memoryMib, diskGib } = (one.wanted as HostSpec).flavour;
+  return { vcpu, memoryMib, sizeGib: diskGib };
+}

@@ -4,7 +4,8 @@ import type { Definition } from "./definition.ts";
 
 export const volume: Definition<VolumeSpec> = {
   kind: "volume",
-  description: "A volume. It grows in place and never shrinks; its tier is for life, and so is the backup that it was made with. Its pool changes after it was moved there.",
+  description:
+    "A volume. It grows in place and never shrinks; its tier is for life, and so is the backup that it was made with. Its pool changes after it was moved there.",
   inputs: VolumeSpec,
   outputs: z.object({}),
   secrets: [],

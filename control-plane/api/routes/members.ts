@@ -5,10 +5,9 @@ import { Member, MemberQuery, MemberThing } from "../../contract/members.ts";
 import { MemberName } from "../../contract/operation-plans.ts";
 import type { ClusterReading } from "../../domain/cluster.ts";
 import { notFound } from "../../domain/refusal.ts";
-import { type HeldThing, poolsAt, servers, thingsIn } from "../../store/cluster.ts";
+import { type HeldThing, poolsAt, servers, sizeOf, thingsIn } from "../../store/cluster.ts";
 import { pageOfRows } from "../../store/page.ts";
 import { getPool } from "../../store/pools.ts";
-import type { HostSpec, VolumeSpec } from "../../../infra/spec.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { defineRoute, jsonAnswer } from "../route.ts";
 
@@ -92,8 +91,6 @@ export function registerMembers(app: App, deps: AppDeps): void {
   });
 }
 
-const sizeOf = (one: HeldThing): Pick<MemberThing, "vcpu" | "memoryMib" | "sizeGib"> => {
-  if (one.kind === "volume") return { vcpu: null, memoryMib: null, sizeGib: (one.wanted as VolumeSpec).sizeGib };
   const { vcpu, memoryMib, diskGib } = (one.wanted as HostSpec).flavour;
   return { vcpu, memoryMib, sizeGib: diskGib };
 };
@@ -102,7 +99,7 @@ function shown(
   member: NonNullable<ClusterReading["members"]>[number],
   { driver, pools, at, on }: { driver: string; pools: string[]; at: number; on: readonly HeldThing[] },
 ): { key: string; member: Member } {
-  const hosts = on.filter((one) => one.kind === "host").map((one) => (one.wanted as HostSpec).flavour);
+  const hosts = on.filter((one) => one.kind === "host").map(sizeOf);
   return {
     key: `${pools[0] ?? ""} ${member.name}`,
     member: {
@@ -117,8 +114,8 @@ function shown(
       disk: member.disk ?? null,
       hosts: hosts.length,
       volumes: on.length - hosts.length,
-      soldVcpu: hosts.reduce((sum, one) => sum + one.vcpu, 0),
-      soldMemoryMib: hosts.reduce((sum, one) => sum + one.memoryMib, 0),
+      soldVcpu: hosts.reduce((sum, one) => sum + (one.vcpu ?? 0), 0),
+      soldMemoryMib: hosts.reduce((sum, one) => sum + (one.memoryMib ?? 0), 0),
       readAt: new Date(at).toISOString(),
     },
   };

@@ -91,10 +91,6 @@ export function registerMembers(app: App, deps: AppDeps): void {
   });
 }
 
-  const { vcpu, memoryMib, diskGib } = (one.wanted as HostSpec).flavour;
-  return { vcpu, memoryMib, sizeGib: diskGib };
-};
-
 function shown(
   member: NonNullable<ClusterReading["members"]>[number],
   { driver, pools, at, on }: { driver: string; pools: string[]; at: number; on: readonly HeldThing[] },

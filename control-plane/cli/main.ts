@@ -18,6 +18,7 @@ import { members, operations } from "./commands/operations.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
+import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
 import { maintenance } from "./commands/maintenance.ts";
@@ -60,6 +61,7 @@ const main = defineCommand({
     usage,
     register,
     stack,
+    drift,
     system,
     audit,
     "set-up": setUp,

@@ -31,6 +31,7 @@ export const audiences = {
   "host.moving": ["applicant"],
   "host.moved": ["applicant"],
   "quota.nearly-full": ["approver", "authority"],
+  "drift.found": ["operations"],
   "role.elevated": ["audit-admin"],
   "account.locked": "person",
   "calendar.missing": ["system-admin", "supervision"],

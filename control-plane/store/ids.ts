@@ -46,7 +46,9 @@ export type IdPrefix =
   | "mwd"
   | "idp"
   | "opl"
-  | "ops";
+  | "ops"
+  | "dft"
+  | "fin";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -16,7 +16,7 @@ import { type Lxd, startLxd } from "../setup/lxd.ts";
 import { host, smallCity, volume } from "../setup/small-city.ts";
 
 const run = promisify(execFile);
-const zhengyun = resolve(import.meta.dirname, "../../control-plane/cli/zhengyun.js");
+const zhengyun = resolve(import.meta.dirname, "../../control-plane/cli/main.ts");
 
 const root = resolve(import.meta.dirname, "../..");
 const pictures = join(root, ".cache/screenshots");

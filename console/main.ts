@@ -38,6 +38,8 @@ import "./pages/supervision-mine.ts";
 import "./pages/supervision-rules.ts";
 import "./pages/usage.ts";
 import "./pages/images.ts";
+import "./pages/members.ts";
+import "./pages/operation-plan.ts";
 import "./pages/pools.ts";
 import "./pages/webhooks.ts";
 
@@ -114,6 +116,14 @@ class App extends LitElement {
     {
       pattern: new URLPattern({ pathname: "/images" }),
       render: () => html`<zy-images-page .changes=${this.#holds("operations")}></zy-images-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/members" }),
+      render: () => html`<zy-members-page .changes=${this.#holds("operations")}></zy-members-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/operation-plans/:id" }),
+      render: ({ id }) => html`<zy-operation-plan-page .plan=${id} .me=${this.#me?.id ?? ""} .changes=${this.#holds("operations")}></zy-operation-plan-page>`,
     },
     {
       pattern: new URLPattern({ pathname: "/pools" }),

@@ -180,6 +180,7 @@ export async function startControlPlane(config: Config) {
       publicUrl: config.publicUrl,
       oidcLoopback: config.oidcLoopback,
       circuitOf,
+      readingOf: (driver, endpoint) => observer.of(driver, endpoint),
       read: (driver, endpoint) => observer.of(driver, endpoint),
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),

@@ -124,6 +124,8 @@ export const serverOf = ({ driver, endpoint }: Pick<PoolEndpoint, "driver" | "en
 export const groupOf = ({ endpoint }: Pick<PoolEndpoint, "endpoint">): string | undefined => settingOf(endpoint, "group");
 /** The directory that a pool's driver keeps recovery points in, where its endpoint names one. */
 export const backupsOf = ({ endpoint }: Pick<PoolEndpoint, "endpoint">): string | undefined => settingOf(endpoint, "backups");
+/** The server's storage pool that a pool lies in, where its endpoint names one. */
+export const storageOf = ({ endpoint }: Pick<PoolEndpoint, "endpoint">): string | undefined => settingOf(endpoint, "storage");
 const settingOf = (endpoint: string, name: string) => new URLSearchParams(endpoint.split("?")[1] ?? "").get(name) ?? undefined;
 
 const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);

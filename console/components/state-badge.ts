@@ -5,6 +5,12 @@ import { stateName } from "../locales/states.ts";
 const signs: Record<string, string> = {
   running: "●",
   active: "●",
+  online: "●",
+  evacuated: "■",
+  offline: "✕",
+  done: "●",
+  planning: "…",
+  confirmed: "◑",
   complete: "●",
   present: "●",
   live: "●",
@@ -34,6 +40,10 @@ const signs: Record<string, string> = {
 const kinds: Record<string, string> = {
   running: "good",
   active: "good",
+  online: "good",
+  done: "good",
+  offline: "bad",
+  evacuated: "warn",
   complete: "good",
   present: "good",
   live: "good",

@@ -4,6 +4,12 @@ import { type Role, roleNames } from "../../control-plane/contract/roles.ts";
 import { getLocale } from "./index.ts";
 
 const names: Record<string, () => string> = {
+  online: () => msg("在线", { id: "s-online" }),
+  evacuated: () => msg("停止接收", { id: "s-evacuated" }),
+  offline: () => msg("无应答", { id: "s-offline" }),
+  planning: () => msg("编制中", { id: "s-planning" }),
+  confirmed: () => msg("已确认", { id: "s-confirmed" }),
+  done: () => msg("完成", { id: "s-complete" }),
   running: () => msg("运行中", { id: "s-running" }),
   stopped: () => msg("已停止", { id: "s-stopped" }),
   crashed: () => msg("异常退出", { id: "s-crashed" }),

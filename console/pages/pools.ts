@@ -1,4 +1,4 @@
-import { html, nothing, type TemplateResult } from "lit";
+import { css, html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Dimension } from "../../control-plane/contract/common.ts";
 import type { Pool, PoolChange, PoolMember } from "../../control-plane/contract/pools.ts";
@@ -6,6 +6,7 @@ import { everything, patch } from "../client/index.ts";
 import { bytes, number, time } from "../format.ts";
 import { dimensionName } from "../locales/states.ts";
 import { api } from "../paths.ts";
+import { shared } from "../styles.ts";
 import { fieldOf } from "./fields.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
@@ -40,6 +41,15 @@ const used = (space: { totalBytes: number; freeBytes: number } | null) =>
 /** Pools: what there is, what is given out and what waits for it, what the machines behind really use; operations change them. */
 export class PoolsPage extends Page {
   static override properties = { changes: { type: Boolean } };
+  static override styles = [
+    shared,
+    css`
+      .server {
+        overflow-wrap: anywhere;
+        max-width: 16rem;
+      }
+    `,
+  ];
   /** Whether the reader may change them: operations staff. */
   declare changes: boolean;
   #pools: Pool[] = [];
@@ -118,7 +128,7 @@ export class PoolsPage extends Page {
       <th scope="row">
         ${pool.name} <code>${pool.code}</code>
         <div class="muted">${kindName(pool.kind)} · ${tierName(pool.tier)} · ${pool.site}</div>
-        <div class="muted">
+        <div class="muted server">
           <code>${pool.server}</code>${pool.group === null ? nothing : html` · ${msg("组", { id: "pool-group" })} <code>${pool.group}</code>`}
         </div>
       </th>
@@ -129,7 +139,9 @@ export class PoolsPage extends Page {
       </td>
       <td>
         ${pool.state === "open" ? html`<span class="good">● ${stateName(pool.state)}</span>` : html`<span class="warn">■ ${stateName(pool.state)}</span>`}
-        <div class="muted">${strategyName(pool.strategy)}${pool.overcommitPercent === 100 ? nothing : html` · vCPU ${pool.overcommitPercent} %`}</div>
+        <div class="muted">
+          ${pool.kind === "compute" ? strategyName(pool.strategy) : nothing}${pool.overcommitPercent === 100 ? nothing : html` · vCPU ${pool.overcommitPercent} %`}
+        </div>
         ${pool.circuit.state === "closed" ? nothing : html`<div class="bad">✕ ${msg("无应答", { id: "member-offline" })}: ${pool.circuit.error ?? ""}</div>`}
       </td>
       <td>${(Object.keys(pool.offered) as Dimension[]).map((dimension) => this.#share(pool, dimension))}</td>

@@ -29,6 +29,8 @@ import { registerCatalogue } from "./routes/catalogue.ts";
 import { registerImages } from "./routes/images.ts";
 import { registerDepartments } from "./routes/departments.ts";
 import { registerEvents } from "./routes/events.ts";
+import { registerMembers } from "./routes/members.ts";
+import { registerOperationPlans } from "./routes/operation-plans.ts";
 import { registerPools } from "./routes/pools.ts";
 import { registerPriceBooks } from "./routes/price-books.ts";
 import { registerProjects } from "./routes/projects.ts";
@@ -102,6 +104,8 @@ export function createApp(deps: AppDeps): App {
   registerPriceBooks(app, deps);
   registerApplications(app, deps);
   registerPools(app, deps);
+  registerMembers(app, deps);
+  registerOperationPlans(app, deps);
   registerCatalogue(app, deps);
   registerImages(app, deps);
   registerAudit(app, deps);

@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import type { Denials } from "../audit/denials.ts";
 import type { PoolCircuit } from "../contract/pools.ts";
 import type { Binding, Capacity } from "../domain/authority.ts";
+import type { ClusterReading } from "../domain/cluster.ts";
 import type { TrustsProxy } from "../domain/client-address.ts";
 import type { Act } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
@@ -53,6 +54,8 @@ export interface AppDeps {
   publicUrl?: string | undefined;
   /** Whether identity providers may be reached by http on this machine: for tests. */
   oidcLoopback?: boolean;
+  /** What the machines of an endpoint said last; undefined: nothing yet. */
+  readingOf?: (driver: string, endpoint: string) => ClusterReading | undefined;
   /** Whether an endpoint is asked now; left out: it is. */
   circuitOf?: (driver: string, endpoint: string) => PoolCircuit;
   /** What the observer read of an endpoint last; left out, or undefined: nothing. */

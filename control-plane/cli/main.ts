@@ -14,6 +14,7 @@ import { accounts, ownTokens } from "./commands/accounts.ts";
 import { image } from "./commands/image.ts";
 import { identityProviders } from "./commands/identity-providers.ts";
 import { login, logout, setUp } from "./commands/login.ts";
+import { members, operations } from "./commands/operations.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
@@ -40,6 +41,8 @@ const main = defineCommand({
     prices,
     applications,
     pools,
+    members,
+    operations,
     maintenance,
     image,
     requests,

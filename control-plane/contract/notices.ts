@@ -97,6 +97,17 @@ export const noticeKinds = {
     name: { "zh-CN": "资源已回收", en: "My request's resources were reclaimed" },
     text: { "zh-CN": "申请 {number}《{title}》的资源已回收", en: "Request {number} “{title}”: its resources were reclaimed" },
   },
+  "host.moving": {
+    name: { "zh-CN": "主机将因运维迁移而重启", en: "Hosts are going to be restarted by operations" },
+    text: {
+      "zh-CN": "主机 {hosts} 即将迁移到其他服务器，期间会重启：{reason}",
+      en: "{hosts}: about to be moved to another machine, with a restart: {reason}",
+    },
+  },
+  "host.moved": {
+    name: { "zh-CN": "主机已因运维迁移", en: "Hosts were moved by operations" },
+    text: { "zh-CN": "主机 {hosts} 的迁移已结束，失败 {failed} 台", en: "{hosts}: the move has ended, {failed} failed" },
+  },
   "quota.nearly-full": {
     name: { "zh-CN": "配额将满", en: "A quota is nearly full" },
     text: {

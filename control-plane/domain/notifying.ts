@@ -27,6 +27,9 @@ export const audiences = {
   "request.stopping": "authors",
   "request.reclaiming": "authors",
   "request.reclaimed": "authors",
+  // Whoever asks for a department's hosts.
+  "host.moving": ["applicant"],
+  "host.moved": ["applicant"],
   "quota.nearly-full": ["approver", "authority"],
   "drift.found": ["operations"],
   "role.elevated": ["audit-admin"],

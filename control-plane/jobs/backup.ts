@@ -3,6 +3,7 @@ import { fault } from "../../infra/drivers/fault.ts";
 import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { expireBackup, finishBackup, finishRestore, getBackup, startBackup, startRestore, surplusBackups } from "../store/backups.ts";
 import { currentFence } from "../store/estates.ts";
+import { isMoving } from "../store/operation-steps.ts";
 import { change, type JobContext } from "./context.ts";
 
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
@@ -19,6 +20,9 @@ async function driverOf(context: JobContext, volumeId: string) {
 }
 
 export async function runBackup(context: JobContext, id: string): Promise<void> {
+  const asked = await getBackup(context.db, id);
+  // The tick that looks for unfinished work takes it up again.
+  if (asked?.state === "pending" && (await isMoving(context.db, asked.volume_id))) return;
   const backup = await change(context, (tx, act) => startBackup(tx, act, id));
   if (!backup) return;
   fault("backup.started");
@@ -47,6 +51,8 @@ async function prune(context: JobContext, policyId: string): Promise<void> {
 }
 
 export async function runRestore(context: JobContext, id: string): Promise<void> {
+  const asked = await context.db.selectFrom("restores").select(["state", "volume_id"]).where("id", "=", id).executeTakeFirst();
+  if (asked?.state === "pending" && (await isMoving(context.db, asked.volume_id))) return;
   const restore = await change(context, (tx, act) => startRestore(tx, act, id));
   if (!restore) return;
   fault("restore.started");

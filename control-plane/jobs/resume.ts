@@ -6,12 +6,13 @@ import { change, type JobContext } from "./context.ts";
  * At the start, and from time to time; what waits or runs already is not doubled, since each has its key.
  */
 export async function resume(context: JobContext): Promise<void> {
-  const [requests, backups, restores, looks, archives] = await Promise.all([
+  const [requests, backups, restores, looks, archives, operations] = await Promise.all([
     context.db.selectFrom("requests").select(["id", "department_id", "state"]).where("state", "in", ["submitted", "approved", "applying"]).execute(),
     context.db.selectFrom("backups").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
     context.db.selectFrom("restores").select(["id", "department_id"]).where("state", "in", ["pending", "running"]).execute(),
     context.db.selectFrom("stack_operations").select(["id", "department_id", "kind"]).where("state", "in", ["pending", "running"]).execute(),
     context.db.selectFrom("system_backups").select(["id"]).where("state", "in", ["pending", "running"]).execute(),
+    context.db.selectFrom("operation_plans").select(["id"]).where("state", "in", ["planning", "confirmed", "running"]).execute(),
   ]);
   const failed = await context.db
     .selectFrom("quota_charges as c")
@@ -32,6 +33,7 @@ export async function resume(context: JobContext): Promise<void> {
     for (const one of backups) await context.queue.backup(tx, one.id, one.department_id);
     for (const one of restores) await context.queue.restore(tx, one.id, one.department_id);
     for (const one of archives) await context.queue.systemBackup(tx, one.id);
+    for (const one of operations) await context.queue.operation(tx, one.id);
     for (const one of looks) await context.queue.stackOperation(tx, one);
   });
   const count = requests.length + backups.length + restores.length;

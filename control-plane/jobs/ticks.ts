@@ -83,7 +83,9 @@ async function waiting(context: JobContext): Promise<void> {
       if (granted) await context.queue.apply(tx, granted.department_id);
     }).catch(async (error: unknown) => {
       if (error instanceof Refusal) await plan((tx, act) => returnWaiting(tx, act, id, error));
-      else if (!(error instanceof NoRoom)) throw error;
+      // Its pool has room that no member of it has: perhaps another pool does.
+      else if (error instanceof NoRoom) await plan((tx, act) => placeElsewhere(tx, act, id, seal, unseal));
+      else throw error;
     });
   }
 }

@@ -24,17 +24,19 @@ export async function bindApproval(tx: Tx, requestId: string, specifications: re
 
 /**
  * Everything of a department that may be made, changed or removed now: the last approval of each resource, and what is to go or was never finished.
+ * What an operation plan has moved to another pool since is what that plan made of it.
  * What an approved plan replaces may go and come again as it is: a host that is made anew takes its attachments along.
  * @param putBack by decision: what is gone is made anew, with what hangs on it
  */
 export async function approvedEstate(tx: Tx, departmentId: string, putBack: readonly { name: string; anew: boolean }[] = []): Promise<Approval[]> {
   const anew = sql`any(${sql.val(putBack.filter((one) => one.anew).map((one) => one.name))}::text[])`;
   const { rows } = await sql<{ id: string; phase: string; digest: string | null; replaced: boolean }>`
-    select r.id, r.phase, a.approved_digest as digest,
+    select r.id, r.phase, case when m.at > coalesce(a.decided_at, '-infinity') then m.digest else a.approved_digest end as digest,
       coalesce(r.id = any(x.replaced), false) or r.id = ${anew} or coalesce(r.wanted->>'host' = ${anew} or r.wanted->>'volume' = ${anew}, false) as replaced
     from resources r
+    left join pool_moves m on m.resource_id = r.id
     left join lateral (
-      select i.approved_digest
+      select i.approved_digest, q.decided_at
       from request_items i join requests q on q.id = i.request_id
       where i.resource_id = r.id and i.approved_digest is not null and i.state in ('pending', 'applying', 'active') and q.state = any(${sql.val(grantedStates)}::text[])
       order by q.decided_at desc nulls last, i.id desc limit 1) a on true

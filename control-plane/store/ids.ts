@@ -45,6 +45,8 @@ export type IdPrefix =
   | "cor"
   | "mwd"
   | "idp"
+  | "opl"
+  | "ops"
   | "dft"
   | "fin";
 

@@ -11,4 +11,6 @@ export interface Queue {
   /** Looks for drift in a department, or for instances that are none of ours at a pool's endpoint: `dep_…` or `pol_…`. */
   look(tx: Tx, id: string): Promise<void>;
   systemBackup(tx: Tx, id: string): Promise<void>;
+  /** Carries an operation plan on. */
+  operation(tx: Tx, planId: string): Promise<void>;
 }

@@ -6,6 +6,7 @@
 import type { ColumnType, Generated } from "kysely";
 import type { BindingKind, Role } from "../contract/roles.ts";
 import type { CardColour, CardEntry, CardState, RuleKind, SupervisionStage } from "../contract/supervision.ts";
+import type { OperationAction, OperationKind, OperationState, OperationStepState } from "../contract/operation-plans.ts";
 import type { StateTables } from "../state/schema.ts";
 
 type Json<T> = ColumnType<T, string, string>;
@@ -278,6 +279,74 @@ export interface Resources {
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
+}
+
+/** Operation plans (运维方案): what is to be moved on the machines behind an endpoint. */
+export interface OperationPlans {
+  id: string;
+  kind: OperationKind;
+  driver: string;
+  endpoint: string;
+  /** Behind that endpoint, and those of other pools (`serverOf`). */
+  server: string;
+  /** domain/operation-plans.ts, Ask */
+  ask: Json<unknown>;
+  state: OperationState;
+  /** Of the steps as they were shown; null before they have been computed. */
+  hash: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Lines: what was otherwise when it was to begin, so that it had to be shown again. */
+  difference: ColumnType<string[], string | undefined, string>;
+  reason: string;
+  error: ColumnType<string | null, string | null | undefined, string | null>;
+  created_by: string;
+  /** Somebody else. */
+  confirmed_by: ColumnType<string | null, string | null | undefined, string | null>;
+  confirmed_at: MaybeTime;
+  cancelled_by: ColumnType<string | null, string | null | undefined, string | null>;
+  cancelled_at: MaybeTime;
+  started_at: MaybeTime;
+  finished_at: MaybeTime;
+  revision: Generated<number>;
+  created_at: Time;
+  updated_at: Time;
+}
+
+/** What a resource is since an operation plan moved it to another pool: approved by that plan, not by a request. */
+export interface PoolMoves {
+  resource_id: string;
+  plan_id: string;
+  /** Of its specification (infra/approval.ts). */
+  digest: string;
+  at: Time;
+}
+
+export interface OperationSteps {
+  id: string;
+  plan_id: string;
+  position: number;
+  action: OperationAction;
+  /** The member that is closed or opened, or the id of the host or volume. */
+  subject: string;
+  name: string;
+  department_id: string | null;
+  application_id: string | null;
+  from_member: string | null;
+  to_member: string | null;
+  from_pool_id: string | null;
+  to_pool_id: string | null;
+  /** Whether it is foreseen that the host restarts. */
+  restarts: boolean;
+  /** At most so many are copied; null: none. */
+  bytes: number | null;
+  reason: string;
+  /** Why it cannot be done; null: it can. */
+  blocked: string | null;
+  state: OperationStepState;
+  error: ColumnType<{ code: string; message: string } | null, string | null | undefined, string | null>;
+  /** Whether the host did restart. */
+  restarted: ColumnType<boolean | null, boolean | null | undefined, boolean | null>;
+  started_at: MaybeTime;
+  finished_at: MaybeTime;
 }
 
 /** What a department's stack was last asked to be and has been made. Equal hashes: the engine isn't started. */
@@ -1196,4 +1265,7 @@ export interface Database extends StateTables {
   supervision_card_people: SupervisionCardPeople;
   supervision_entries: SupervisionEntries;
   corrections: Corrections;
+  operation_plans: OperationPlans;
+  operation_steps: OperationSteps;
+  pool_moves: PoolMoves;
 }

@@ -14,7 +14,8 @@ export const attachment: Definition<z.infer<typeof inputs>> = {
   inputs,
   outputs: z.object({}),
   secrets: [],
-  replaceOn: ["name", "pool", "host", "volume", "path", "hostId", "volumeId"],
+  // The host's pool may change without the host: it stays attached.
+  replaceOn: ["name", "host", "volume", "path", "hostId", "volumeId"],
   pool: (attached) => attached.pool,
   made: () => ({}),
   create: (driver, { name, host, volume, path }, call) => driver.attach({ name, host, volume, path }, call),

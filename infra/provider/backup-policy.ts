@@ -16,7 +16,7 @@ export const backupPolicy: Definition<Inputs> = {
   inputs,
   outputs: z.object({}),
   secrets: [],
-  replaceOn: ["name", "volume", "volumePool", "volumeId"],
+  replaceOn: ["name", "volume", "volumeId"],
   pool: (policy) => policy.volumePool,
   made: () => ({}),
   create: (driver, policy, call) => driver.putBackupPolicy(specOf(policy), call),

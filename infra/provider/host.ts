@@ -5,12 +5,12 @@ import type { Definition } from "./definition.ts";
 export const host: Definition<HostSpec> = {
   kind: "host",
   description:
-    "A virtual host. Image, host name and pool are for life; flavour, keys, addresses, ports and power change in place. Another generation is made anew.",
+    "A virtual host. Image and host name are for life; flavour, keys, addresses, ports and power change in place, and so does its pool after it was moved there. Another generation is made anew.",
   inputs: HostSpec,
   outputs: z.object({ state: z.string().describe("running, stopped, crashed or unknown, as the driver last said.") }),
   secrets: ["userData"],
   // User data is read at the first boot only: other user data means another host.
-  replaceOn: ["name", "pool", "image", "userData", "generation"],
+  replaceOn: ["name", "image", "userData", "generation"],
   firstOnly: ["member"],
   pool: (inputs) => inputs.pool,
   refuses(before, after) {

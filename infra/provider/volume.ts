@@ -4,11 +4,12 @@ import type { Definition } from "./definition.ts";
 
 export const volume: Definition<VolumeSpec> = {
   kind: "volume",
-  description: "A volume. It grows in place and never shrinks; its pool and tier are for life, and so is the backup that it was made with.",
+  description:
+    "A volume. It grows in place and never shrinks; its tier is for life, and so is the backup that it was made with. Its pool changes after it was moved there.",
   inputs: VolumeSpec,
   outputs: z.object({}),
   secrets: [],
-  replaceOn: ["name", "pool", "tier", "backup"],
+  replaceOn: ["name", "tier", "backup"],
   pool: (inputs) => inputs.pool,
   refuses(before, after) {
     if (before.sizeGib === undefined || after.sizeGib >= before.sizeGib) return undefined;

@@ -9,7 +9,7 @@ import type { Pool, PoolMember } from "../../control-plane/contract/pools.ts";
 import type { Host } from "../../control-plane/contract/resources.ts";
 import { addressOf } from "../../infra/drivers/lxd/address.ts";
 import { LxdClient } from "../../infra/drivers/lxd/client.ts";
-import { listInstances } from "../../infra/drivers/lxd/instances.ts";
+import { keptOf, listInstances } from "../../infra/drivers/lxd/instances.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
 import { host, smallCity, volume } from "../setup/small-city.ts";
@@ -68,7 +68,8 @@ describe("pools of a cluster", { timeout: 180_000 }, () => {
     expect(chosen.toSorted()).toEqual(["n2", "n3"]);
     expect(done.plan!.placement.find((one) => one.member === "n2")).toMatchObject({ pool: "compute", memberReason: expect.stringContaining("2 members") });
     const instances = await listInstances(new LxdClient(addressOf(lxd.endpoint)));
-    expect(instances.map((one) => one.location).toSorted(), "where they really are").toEqual(["n2", "n3"]);
+    const wanted = done.plan!.placement.flatMap(({ resource, member }) => (member === undefined ? [] : [[resource, member] as const]));
+    expect(new Map(instances.map((one) => [keptOf(one)!.spec.name, one.location])), "each really is where it was to be").toEqual(new Map(wanted));
     const device = instances.flatMap((one) => Object.values(one.devices)).find((one) => one["path"] === "/data");
     expect(device).toMatchObject({ type: "disk", pool: "second" });
     const web = (await Array.fromAsync(plane.applicant.all<Host>("/api/v1/hosts"))).find((one) => one.name === "web-2")!;

@@ -54,7 +54,7 @@ describe("differences", () => {
 
   it.each([
     ["image", { image: "other" }],
-    ["pool", { pool: make.id("pol", 2) }],
+    ["generation", { generation: 2 }],
   ])("of %s replace a host", (path_, change) => {
     expect(between(now, { ...now, ...change })).toEqual([{ path: path_, kind: "update", replace: true }]);
   });
@@ -64,6 +64,7 @@ describe("differences", () => {
     ["sshKeys", { sshKeys: ["ssh-ed25519 AAAA"] }],
     ["ports", { ports: [{ protocol: "tcp", port: 443 }] }],
     ["power", { power: "stopped" }],
+    ["pool", { pool: make.id("pol", 2) }],
   ])("of %s are made in place", (path_, change) => {
     expect(between(now, { ...now, ...change })).toEqual([{ path: path_, kind: "update", replace: false }]);
   });

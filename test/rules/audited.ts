@@ -3,7 +3,9 @@ import { sql } from "kysely";
 import { Role } from "../../control-plane/contract/roles.ts";
 import { makeEscrowPair } from "../../control-plane/state/escrow.ts";
 import { codeAt, fromBase32, stepAt } from "../../control-plane/domain/totp.ts";
+import { drawUp, hashOf } from "../../control-plane/domain/operation-plans.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
+import { lockOperation, showOperation } from "../../control-plane/store/operation-plans.ts";
 import { notify } from "../../control-plane/store/notices.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
@@ -177,6 +179,16 @@ const department = () => ({ code: code(), nameZh: "局", nameEn: "Bureau", level
 const project = () => ({ department: "office", code: code(), name: "P", fiscalYear: 2026, budgetFen: 1 });
 const pool = () => ({ code: code(), name: "P", kind: "storage", site: "S", capacity: { "storage_gib:standard": 9 } });
 
+const drain = { kind: "drain-member", pool: "pool", member: "n1", reason: "new memory" };
+/** A drain as the job would have computed it, of an empty member of a cluster of its own. */
+async function drawnUp(stage: Stage): Promise<{ id: string; hash: string }> {
+  const made = (await stage.post("operations", "/api/v1/pools", { ...pool(), endpoint: crypto.randomUUID() })).body as { id: string };
+  const { id } = (await stage.post("operations", "/api/v1/operation-plans", { ...drain, pool: made.id })).body as { id: string };
+  const members = ["n1", "n2"].map((name) => ({ name, state: "online" as const, groups: [] }));
+  const steps = drawUp({ kind: "drain-member", member: "n1" }, { members, things: [], strangers: [] }, []);
+  await stage.api.database.db.transaction().execute(async (tx) => showOperation(tx, systemAct(new Date()), (await lockOperation(tx, id))!, steps));
+  return { id, hash: hashOf(steps) };
+}
 const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
 const maintenance = ({ ids }: Stage) => ({ scope: { kind: "hosts", hosts: [ids.host] }, to: inHours(1), reason: "R", emergencyReason: "E" });
 /** A maintenance window that holds; its address. */
@@ -365,6 +377,13 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   },
   "post /api/v1/pools": () => ({ path: "/api/v1/pools", body: pool() }),
   "patch /api/v1/pools/{id}": ({ ids }) => ({ path: `/api/v1/pools/${ids.pool}`, body: { name: code() } }),
+  "post /api/v1/operation-plans": () => ({ path: "/api/v1/operation-plans", body: drain }),
+  "post /api/v1/operation-plans/{id}/confirm": async (stage) => {
+    const { id, hash } = await drawnUp(stage);
+    return { secret: await stage.api.token("operations"), path: `/api/v1/operation-plans/${id}/confirm`, body: { hash } };
+  },
+  "post /api/v1/operation-plans/{id}/cancel": async (stage) => ({ path: `/api/v1/operation-plans/${(await drawnUp(stage)).id}/cancel`, body: {} }),
+  "post /api/v1/operation-plans/{id}/recompute": async (stage) => ({ path: `/api/v1/operation-plans/${(await drawnUp(stage)).id}/recompute`, body: {} }),
   "put /api/v1/quotas/{department}/{dimension}": () => ({ path: "/api/v1/quotas/office/hosts", body: { limit: 7 } }),
   "post /api/v1/quota-reconciliations": () => ({ path: "/api/v1/quota-reconciliations", body: {} }),
   "post /api/v1/quota-findings/{id}/close": async (stage) => {

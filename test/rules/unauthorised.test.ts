@@ -51,12 +51,15 @@ function anyAddress(path: string): string {
     requests: "req",
     system: "arc",
     webhooks: "whk",
+    "operation-plans": "opl",
     deliveries: "dlv",
     "role-bindings": "rbd",
   };
   const prefix = prefixes[path.split("/")[3] ?? ""] ?? "hst";
   return path
     .replace("{id}", `${prefix}_${missing}`)
+    .replace("{pool}", "pool")
+    .replace("{name}", "n1")
     .replace("{kind}", "operating")
     .replace("{evidence}", `evd_${missing}`)
     .replace("{department}", "owner-bureau")

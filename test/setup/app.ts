@@ -15,7 +15,7 @@ import { makeToken } from "../../control-plane/store/tokens.ts";
 import { type Engine, openEmpty } from "./databases.ts";
 
 /** What was put on the queue, for tests without its workers: the API ends where jobs begin. */
-export type Enqueued = { job: "plan" | "apply" | "backup" | "restore"; id: string };
+export type Enqueued = { job: "plan" | "apply" | "backup" | "restore" | "operation"; id: string };
 
 export interface Called {
   status: number;
@@ -60,6 +60,7 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
       stackOperation: async () => {},
       look: async () => {},
       systemBackup: async () => {},
+      operation: keep("operation"),
     },
     now: () => new Date(),
     log: pino({ level: "silent" }),

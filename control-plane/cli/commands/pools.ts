@@ -6,6 +6,7 @@ import { json } from "../arguments.ts";
 import { clientFromEnvironment } from "../client.ts";
 import { bytes, type Column, localTime, show, showOne } from "../output.ts";
 import { listCommand } from "./list.ts";
+import { rebalancePool } from "./operations.ts";
 import { showCommand } from "./show.ts";
 
 const path = "/api/v1/pools";
@@ -97,6 +98,7 @@ export const pools = defineCommand({
       ],
     }),
     show: showCommand("pools", path),
+    rebalance: rebalancePool,
     members: defineCommand({
       meta: { name: "members", description: "The machines behind a pool, and what is on each" },
       args: { pool, json },

@@ -4,6 +4,7 @@ import type { BackupPolicy, Host, Volume } from "../../contract/resources.ts";
 import { bytes, localTime, percent } from "../output.ts";
 import { hostChanges, volumeChanges } from "./changes.ts";
 import { listCommand } from "./list.ts";
+import { moveHost, moveVolume } from "./operations.ts";
 import { showCommand } from "./show.ts";
 
 const filters = {
@@ -34,6 +35,7 @@ export const hosts = defineCommand({
     }),
     show: showCommand("hosts", "/api/v1/hosts"),
     ...hostChanges,
+    move: moveHost,
   },
 });
 
@@ -56,6 +58,7 @@ export const volumes = defineCommand({
     }),
     show: showCommand("volumes", "/api/v1/volumes"),
     ...volumeChanges,
+    move: moveVolume,
   },
 });
 

@@ -48,6 +48,7 @@ describe.each(engines)("ticks, on %s", (engine) => {
         stackOperation: async (_tx: unknown, { id }: { id: string }) => void enqueued.push(`stack-operation ${id}`),
         look: keep("look"),
         systemBackup: keep("system-backup"),
+        operation: keep("operation"),
       },
       log: pino({ level: "silent" }),
       now: () => clock,

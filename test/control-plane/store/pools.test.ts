@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ChangePlan } from "../../../control-plane/contract/requests.ts";
 import { Refusal } from "../../../control-plane/domain/refusal.ts";
 import { requestBackup } from "../../../control-plane/store/backups.ts";
-import { grantWaiting, NoRoom } from "../../../control-plane/store/capacity-queue.ts";
+import { grantWaiting, NoRoom, placeElsewhere } from "../../../control-plane/store/capacity-queue.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { type MemberSeen, membersMoved, pageOfMembers, recordMembers } from "../../../control-plane/store/members.ts";
 import { changePool, getPool, listPools, type PoolPatch, whyNotInPool } from "../../../control-plane/store/pools.ts";
@@ -10,7 +10,7 @@ import { recordTransitions, transitionsOf } from "../../../control-plane/store/r
 import { specDigest } from "../../../infra/approval.ts";
 import type { HostSpec } from "../../../infra/spec.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
-import { host, openBooks, smallCity, volume } from "../../setup/small-city.ts";
+import { host, openBooks, plain, smallCity, volume } from "../../setup/small-city.ts";
 
 const refusal = async (work: Promise<unknown>): Promise<Refusal> => {
   const error = await work.then(
@@ -129,6 +129,20 @@ describe.each(engines)("pools, on %s", (engine) => {
     expect((await opened.db.selectFrom("requests").select("state").where("id", "=", one.id).executeTakeFirstOrThrow()).state).toBe("active");
     const granted = await books.decide(waiting[1]!);
     expect([granted.state, ...(await membersOf(granted))]).toEqual(["approved", "n3"]);
+  });
+
+  it("is placed in another pool, and decided on anew, when no member of its own has room", async () => {
+    await see(member("n1", { vcpu: 2 }), member("n2", { vcpu: 2 }));
+    await books.decide(await ask([host("a"), host("b")]));
+    const waiting = await books.decide(await ask([host("c")]));
+    expect(waiting.state).toBe("waiting");
+    const elsewhere = () => books.change((tx) => placeElsewhere(tx, books.act(), waiting.id, plain, plain));
+    expect(await elsewhere(), "there is no other").toBeUndefined();
+    const city = smallCity();
+    await books.import({ ...city, pools: [{ ...city.pools[0]!, code: "annex", driver: "embedded", endpoint: "/annex" }] });
+    expect(await elsewhere()).toMatchObject({ state: "submitted", waits: false, error: { code: "placed-elsewhere" } });
+    const [c] = await hosts(waiting);
+    expect([c!.pool_id, c!.wanted.member]).toEqual([(await getPool(opened.db, "annex")).id, undefined]);
   });
 
   it("keeps hosts apart where their application must have it so, also on one machine alone", async () => {

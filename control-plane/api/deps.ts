@@ -2,18 +2,32 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Logger } from "pino";
+import type { WebSocket } from "ws";
 import type { Denials } from "../audit/denials.ts";
+import type { HostExecResult } from "../contract/host-sessions.ts";
 import type { PoolCircuit } from "../contract/pools.ts";
 import type { Binding, Capacity } from "../domain/authority.ts";
 import type { TrustsProxy } from "../domain/client-address.ts";
 import type { Act } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
+import type { HostSessionRow } from "../store/host-sessions.ts";
 import type { Queue } from "../store/queue.ts";
 
 /** What the API tells the metrics. */
 export interface ApiMetrics {
   /** @param route the pattern, such as /api/v1/hosts/:id, never the address asked for */
   request(method: string, route: string, status: number, seconds: number): void;
+}
+
+/** Whoever carries people's sessions in hosts (control-plane/shell): routes say who may, and never speak with a driver themselves. */
+export interface HostShells {
+  readonly replica: string;
+  expect(row: HostSessionRow): void;
+  attach(socket: WebSocket, row: HostSessionRow): void;
+  exec(row: HostSessionRow, command: { stdin: string; timeoutMs: number }): Promise<Omit<HostExecResult, "session">>;
+  said(row: HostSessionRow): Promise<Omit<HostExecResult, "session">>;
+  consoleLog(hostId: string): Promise<string>;
+  look(): void;
 }
 
 export interface AppDeps {
@@ -53,6 +67,8 @@ export interface AppDeps {
   publicUrl?: string | undefined;
   /** Whether identity providers may be reached by http on this machine: for tests. */
   oidcLoopback?: boolean;
+  /** Left out: nobody enters hosts here. */
+  shells?: HostShells;
   /** Whether an endpoint is asked now; left out: it is. */
   circuitOf?: (driver: string, endpoint: string) => PoolCircuit;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */

@@ -29,6 +29,12 @@ export const audiences = {
   "request.reclaimed": "authors",
   "quota.nearly-full": ["approver", "authority"],
   "role.elevated": ["audit-admin"],
+  // The owner's people; who asked; both.
+  "consent.asked": ["applicant", "approver"],
+  "consent.granted": "person",
+  "consent.refused": "person",
+  "consent.revoked": "person",
+  "host-session.break-glass": ["applicant", "approver", "audit-admin"],
   "account.locked": "person",
   "calendar.missing": ["system-admin", "supervision"],
   "webhook.paused": ["system-admin"],

@@ -43,7 +43,9 @@ export type IdPrefix =
   | "scd"
   | "sen"
   | "cor"
-  | "idp";
+  | "idp"
+  | "cns"
+  | "hsn";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

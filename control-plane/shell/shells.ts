@@ -165,7 +165,13 @@ export async function startShells(options: ShellsOptions): Promise<Shells> {
       const arriving = Promise.withResolvers<WebSocket | undefined>();
       sockets.set(row.id, arriving.resolve);
       const late = setTimeout(() => arriving.resolve(undefined), socketMs);
-      carry(row, ending.resolve, () => terminal(row, arriving.promise.finally(() => clearTimeout(late)), ending.promise).finally(() => sockets.delete(row.id)));
+      carry(row, ending.resolve, () =>
+        terminal(
+          row,
+          arriving.promise.finally(() => clearTimeout(late)),
+          ending.promise,
+        ).finally(() => sockets.delete(row.id)),
+      );
     },
     attach: (socket, row) => {
       const take = sockets.get(row.id);
@@ -175,37 +181,48 @@ export async function startShells(options: ShellsOptions): Promise<Shells> {
     exec: async (row, { stdin, timeoutMs }) => {
       const result = Promise.withResolvers<Omit<HostExecResult, "session">>();
       const stop = new AbortController();
-      carry(row, (reason) => stop.abort(reason), async () => {
-        const recorder = recorderOf(row, row.purpose);
-        const argv = row.argv ?? [];
-        let reason: SessionEnd = "exited";
-        let [exitCode, stdout, stderr]: [number | null, string, string] = [null, "", ""];
-        try {
-          await recorder.record("i", `${JSON.stringify(argv)}\n${stdin}`);
-          const driver = await driverOf(row.host_id);
-          const ran = await driver.exec(row.host_id, argv, { stdin, timeoutMs, signal: stop.signal });
-          exitCode = ran.code;
-          await recorder.record("o", ran.stdout);
-          if (ran.stderr !== "") await recorder.record("m", errorsFollow);
-          await recorder.record("o", ran.stderr);
-          [stdout, stderr] = [ran.stdout, ran.stderr];
-        } catch (error) {
-          if (stop.signal.aborted) reason = stop.signal.reason as SessionEnd;
-          else reason = error instanceof RecordingFull ? "recording-full" : (error as { code?: string }).code === "exec-timeout" ? "time-limit" : "failed";
-          stderr = error instanceof Error ? error.message : String(error);
-        }
-        await recorder.record("m", `${reason} ${exitCode ?? stderr}`).catch(() => undefined);
-        result.resolve({ exitCode, endReason: reason, stdout, stderr });
-        return { reason, exitCode, ...recorder.digest };
-      });
+      carry(
+        row,
+        (reason) => stop.abort(reason),
+        async () => {
+          const recorder = recorderOf(row, row.purpose);
+          const argv = row.argv ?? [];
+          let reason: SessionEnd = "exited";
+          let [exitCode, stdout, stderr]: [number | null, string, string] = [null, "", ""];
+          try {
+            await recorder.record("i", `${JSON.stringify(argv)}\n${stdin}`);
+            const driver = await driverOf(row.host_id);
+            const ran = await driver.exec(row.host_id, argv, { stdin, timeoutMs, signal: stop.signal });
+            exitCode = ran.code;
+            await recorder.record("o", ran.stdout);
+            if (ran.stderr !== "") await recorder.record("m", errorsFollow);
+            await recorder.record("o", ran.stderr);
+            [stdout, stderr] = [ran.stdout, ran.stderr];
+          } catch (error) {
+            if (stop.signal.aborted) reason = stop.signal.reason as SessionEnd;
+            else reason = error instanceof RecordingFull ? "recording-full" : (error as { code?: string }).code === "exec-timeout" ? "time-limit" : "failed";
+            stderr = error instanceof Error ? error.message : String(error);
+          }
+          await recorder.record("m", `${reason} ${exitCode ?? stderr}`).catch(() => undefined);
+          result.resolve({ exitCode, endReason: reason, stdout, stderr });
+          return { reason, exitCode, ...recorder.digest };
+        },
+      );
       const done = await result.promise;
       await carried.get(row.id)?.done;
       return done;
     },
     said: async (row) => {
-      const lines = ((await readRecording(db, options.unseal, row.id))?.text ?? "").split("\n").slice(1, -1).map((line) => JSON.parse(line) as [number, string, string]);
+      const lines = ((await readRecording(db, options.unseal, row.id))?.text ?? "")
+        .split("\n")
+        .slice(1, -1)
+        .map((line) => JSON.parse(line) as [number, string, string]);
       const errors = lines.findIndex(([, kind, text]) => kind === "m" && text === errorsFollow);
-      const shown = (part: typeof lines) => part.filter(([, kind]) => kind === "o").map(([, , text]) => text).join("");
+      const shown = (part: typeof lines) =>
+        part
+          .filter(([, kind]) => kind === "o")
+          .map(([, , text]) => text)
+          .join("");
       const [stdout, stderr] = errors === -1 ? [shown(lines), ""] : [shown(lines.slice(0, errors)), shown(lines.slice(errors))];
       return { exitCode: row.exit_code, endReason: row.end_reason, stdout, stderr };
     },

@@ -120,7 +120,15 @@ export async function createHostSession(tx: Tx, act: Act, place: HostPlace, ask:
     subjectKind: "host-session",
     subjectId: id,
     departmentId: place.departmentId,
-    after: { host: place.hostId, kind: ask.kind, argv: ask.argv, purpose: ask.purpose, basis: right.basis, consent: right.consentId, elevation: right.bindingId },
+    after: {
+      host: place.hostId,
+      kind: ask.kind,
+      argv: ask.argv,
+      purpose: ask.purpose,
+      basis: right.basis,
+      consent: right.consentId,
+      elevation: right.bindingId,
+    },
   });
   return { id, ticket };
 }
@@ -238,15 +246,22 @@ export async function closeHostSession(tx: Tx, now: Date, id: string, { reason, 
     .executeTakeFirst();
   if (!row) return false;
   const own = reason === "exited" || reason === "closed";
-  const act = own
-    ? { actor: row.person_id, role: row.role, source: row.source, correlationId: row.correlation_id, now }
-    : systemAct(now, row.correlation_id);
+  const act = own ? { actor: row.person_id, role: row.role, source: row.source, correlationId: row.correlation_id, now } : systemAct(now, row.correlation_id);
   await appendAudit(tx, act, {
     action: "host-session.close",
     subjectKind: "host-session",
     subjectId: id,
     departmentId: row.department_id,
-    after: { host: row.host_id, person: row.person_id, consent: row.consent_id, elevation: row.binding_id, reason, exitCode, recordingSha256: sha256, recordingBytes: bytes },
+    after: {
+      host: row.host_id,
+      person: row.person_id,
+      consent: row.consent_id,
+      elevation: row.binding_id,
+      reason,
+      exitCode,
+      recordingSha256: sha256,
+      recordingBytes: bytes,
+    },
   });
   const data = { ...(await told(tx, row)), reason };
   await appendEvent(tx, { at: now, departmentId: row.department_id, requestId: null, type: "host-session.ended", subjectId: id, data });

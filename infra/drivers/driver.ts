@@ -27,6 +27,10 @@ export interface Capabilities {
   volumeSizeEnforced: boolean;
   /** Whether attaching shows the volume inside a running host without a restart. */
   liveAttach: boolean;
+  /** Whether hosts of the type `vm` can be made; otherwise `notes` says why not. */
+  vm: boolean;
+  /** Whether there are several members, between which hosts and volumes are moved. */
+  moves: boolean;
   /** Linux namespaces that hosts get of their own. */
   namespaces: string[];
   /** Plain sentences: what is absent here and why. */
@@ -221,12 +225,19 @@ export interface Driver {
   /** The bulk reading. */
   observe(): Promise<PoolReading>;
   /** Runs a program inside a running host; it is ended when `signal` says so, or when whoever asked is killed. @throws NotFound @throws NotRunning */
-  exec(host: string, argv: string[], options?: { stdin?: string; timeoutMs?: number; signal?: AbortSignal }): Promise<{ code: number; stdout: string; stderr: string }>;
+  exec(
+    host: string,
+    argv: string[],
+    options?: { stdin?: string; timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Runs a program on a terminal inside a running host. @throws NotFound @throws NotRunning @throws Unsupported where the host has no terminals */
   shell(host: string, ask: ShellAsk): Promise<Shell>;
   /** Ends and removes everything of the given scopes (or all): for demos and tests, never called for departments' data. */
   purge(scopes?: string[]): Promise<void>;
 }
+
+/** Most that `consoleLog` gives. */
+export const consoleBytes = 256 * 1024;
 
 /** Base of the named errors; `code` goes into results and problem documents. */
 export class DriverError extends Error {

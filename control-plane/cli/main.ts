@@ -16,6 +16,8 @@ import { login, logout, setUp } from "./commands/login.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
+import { consents } from "./commands/consents.ts";
+import { hostSessions } from "./commands/host-sessions.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
 import { terms } from "./commands/terms.ts";
@@ -47,6 +49,8 @@ const main = defineCommand({
     calendars,
     supervision,
     hosts,
+    "host-sessions": hostSessions,
+    consents,
     volumes,
     "backup-policies": policies,
     backups,

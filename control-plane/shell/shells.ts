@@ -175,6 +175,8 @@ export async function startShells(options: ShellsOptions): Promise<Shells> {
     },
     attach: (socket, row) => {
       const take = sockets.get(row.id);
+      // What is typed before the host listens waits on its way.
+      socket.pause();
       if (take) take(socket);
       else socket.close(1011, "nobody waits for it");
     },

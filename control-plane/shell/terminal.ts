@@ -51,6 +51,7 @@ export function runTerminal(socket: WebSocket, shell: Shell, recorder: Recorder)
       .catch(failed)
       .finally(() => socket.resume());
   });
+  socket.resume();
   const take = async (data: Buffer, binary: boolean) => {
     if (binary) {
       await recorder.record("i", data);

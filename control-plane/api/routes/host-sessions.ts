@@ -160,17 +160,18 @@ export function registerHostSessions(app: App, deps: AppDeps): void {
     }),
   );
   app.openapi(exec, async (c) => {
-    const shells = carried(deps);
     const { argv, stdin, purpose, timeoutSeconds } = c.req.valid("json");
     const principal = c.get("principal");
     // The key is used up before anything is begun: a repeated call never runs it twice.
     const made = await idempotent(c, deps, async (tx) => {
       const place = await placeOf(tx, principal, c.req.valid("param").id);
+      carried(deps);
       const ask = { kind: "exec" as const, purpose, argv, cols: 80, rows: 24, signInId: c.get("holder").sessionId };
       const { id } = await createHostSession(tx, c.get("act"), place, ask);
       return { status: 200, body: { session: id } };
     });
     const { session } = (await made.json()) as { session: string };
+    const shells = carried(deps);
     const before = await getHostSession(deps.db, principal, session);
     if (made.headers.has("idempotency-replayed") && before.state !== "ready") {
       if (before.state === "open") throw new Refusal("idempotency-in-progress", "The command is still running.");

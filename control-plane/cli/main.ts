@@ -20,6 +20,7 @@ import { consents } from "./commands/consents.ts";
 import { hostSessions } from "./commands/host-sessions.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
+import { maintenance } from "./commands/maintenance.ts";
 import { terms } from "./commands/terms.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
@@ -39,6 +40,7 @@ const main = defineCommand({
     prices,
     applications,
     pools,
+    maintenance,
     image,
     requests,
     inbox,

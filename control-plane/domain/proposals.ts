@@ -273,6 +273,8 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       proposals.push({ ...change, wanted: held.wanted, charge: [] });
     } else if (item.action === "extend") {
       proposals.push({ ...change, wanted: held.wanted, charge: [], expiresAt: item.spec.expiresAt });
+    } else if (item.action === "keys") {
+      proposals.push({ ...change, wanted: { ...(held.wanted as HostSpec), sshKeys: item.spec.sshKeys }, charge: [] });
     } else if (item.action === "redeploy") {
       const before = held.wanted as HostSpec;
       const image = item.spec.image ?? before.image;

@@ -383,7 +383,7 @@ async function settle(
       resource.kind !== "host" ||
       item.action === "stop" ||
       item.action === "extend" ||
-      (item.action === "redeploy" && (resource.wanted as HostSpec).power === "stopped") ||
+      ((item.action === "redeploy" || item.action === "keys") && (resource.wanted as HostSpec).power === "stopped") ||
       (resource.observed_state === "running" && !anew.some((one) => one.item === item));
     await finishItems(
       tx,

@@ -43,9 +43,14 @@ export type IdPrefix =
   | "scd"
   | "sen"
   | "cor"
+<<<<<<< HEAD
   | "idp"
   | "cns"
   | "hsn";
+=======
+  | "mwd"
+  | "idp";
+>>>>>>> main
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -8,6 +8,7 @@ import { askConsent } from "../../control-plane/store/consents.ts";
 import { createApplication } from "../../control-plane/store/applications.ts";
 import { createDepartment } from "../../control-plane/store/departments.ts";
 import { newId } from "../../control-plane/store/ids.ts";
+import { announceWindow } from "../../control-plane/store/maintenance.ts";
 import { createPool } from "../../control-plane/store/pools.ts";
 import { createProject } from "../../control-plane/store/projects.ts";
 import { createRule } from "../../control-plane/store/supervision-rules.ts";
@@ -36,7 +37,8 @@ export interface World {
     | "supervisionCard"
     | "correction"
     | "consent"
-    | "hostSession",
+    | "hostSession"
+    | "maintenanceWindow",
     string
   >;
 }
@@ -255,6 +257,13 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         opened_at: now,
       })
       .execute();
+    const maintenanceWindow = await announceWindow(tx, act, {
+      scope: { kind: "hosts", hosts: [host] },
+      from: null,
+      to: new Date(now.getTime() + 3_600_000).toISOString(),
+      reason: "R",
+      emergencyReason: "E",
+    });
     await setPolicy(tx, act, owner, { stages: [...defaultStages], note: "" }, () => undefined);
     return {
       owner,
@@ -280,6 +289,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         correction,
         consent,
         hostSession,
+        maintenanceWindow,
       },
     };
   });

@@ -100,7 +100,7 @@ const ssh = defineCommand({
     const client = clientFromEnvironment();
     const one = await client.get<Host>(`/api/v1/hosts/${await hostOf(client, args.host)}`);
     const [address] = one.addresses;
-    if (one.sshKeys.length === 0) throw new Error(`${one.name} has no keys: zhengyun hosts keys ${one.id} --key FILE asks for some.`);
+    if (one.sshKeys.length === 0) throw new Error(`${one.name} has no keys: zhengyun hosts keys ${one.id} --file FILE asks for some.`);
     if (address === undefined) throw new Error(`${one.name} has no address to be reached at. A terminal needs none: zhengyun hosts shell ${one.id}`);
     const command = ["ssh", ...(args.identity ? ["-i", args.identity] : []), `${args.user}@${address}`];
     if (args.print) return console.log(command.join(" "));

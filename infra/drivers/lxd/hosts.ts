@@ -9,6 +9,7 @@ import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
 import { type Instance, type Kept, keptOf, memberOf } from "./instances.ts";
+import { writeKeys } from "./keys.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
 
 /** How long a host may take to stop by itself before it is ended, seconds. */
@@ -150,6 +151,9 @@ export class Hosts {
   /** Brings settings, devices and power to what is wanted. */
   async #converge(project: string, { instance, kept, etag }: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<void> {
     const { signal } = call;
+    // Before they are noted: who is killed in between writes them again. What was never started gets them by cloud-init.
+    if (spec.sshKeys.join("\n") !== kept.spec.sshKeys.join("\n") && !wasNeverStarted(instance))
+      await writeKeys(this.#client, { path: this.#path(spec.name), project }, kept.spec.sshKeys, spec.sshKeys);
     const wanted = { ...kept, spec: withoutSecrets(spec) };
     const config = { ...dropUnset(instance.config, settings(kept, kept.spec)), ...settings(wanted, spec) };
     const devices = { ...instance.devices, ...this.#devices(spec) };

@@ -31,11 +31,8 @@ import * as terms from "./migrations/0021_terms.ts";
 import * as providerSessions from "./migrations/0023_provider_sessions.ts";
 import * as images from "./migrations/0028_images.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
-<<<<<<< HEAD
 import * as hostSessions from "./migrations/0040_host_sessions.ts";
-=======
 import * as maintenance from "./migrations/0038_maintenance.ts";
->>>>>>> main
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -75,11 +72,8 @@ const migrations: Record<string, Migration> = {
   "0023_provider_sessions": providerSessions,
   "0025_backup_level": backupLevel,
   "0028_images": images,
-<<<<<<< HEAD
   "0040_host_sessions": hostSessions,
-=======
   "0038_maintenance": maintenance,
->>>>>>> main
 };
 
 /**

@@ -43,14 +43,10 @@ export type IdPrefix =
   | "scd"
   | "sen"
   | "cor"
-<<<<<<< HEAD
   | "idp"
   | "cns"
-  | "hsn";
-=======
-  | "mwd"
-  | "idp";
->>>>>>> main
+  | "hsn"
+  | "mwd";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

@@ -1,6 +1,6 @@
 /** People in hosts, against a running control plane with real hosts of the embedded driver. */
 import { createHash } from "node:crypto";
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { WebSocket } from "ws";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -89,12 +89,16 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => plane?.remove());
 
-const cli = (args: string[], input?: string) =>
-  spawnSync(process.execPath, [resolve("control-plane/cli/main.ts"), ...args], {
-    encoding: "utf8",
-    timeout: 60_000,
-    env: { ...process.env, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: cliToken },
-    ...(input === undefined ? {} : { input }),
+/** In the background: whoever is blocked meanwhile finds its connections closed. */
+const cli = (args: string[], input = "") =>
+  new Promise<{ status: number | null; stdout: string; stderr: string }>((done) => {
+    const env = { ...process.env, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: cliToken };
+    const child = spawn(process.execPath, [resolve("control-plane/cli/main.ts"), ...args], { env });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+    child.stdin.end(input);
+    child.on("close", (status) => done({ status, stdout, stderr }));
   });
 
 describe("the owner", () => {
@@ -134,16 +138,16 @@ describe("the owner", () => {
   });
 
   it("does it all by the CLI too", async () => {
-    expect(cli(["hosts", "exec", "web", "--", "echo", "by", "hand"])).toMatchObject({ status: 0, stdout: "by hand\n" });
-    const shell = cli(["hosts", "shell", "web"], "echo piped\nexit 5\n");
+    expect(await cli(["hosts", "exec", "web", "--", "echo", "by", "hand"])).toMatchObject({ status: 0, stdout: "by hand\n" });
+    const shell = await cli(["hosts", "shell", "web"], "echo piped\nexit 5\n");
     expect(shell.stdout).toContain("\npiped");
     expect(shell.status).toBe(5);
-    const [newest] = JSON.parse(cli(["host-sessions", "list", "--json"]).stdout) as HostSession[];
+    const [newest] = JSON.parse((await cli(["host-sessions", "list", "--json"])).stdout) as HostSession[];
     expect(newest).toMatchObject({ kind: "shell", hostName: "web", endReason: "exited" });
-    const replayed = cli(["host-sessions", "replay", newest!.id, "--fast"]);
+    const replayed = await cli(["host-sessions", "replay", newest!.id, "--fast"]);
     expect(replayed.stdout).toContain("\npiped");
     expect(replayed.stderr).toContain("as the audit has it");
-    expect(cli(["hosts", "ssh", "web", "--print"]).stderr).toContain("has no keys");
+    expect((await cli(["hosts", "ssh", "web", "--print"])).stderr).toContain("has no keys");
   });
 });
 

@@ -81,7 +81,8 @@ customElements.define("zy-terminal-view", TerminalView);
 function withoutInlineStyles(root: ShadowRoot): () => void {
   const make = Document.prototype.createElement;
   const made = (tag: string, options?: ElementCreationOptions) => {
-    const element = make.call(document, tag, options);
+    // Even an empty style element is refused: something else stands in its place.
+    const element = make.call(document, tag === "style" ? "template" : tag, options);
     if (tag === "style") {
       const sheet = new CSSStyleSheet();
       root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];

@@ -86,7 +86,7 @@ function withoutInlineStyles(root: ShadowRoot): () => void {
     if (tag === "style") {
       const sheet = new CSSStyleSheet();
       root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
-      Object.defineProperty(element, "textContent", { set: (text: string) => sheet.replaceSync(text), get: () => "" });
+      Object.defineProperty(element, "textContent", { set: (text: string) => void sheet.replaceSync(text), get: () => "" });
     } else if (tag === "span") {
       element.setAttribute = (name: string, value: string) => {
         if (name === "style") element.style.cssText = value;
@@ -95,8 +95,8 @@ function withoutInlineStyles(root: ShadowRoot): () => void {
     }
     return element;
   };
-  document.createElement = made as typeof document.createElement;
+  document.createElement = made;
   return () => {
-    if (document.createElement === (made as typeof document.createElement)) Reflect.deleteProperty(document, "createElement");
+    if (document.createElement === made) Reflect.deleteProperty(document, "createElement");
   };
 }

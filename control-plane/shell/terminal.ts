@@ -74,7 +74,7 @@ export function runTerminal(socket: WebSocket, shell: Shell, recorder: Recorder)
         await recorder.record("o", data);
         if (over) return;
         socket.send(data);
-        while (socket.bufferedAmount > mostUnsent && !over) await new Promise((resolve) => setTimeout(resolve, 20));
+        await sent(socket, () => over);
       }
       const exitCode = await shell.exited;
       end("exited", "", exitCode);
@@ -84,6 +84,11 @@ export function runTerminal(socket: WebSocket, shell: Shell, recorder: Recorder)
     }
   })();
   return { end: (reason, detail) => end(reason, detail), ended: done.promise };
+}
+
+/** Until what is on its way is little enough, or nobody waits for it any more. */
+async function sent(socket: WebSocket, over: () => boolean): Promise<void> {
+  while (socket.bufferedAmount > mostUnsent && !over()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 function parsed(data: Buffer): unknown {

@@ -32,7 +32,7 @@ const all = <T>(items: AsyncIterable<T>): Promise<T[]> => Array.fromAsync(items)
 const codeOf = (work: Promise<unknown>) =>
   work.then(
     () => "done",
-    (error: { problem?: { status: number; code: string } }) => (error.problem ? `${error.problem.status} ${error.problem.code}` : String(error)),
+    (error: Error & { problem?: { status: number; code: string } }) => (error.problem ? `${error.problem.status} ${error.problem.code}` : error.message),
   );
 
 /** A terminal, with what it has shown. */
@@ -86,7 +86,7 @@ beforeAll(async () => {
   auditor = (await person("audit-admin")).client;
   operator = await person("operations");
   cliToken = plane.secretOf("applicant");
-}, 120_000);
+}, 240_000);
 afterAll(() => plane?.remove());
 
 /** In the background: whoever is blocked meanwhile finds its connections closed. */
@@ -154,7 +154,10 @@ describe("the owner", () => {
 describe("a ticket", () => {
   const make = () => plane.applicant.post<MadeHostSession>(`/api/v1/hosts/${hostId}/sessions`, {});
   /** How the handshake is answered: a status, or "open". */
-  const knock = (session: MadeHostSession, { ticket = session.ticket, token = cliToken, headers = {} as Record<string, string> } = {}) =>
+  const knock = (
+    session: MadeHostSession,
+    { ticket = session.ticket, token = cliToken, headers = {} }: { ticket?: string; token?: string; headers?: Record<string, string> } = {},
+  ) =>
     new Promise<string>((done) => {
       const url = `${plane.operations.url.replace("http", "ws")}/api/v1/host-sessions/${session.id}/socket`;
       const socket = new WebSocket(url, ["zhengyun.terminal.v1", `ticket.${ticket}`], { headers: { authorization: `Bearer ${token}`, ...headers } });

@@ -128,7 +128,7 @@ const shown = (row: NamedHostSession): HostSession => ({
   endReason: row.end_reason,
   endedBy: row.end_asked_by,
   exitCode: row.exit_code,
-  recordingBytes: Number(row.recording_bytes),
+  recordingBytes: row.recording_bytes,
   recordingSha256: row.recording_sha256,
 });
 

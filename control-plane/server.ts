@@ -186,6 +186,7 @@ export async function startControlPlane(config: Config) {
       oidcLoopback: config.oidcLoopback,
       shells,
       circuitOf,
+      read: (driver, endpoint) => observer.of(driver, endpoint),
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),

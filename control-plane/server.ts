@@ -127,6 +127,7 @@ export async function startControlPlane(config: Config) {
       now,
       archives,
       images: config.images,
+      driftMs: config.driftMs,
       version,
       driver: loadDriver,
       observe: (poolIds) => observer.observe(poolIds),

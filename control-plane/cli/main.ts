@@ -19,6 +19,7 @@ import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
 import { consents } from "./commands/consents.ts";
 import { hostSessions } from "./commands/host-sessions.ts";
+import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
 import { maintenance } from "./commands/maintenance.ts";
@@ -61,6 +62,7 @@ const main = defineCommand({
     usage,
     register,
     stack,
+    drift,
     system,
     audit,
     "set-up": setUp,

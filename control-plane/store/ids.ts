@@ -43,10 +43,12 @@ export type IdPrefix =
   | "scd"
   | "sen"
   | "cor"
+  | "mwd"
   | "idp"
   | "cns"
   | "hsn"
-  | "mwd";
+  | "dft"
+  | "fin";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

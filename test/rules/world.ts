@@ -38,6 +38,7 @@ export interface World {
     | "correction"
     | "consent"
     | "hostSession"
+    | "drift"
     | "maintenanceWindow",
     string
   >;
@@ -257,6 +258,22 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         opened_at: now,
       })
       .execute();
+    const drift = newId("dft", now);
+    await tx
+      .insertInto("drift_findings")
+      .values({
+        id: drift,
+        department_id: owner,
+        resource_id: host,
+        kind: "host",
+        property: "flavour.memoryMib",
+        wanted: "2048",
+        actual: "4096",
+        state: "open",
+        first_seen_at: now,
+        last_seen_at: now,
+      })
+      .execute();
     const maintenanceWindow = await announceWindow(tx, act, {
       scope: { kind: "hosts", hosts: [host] },
       from: null,
@@ -289,6 +306,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         correction,
         consent,
         hostSession,
+        drift,
         maintenanceWindow,
       },
     };

@@ -86,7 +86,10 @@ function withoutInlineStyles(root: ShadowRoot): () => void {
     if (tag === "style") {
       const sheet = new CSSStyleSheet();
       root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
-      Object.defineProperty(element, "textContent", { set: (text: string) => void sheet.replaceSync(text), get: () => "" });
+      const rules = (text: string) => {
+        sheet.replaceSync(text);
+      };
+      Object.defineProperty(element, "textContent", { set: rules, get: () => "" });
     } else if (tag === "span") {
       element.setAttribute = (name: string, value: string) => {
         if (name === "style") element.style.cssText = value;

@@ -38,9 +38,11 @@ export async function openShell(
   const output = new Readable({ read: () => terminal.resume() });
   const gone = new AbortController();
   terminal.on("message", (data: Buffer, binary) => {
-    // A text says that there is no more.
-    if (!binary) output.push(null);
-    else if (!output.push(data)) terminal.pause();
+    // A text says that there is no more; the server waits for us to hang up before it says how the program ended.
+    if (!binary) {
+      output.push(null);
+      terminal.close();
+    } else if (!output.push(data)) terminal.pause();
   });
   terminal.once("close", () => output.push(null));
   const failed = (error: Error) => gone.abort(new DriverError("lost", `The terminal's connection broke: ${error.message}.`));

@@ -40,6 +40,9 @@ import "./pages/usage.ts";
 import "./pages/images.ts";
 import "./pages/members.ts";
 import "./pages/operation-plan.ts";
+import "./pages/host-session.ts";
+import "./pages/host-sessions.ts";
+import "./pages/terminal.ts";
 import "./pages/pools.ts";
 import "./pages/webhooks.ts";
 
@@ -165,11 +168,34 @@ class App extends LitElement {
     },
     {
       pattern: new URLPattern({ pathname: "/departments/:id" }),
-      render: ({ id }) => html`<zy-department-page .department=${id} .asks=${this.#holds("applicant", "operations")}></zy-department-page>`,
+      render: ({ id }) =>
+        html`<zy-department-page
+          .department=${id}
+          .enters=${this.#holds("applicant", "operations")}
+          .asks=${this.#holds("applicant", "operations")}
+        ></zy-department-page>`,
     },
     {
       pattern: new URLPattern({ pathname: "/calendars" }),
       render: () => html`<zy-calendars-page .changes=${this.#holds("system-admin")}></zy-calendars-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/hosts/:id/terminal" }),
+      render: ({ id }) =>
+        html`<zy-terminal-page .host=${id} .name=${this.#query("name")} .operates=${this.#holds("operations", "system-admin")}></zy-terminal-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/host-sessions" }),
+      render: () =>
+        html`<zy-host-sessions-page
+          .host=${this.#query("host")}
+          .owns=${this.#holds("applicant", "approver")}
+          .replays=${this.#holds("applicant", "security-admin", "audit-admin")}
+        ></zy-host-sessions-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/host-sessions/:id" }),
+      render: ({ id }) => html`<zy-host-session-page .session=${id}></zy-host-session-page>`,
     },
     { pattern: new URLPattern({ pathname: "/inbox" }), render: () => html`<zy-inbox-page .state=${this.#query("state")}></zy-inbox-page>` },
     {

@@ -29,6 +29,11 @@ export const places: readonly Place[] = [
   { path: pages.pools(), name: () => msg("资源池", { id: "pools" }), roles: ["operations", "authority", "audit-admin", "auditor"] },
   { path: pages.images(), name: () => msg("镜像", { id: "images" }), roles: ["operations"] },
   { path: pages.members(), name: () => msg("集群与运维方案", { id: "members-title" }), roles: ["operations"] },
+  {
+    path: pages.hostSessions(),
+    name: () => msg("主机授权与会话", { id: "inside-hosts" }),
+    roles: ["applicant", "approver", "operations", "system-admin", "security-admin", "audit-admin", "auditor"],
+  },
   { path: pages.maintenance(), name: () => msg("维护窗口", { id: "mw-title" }), roles: ["operations", "authority"] },
   { path: pages.quotaFindings(), name: () => msg("配额对账", { id: "quota-findings" }), roles: ["operations", "authority", "audit-admin", "auditor"] },
   { path: pages.accounts(), name: () => msg("账户", { id: "accounts" }), roles: ["system-admin", "security-admin", "audit-admin", "auditor"] },

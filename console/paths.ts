@@ -36,6 +36,9 @@ export const pages = {
   delegations: () => "/delegations",
   quotaFindings: (state?: string) => `/quota-findings${query({ state })}`,
   approvalPolicy: (department: string) => `/departments/${department}/approval-policy`,
+  terminal: (host: string, name?: string) => `/hosts/${host}/terminal${query({ name })}`,
+  hostSessions: (host?: string) => `/host-sessions${query({ host })}`,
+  hostSession: (id: string) => `/host-sessions/${id}`,
   newRequest: (department?: string) => `/requests/new${query({ department })}`,
 };
 
@@ -109,6 +112,16 @@ export const api = {
     ask: { department?: string; application?: string; cursor?: string; limit?: string },
   ) => `${v1}/${noun}${query(ask)}`,
   volume: (id: string) => `${v1}/volumes/${id}`,
+  hostSession: {
+    make: (host: string) => `${v1}/hosts/${host}/sessions`,
+    list: (ask: { host?: string; cursor?: string } = {}) => `${v1}/host-sessions${query(ask)}`,
+    one: (id: string) => `${v1}/host-sessions/${id}`,
+    socket: (id: string) => `${v1}/host-sessions/${id}/socket`,
+    recording: (id: string) => `${v1}/host-sessions/${id}/recording`,
+    end: (id: string) => `${v1}/host-sessions/${id}/end`,
+  },
+  consents: (ask: { state?: string; host?: string } = {}) => `${v1}/consents${query(ask)}`,
+  consent: (id: string, how: "grant" | "refuse" | "revoke") => `${v1}/consents/${id}/${how}`,
   whatIf: `${v1}/requests/what-if`,
   backups: `${v1}/backups`,
   restores: `${v1}/restores`,

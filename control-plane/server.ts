@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { serve } from "@hono/node-server";
 import pino from "pino";
+import { WebSocketServer } from "ws";
 import { fault, faultOf } from "../infra/drivers/fault.ts";
 import { circuitOf, loadDriver } from "../infra/drivers/load.ts";
 import { findEngine } from "../infra/engine/engine.ts";
@@ -12,6 +13,7 @@ import { createApp } from "./api/app.ts";
 import { createDenials, startChainer } from "./audit/index.ts";
 import type { Config } from "./config.ts";
 import { trustedProxies } from "./domain/client-address.ts";
+import { terminalProtocol } from "./contract/host-sessions.ts";
 import type { JobContext } from "./jobs/context.ts";
 import { startJobs } from "./jobs/jobs.ts";
 import { createQueue, openBoss } from "./jobs/queue.ts";
@@ -19,6 +21,7 @@ import { createMetrics } from "./metrics.ts";
 import { startDeliverer } from "./notify/index.ts";
 import { Observer } from "./observe/observer.ts";
 import { type Replicas, startReplicas } from "./jobs/replicas.ts";
+import { startShells } from "./shell/index.ts";
 import { startSchedules } from "./schedules/schedules.ts";
 import { abandonedStacks, escrow, loadKeys, masterKeyFingerprint, settleAll, startOperatorService, startStateService, thisProcess } from "./state/index.ts";
 import { linkPath, makeBootstrapLink } from "./store/account-links.ts";
@@ -141,6 +144,9 @@ export async function startControlPlane(config: Config) {
       ),
     );
 
+    const shells = await startShells({ db, seal: keys.seal, unseal: keys.unseal, driver: loadDriver, now, log, replica: thisProcess.owner_replica });
+    closers.push(() => shells.close());
+
     const tokenFile = join(config.data, "operator.token");
     let firstStart = false;
     await bootstrapToken(db, now(), (secret) => {
@@ -179,6 +185,7 @@ export async function startControlPlane(config: Config) {
       mailConfigured: config.mail !== undefined,
       publicUrl: config.publicUrl,
       oidcLoopback: config.oidcLoopback,
+      shells,
       circuitOf,
       readingOf: (driver, endpoint) => observer.of(driver, endpoint),
       read: (driver, endpoint) => observer.of(driver, endpoint),
@@ -188,7 +195,8 @@ export async function startControlPlane(config: Config) {
       exposeMetrics: { contentType: metrics.contentType, expose: () => metrics.expose(), public: config.metricsPublic || isLoopback(config.host) },
     });
     const listening = Promise.withResolvers<AddressInfo>();
-    const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, listening.resolve);
+    const sockets = new WebSocketServer({ noServer: true, maxPayload: 1024 * 1024, perMessageDeflate: false, handleProtocols: () => terminalProtocol });
+    const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port, websocket: { server: sockets } }, listening.resolve);
     server.once("error", listening.reject);
     const { port } = await listening.promise;
     closers.push(

@@ -35,6 +35,12 @@ async function call<T>(method: string, path: string, body?: unknown, ifMatch?: n
 }
 
 export const get = <T>(path: string): Promise<T> => call<T>("GET", path);
+/** A text that is no JSON. */
+export async function text(path: string): Promise<string> {
+  const response = await fetch(path, { credentials: "same-origin" });
+  if (response.ok) return response.text();
+  throw new ApiProblem((await response.json()) as Problem);
+}
 export const post = <T>(path: string, body: unknown, ifMatch?: number): Promise<T> => call<T>("POST", path, body, ifMatch);
 export const put = <T>(path: string, body: unknown, ifMatch: number): Promise<T> => call<T>("PUT", path, body, ifMatch);
 /** A one-time link that signs this browser in as the token's owner. */

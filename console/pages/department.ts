@@ -24,8 +24,10 @@ import "../components/state-badge.ts";
 
 /** What a department holds, live: hosts, volumes, backups. Who may ask selects hosts and volumes, and asks that they are changed. */
 export class DepartmentPage extends Page {
-  static override properties = { department: {}, asks: { type: Boolean } };
+  static override properties = { department: {}, asks: { type: Boolean }, enters: { type: Boolean } };
   declare department: string;
+  /** Whether who looks may try to open a terminal. */
+  declare enters: boolean;
   /** Whether who looks may make requests. */
   declare asks: boolean;
   #usage: DepartmentUsage | undefined;
@@ -142,7 +144,9 @@ export class DepartmentPage extends Page {
                     (host) =>
                       html`<tr>
                         ${this.asks ? this.#box(host) : nothing}
-                        <th scope="row">${host.name}</th>
+                        <th scope="row">
+                          ${host.name}${this.enters && host.phase === "live" ? html` <a href=${pages.terminal(host.id, host.name)}>${msg("终端", { id: "terminal" })}</a>` : nothing}
+                        </th>
                         <td>
                           <zy-state .state=${host.phase === "live" ? host.observedState : host.phase}></zy-state>
                           ${host.inMaintenance ? html`<br /><span class="warn">▲ ${msg("正在维护", { id: "mw-holding" })}</span>` : nothing}

@@ -40,6 +40,12 @@ const operates = all("operations");
 /** What leaves the house, and where to. */
 const watches = all("system-admin", "audit-admin", "auditor");
 
+/** Who may be in a host at all; by what right stands in domain/host-access.ts: auditors never are. */
+const enters: Access = { roles: ["applicant", "operations", "system-admin"], scope: "subtree" };
+const owns: Access = { roles: ["applicant", "approver"], scope: "subtree" };
+/** That somebody was in a host, and who let them in. */
+const sees: Access = { roles: ["applicant", "approver", "operations", "system-admin", "security-admin", "audit-admin", "auditor"], scope: "subtree" };
+
 /** By method and path, as the routes have them. */
 export const accessTable: Readonly<Record<string, Access>> = {
   "get /healthz": open,
@@ -206,6 +212,20 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /api/v1/requests/{id}/events": reads,
   "get /api/v1/hosts": reads,
   "get /api/v1/hosts/{id}": reads,
+  "post /api/v1/hosts/{id}/sessions": enters,
+  "post /api/v1/hosts/{id}/exec": enters,
+  "get /api/v1/hosts/{id}/console-log": enters,
+  "get /api/v1/host-sessions": sees,
+  "get /api/v1/host-sessions/{id}": sees,
+  "get /api/v1/host-sessions/{id}/socket": enters,
+  "get /api/v1/host-sessions/{id}/recording": { roles: ["applicant", "security-admin", "audit-admin"], scope: "subtree" },
+  "post /api/v1/host-sessions/{id}/end": { roles: ["applicant", "operations", "system-admin", "security-admin"], scope: "subtree" },
+  "get /api/v1/consents": sees,
+  "get /api/v1/consents/{id}": sees,
+  "post /api/v1/consents": all("operations", "system-admin"),
+  "post /api/v1/consents/{id}/grant": owns,
+  "post /api/v1/consents/{id}/refuse": owns,
+  "post /api/v1/consents/{id}/revoke": { roles: ["applicant", "approver", "operations", "system-admin", "security-admin"], scope: "subtree" },
   "get /api/v1/volumes": reads,
   "get /api/v1/volumes/{id}": reads,
   "get /api/v1/backup-policies": reads,

@@ -26,6 +26,8 @@ import { registerOidc } from "./routes/oidc.ts";
 import { registerApplications } from "./routes/applications.ts";
 import { registerAudit } from "./routes/audit.ts";
 import { registerCatalogue } from "./routes/catalogue.ts";
+import { registerConsents } from "./routes/consents.ts";
+import { registerHostSessions } from "./routes/host-sessions.ts";
 import { registerImages } from "./routes/images.ts";
 import { registerDepartments } from "./routes/departments.ts";
 import { registerEvents } from "./routes/events.ts";
@@ -125,6 +127,8 @@ export function createApp(deps: AppDeps): App {
   registerSupervisionCards(app, deps);
   registerCorrections(app, deps);
   registerResources(app, deps);
+  registerHostSessions(app, deps);
+  registerConsents(app, deps);
   registerBackups(app, deps);
   registerUsage(app, deps);
   registerRoleBindings(app, deps);

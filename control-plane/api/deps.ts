@@ -2,19 +2,33 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Logger } from "pino";
+import type { WebSocket } from "ws";
 import type { Denials } from "../audit/denials.ts";
+import type { HostExecResult } from "../contract/host-sessions.ts";
 import type { PoolCircuit } from "../contract/pools.ts";
 import type { Binding, Capacity } from "../domain/authority.ts";
 import type { ClusterReading } from "../domain/cluster.ts";
 import type { TrustsProxy } from "../domain/client-address.ts";
 import type { Act } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
+import type { HostSessionRow } from "../store/host-sessions.ts";
 import type { Queue } from "../store/queue.ts";
 
 /** What the API tells the metrics. */
 export interface ApiMetrics {
   /** @param route the pattern, such as /api/v1/hosts/:id, never the address asked for */
   request(method: string, route: string, status: number, seconds: number): void;
+}
+
+/** Whoever carries people's sessions in hosts (control-plane/shell): routes say who may, and never speak with a driver themselves. */
+export interface HostShells {
+  readonly replica: string;
+  expect(row: HostSessionRow): void;
+  attach(socket: WebSocket, row: HostSessionRow): void;
+  exec(row: HostSessionRow, command: { stdin: string; timeoutMs: number }): Promise<Omit<HostExecResult, "session">>;
+  said(row: HostSessionRow): Promise<Omit<HostExecResult, "session">>;
+  consoleLog(hostId: string): Promise<string>;
+  look(): void;
 }
 
 export interface AppDeps {
@@ -56,6 +70,8 @@ export interface AppDeps {
   oidcLoopback?: boolean;
   /** What the machines of an endpoint said last; undefined: nothing yet. */
   readingOf?: (driver: string, endpoint: string) => ClusterReading | undefined;
+  /** Left out: nobody enters hosts here. */
+  shells?: HostShells;
   /** Whether an endpoint is asked now; left out: it is. */
   circuitOf?: (driver: string, endpoint: string) => PoolCircuit;
   /** What the observer read of an endpoint last; left out, or undefined: nothing. */

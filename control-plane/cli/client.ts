@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { WebSocket } from "ws";
 import type { Problem } from "../contract/problems.ts";
 
 /** An answer that is a problem document (RFC 9457). */
@@ -71,6 +72,13 @@ export function createClient({ url, token }: ClientOptions) {
   return {
     url,
     send,
+    /** A WebSocket; who is asked is said as everywhere else. */
+    socket: (path: string, protocols: string[]) =>
+      new WebSocket(new URL(path, url.replace(/^http/, "ws")), protocols, {
+        headers: token ? { authorization: `Bearer ${token}` } : {},
+        perMessageDeflate: false,
+        handshakeTimeout: 20_000,
+      }),
     get: <T>(path: string, query?: CallOptions["query"]) => call<T>("GET", path, query ? { query } : {}),
     post: <T>(path: string, body: unknown, options?: CallOptions) => call<T>("POST", path, { ...options, body }),
     put: <T>(path: string, body: unknown, ifMatch: number) => call<T>("PUT", path, { body, ifMatch }),

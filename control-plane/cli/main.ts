@@ -18,6 +18,8 @@ import { members, operations } from "./commands/operations.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
+import { consents } from "./commands/consents.ts";
+import { hostSessions } from "./commands/host-sessions.ts";
 import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
@@ -54,6 +56,8 @@ const main = defineCommand({
     calendars,
     supervision,
     hosts,
+    "host-sessions": hostSessions,
+    consents,
     volumes,
     "backup-policies": policies,
     backups,

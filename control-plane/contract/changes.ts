@@ -12,6 +12,7 @@ export type HostChange =
   /** A day such as 2027-12-31: until its end in Beijing. */
   | { action: "extend"; until: string }
   | { action: "attach"; volume: string; path: string }
+  | { action: "keys"; sshKeys: string[] }
   /** `image`: "" for the one that it has. */
   | { action: "redeploy"; image: string };
 export type VolumeChange =
@@ -37,6 +38,8 @@ export function hostItems(host: Pick<Host, "id" | "attachments">, change: HostCh
       return [{ action: "extend", kind: "host", id, spec: { expiresAt: endOfDay(change.until) } }];
     case "attach":
       return [attached(id, change.volume, change.path)];
+    case "keys":
+      return [{ action: "keys", kind: "host", id, spec: { sshKeys: change.sshKeys } }];
     case "redeploy":
       return [{ action: "redeploy", kind: "host", id, spec: change.image === "" ? {} : { image: change.image } }];
     case "retire":

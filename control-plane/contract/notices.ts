@@ -126,6 +126,32 @@ export const noticeKinds = {
     name: { "zh-CN": "应急提权", en: "A role was taken in an emergency" },
     text: { "zh-CN": "{name} 应急取得角色 {role}，至 {until}：{reason}", en: "{name} has taken the role {role} until {until}: {reason}" },
   },
+  "consent.asked": {
+    name: { "zh-CN": "运维请求进入主机", en: "Operations ask to enter a host" },
+    text: {
+      "zh-CN": "{name} 请求进入 {what}（{minutes} 分钟）：{purpose}。请同意或拒绝",
+      en: "{name} asks to enter {what} for {minutes} minutes: {purpose}. Grant or refuse it",
+    },
+  },
+  "consent.granted": {
+    name: { "zh-CN": "进入主机已获授权", en: "A consent was granted" },
+    text: { "zh-CN": "{name} 已同意进入 {what}，至 {until}", en: "{name} has consented to {what}, until {until}" },
+  },
+  "consent.refused": {
+    name: { "zh-CN": "进入主机被拒绝", en: "A consent was refused" },
+    text: { "zh-CN": "{name} 拒绝了进入 {what} 的请求", en: "{name} has refused the request to enter {what}" },
+  },
+  "consent.revoked": {
+    name: { "zh-CN": "授权已撤销", en: "A consent was revoked" },
+    text: { "zh-CN": "{name} 撤销了进入 {what} 的授权", en: "{name} has revoked the consent to enter {what}" },
+  },
+  "host-session.break-glass": {
+    name: { "zh-CN": "应急进入主机", en: "A host was entered in an emergency" },
+    text: {
+      "zh-CN": "{name} 未经授权应急进入主机 {what}（来自 {source}）：{purpose}。全程录像，事后复核",
+      en: "{name} has entered the host {what} in an emergency, without consent, from {source}: {purpose}. It is recorded and will be reviewed",
+    },
+  },
   "account.locked": {
     name: { "zh-CN": "我的账户被锁定", en: "My account was locked" },
     text: {

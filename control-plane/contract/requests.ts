@@ -84,6 +84,12 @@ export const Item = z
     z.strictObject({ action: z.literal("extend"), kind: z.enum(["host", "volume"]), id: Id, spec: z.strictObject({ expiresAt: Time }) }),
     z.strictObject({ action: z.enum(["start", "stop"]), kind: z.literal("host"), id: Id, spec: z.strictObject({}).default({}) }),
     z.strictObject({
+      action: z.literal("keys"),
+      kind: z.literal("host"),
+      id: Id,
+      spec: z.strictObject({ sshKeys: z.array(sshKey).max(20).meta({ description: "All that it is to have; those that it had and are not here go" }) }),
+    }),
+    z.strictObject({
       action: z.literal("redeploy"),
       kind: z.literal("host"),
       id: Id,

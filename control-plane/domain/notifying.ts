@@ -33,6 +33,12 @@ export const audiences = {
   "quota.nearly-full": ["approver", "authority"],
   "drift.found": ["operations"],
   "role.elevated": ["audit-admin"],
+  // The owner's people; who asked; both.
+  "consent.asked": ["applicant", "approver"],
+  "consent.granted": "person",
+  "consent.refused": "person",
+  "consent.revoked": "person",
+  "host-session.break-glass": ["applicant", "approver", "audit-admin"],
   "account.locked": "person",
   "calendar.missing": ["system-admin", "supervision"],
   "webhook.paused": ["system-admin"],

@@ -346,6 +346,8 @@ function proposed(items: readonly Item[], context: Context, takenMembers: (() =>
       proposals.push({ ...change, wanted: held.wanted, charge: [] });
     } else if (item.action === "extend") {
       proposals.push({ ...change, wanted: held.wanted, charge: [], expiresAt: item.spec.expiresAt });
+    } else if (item.action === "keys") {
+      proposals.push({ ...change, wanted: { ...(held.wanted as HostSpec), sshKeys: item.spec.sshKeys }, charge: [] });
     } else if (item.action === "redeploy") {
       const before = held.wanted as HostSpec;
       if (before.adopted) fail(position, "/id", `${held.name} was taken over as it was: it cannot be made anew from an image.`);

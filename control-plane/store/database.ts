@@ -33,6 +33,7 @@ import * as images from "./migrations/0028_images.ts";
 import * as operationPlans from "./migrations/0034_operation_plans.ts";
 import * as drift from "./migrations/0036_drift.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
+import * as hostSessions from "./migrations/0040_host_sessions.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
 import * as maintenance from "./migrations/0038_maintenance.ts";
 import type { Database } from "./schema.ts";
@@ -74,6 +75,7 @@ const migrations: Record<string, Migration> = {
   "0023_provider_sessions": providerSessions,
   "0025_backup_level": backupLevel,
   "0028_images": images,
+  "0040_host_sessions": hostSessions,
   "0032_pools": poolsAndMembers,
   "0034_operation_plans": operationPlans,
   "0036_drift": drift,

@@ -47,6 +47,8 @@ export type IdPrefix =
   | "idp"
   | "opl"
   | "ops"
+  | "cns"
+  | "hsn"
   | "dft"
   | "fin";
 

@@ -4,6 +4,7 @@
  * The Pulumi state service's tables are in `control-plane/state/schema.ts`; both make up `Database`.
  */
 import type { ColumnType, Generated } from "kysely";
+import type { SessionBasis, SessionEnd } from "../contract/host-sessions.ts";
 import type { BindingKind, Role } from "../contract/roles.ts";
 import type { CardColour, CardEntry, CardState, RuleKind, SupervisionStage } from "../contract/supervision.ts";
 import type { OperationAction, OperationKind, OperationState, OperationStepState } from "../contract/operation-plans.ts";
@@ -231,7 +232,7 @@ export interface Requests {
   updated_at: Time;
 }
 
-export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "redeploy" | "retire" | "adopt";
+export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "keys" | "redeploy" | "retire" | "adopt";
 export type ResourceKind = "host" | "volume" | "attachment" | "backup-policy";
 
 export interface RequestItems {
@@ -1195,6 +1196,71 @@ export interface OidcAttempts {
   expires_at: Time;
 }
 
+/** An owner's consent to operations, asked for and answered. */
+export interface Consents {
+  id: string;
+  department_id: string;
+  /** null: every host of the application. */
+  host_id: string | null;
+  application_id: string;
+  /** null: whoever holds the role operations. */
+  grantee_id: string | null;
+  purpose: string;
+  minutes: number;
+  state: "asked" | "granted" | "refused" | "withdrawn" | "revoked";
+  asked_by: string;
+  asked_at: Time;
+  decided_by: ColumnType<string | null, string | null | undefined, string | null>;
+  decided_at: MaybeTime;
+  reason: ColumnType<string | null, string | null | undefined, string | null>;
+  valid_from: MaybeTime;
+  valid_until: MaybeTime;
+  ended_by: ColumnType<string | null, string | null | undefined, string | null>;
+  ended_at: MaybeTime;
+}
+
+/** Somebody in a host, or about to be. */
+export interface HostSessions {
+  id: string;
+  department_id: string;
+  host_id: string;
+  kind: "shell" | "exec";
+  purpose: string;
+  argv: ColumnType<string[] | null, string | null, string | null>;
+  person_id: string;
+  role: string;
+  source: string;
+  correlation_id: string;
+  /** The console's session by which it was asked for: with it, it ends. */
+  sign_in_id: string | null;
+  basis: SessionBasis;
+  consent_id: string | null;
+  /** The elevation of break-glass. */
+  binding_id: string | null;
+  state: "ready" | "open" | "ended";
+  ticket_hash: string | null;
+  ticket_until: MaybeTime;
+  /** The control plane that carries it. */
+  replica_id: ColumnType<string | null, string | null | undefined, string | null>;
+  cols: number;
+  rows: number;
+  created_at: Time;
+  opened_at: MaybeTime;
+  ended_at: MaybeTime;
+  end_asked_by: ColumnType<string | null, string | null | undefined, string | null>;
+  end_asked_at: MaybeTime;
+  end_reason: ColumnType<SessionEnd | null, SessionEnd | null | undefined, SessionEnd | null>;
+  exit_code: ColumnType<number | null, number | null | undefined, number | null>;
+  recording_sha256: ColumnType<string | null, string | null | undefined, string | null>;
+  recording_bytes: ColumnType<number, number | undefined, number>;
+}
+
+export interface HostSessionRecordings {
+  session_id: string;
+  seq: number;
+  sealed: string;
+}
+
 export interface Database extends StateTables {
   notices: Notices;
   identity_providers: IdentityProviders;
@@ -1268,4 +1334,7 @@ export interface Database extends StateTables {
   operation_plans: OperationPlans;
   operation_steps: OperationSteps;
   pool_moves: PoolMoves;
+  consents: Consents;
+  host_sessions: HostSessions;
+  host_session_recordings: HostSessionRecordings;
 }

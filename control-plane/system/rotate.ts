@@ -11,6 +11,7 @@ import { findKeys, type Keys, masterKeyFingerprint, MasterKeyError } from "../st
 import { keysFrom, makeMasterKey, masterKeyPath } from "../state/keys.ts";
 import { dataKeyContext } from "../state/secrets.ts";
 import { totpContext } from "../store/second-factors.ts";
+import { recordingContext } from "../store/host-recordings.ts";
 import { providerContext } from "../store/identity-providers.ts";
 import { webhookContext } from "../store/webhooks.ts";
 import { systemAct } from "../store/act.ts";
@@ -141,6 +142,13 @@ async function reseal(tx: Tx, old: Keys, fresh: Keys, now: Date): Promise<number
       .updateTable("identity_providers")
       .set({ secret_sealed: again(providerContext(id), secret_sealed!) })
       .where("id", "=", id)
+      .execute();
+  for (const { session_id, seq, sealed: piece } of await tx.selectFrom("host_session_recordings").selectAll().execute())
+    await tx
+      .updateTable("host_session_recordings")
+      .set({ sealed: again(recordingContext(session_id, seq), piece) })
+      .where("session_id", "=", session_id)
+      .where("seq", "=", seq)
       .execute();
   await tx.updateTable("state_master_key").set({ fingerprint: fresh.fingerprint }).execute();
   await appendAudit(tx, systemAct(now), {

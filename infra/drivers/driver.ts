@@ -8,6 +8,7 @@
  * - a `fence` lower than the highest one seen for its scope is refused (`StaleFence`), before any effect.
  * - drivers keep no truth in memory: any number of instances, in any process, see the same things.
  */
+import type { Readable } from "node:stream";
 import type { Allowance, AttachmentSpec, BackupPolicySpec, HostSpec, SpecKind, VolumeSpec } from "../spec.ts";
 
 /** Who calls: the department (scope) and its current lease's fencing token; cancelled by `signal`. */
@@ -152,6 +153,27 @@ export interface Made {
   adopted: boolean;
 }
 
+/** A program on a terminal inside a host. Whoever stops reading its output holds it up. */
+export interface Shell {
+  /** What the terminal shows, as bytes; ends when the program has. */
+  readonly output: Readable;
+  /** The program's exit code (128 and the number of the signal that ended it). @throws DriverError when the host was lost on the way */
+  readonly exited: Promise<number>;
+  write(input: Buffer): void;
+  resize(cols: number, rows: number): void;
+  /** @param number such as 15 for SIGTERM */
+  signal(number: number): void;
+  /** Ends the program at once, with what it started on its terminal. Again is no error. A caller that is killed ends it too. */
+  end(): void;
+}
+
+export interface ShellAsk {
+  /** Left out: the host's own shell. */
+  argv?: string[] | undefined;
+  cols: number;
+  rows: number;
+}
+
 export interface Driver {
   readonly kind: string;
   capabilities(): Promise<Capabilities>;
@@ -222,8 +244,14 @@ export interface Driver {
   actual(scope: string): Promise<Actual[]>;
   /** The bulk reading. */
   observe(): Promise<PoolReading>;
-  /** Runs a program inside a running host. @throws NotFound @throws NotRunning */
-  exec(host: string, argv: string[], options?: { stdin?: string; timeoutMs?: number }): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** Runs a program inside a running host; it is ended when `signal` says so, or when whoever asked is killed. @throws NotFound @throws NotRunning */
+  exec(
+    host: string,
+    argv: string[],
+    options?: { stdin?: string; timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** Runs a program on a terminal inside a running host. @throws NotFound @throws NotRunning @throws Unsupported where the host has no terminals */
+  shell(host: string, ask: ShellAsk): Promise<Shell>;
   /** Ends and removes everything of the given scopes (or all): for demos and tests, never called for departments' data. */
   purge(scopes?: string[]): Promise<void>;
 }

@@ -35,6 +35,7 @@ export function loadDriver(): Driver {
     consoleLog: never,
     importImage: never,
     exec: never,
+    shell: never,
     purge: nothing,
     find: async () => undefined,
     list: async () => [],

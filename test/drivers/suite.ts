@@ -89,6 +89,44 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       expect((await driver.observe()).volumes).toEqual([]);
     });
 
+    it("gives a terminal with a size and an exit code, which ends with whoever asked for it, also by a kill; keys change while a host runs", async () => {
+      const host = hostSpec({ sshKeys: ["ssh-ed25519 AAAA first"] });
+      const { id } = await driver.createHost(host, call());
+      const enter = async () => {
+        const shell = await driver.shell(host.name, { cols: 80, rows: 24 });
+        let text = "";
+        shell.output.on("data", (data: Buffer) => (text += data.toString()));
+        const shown = (part: string) => expect.poll(() => text, { timeout: 20_000 }).toContain(part);
+        await shown("# ");
+        return { shell, shown };
+      };
+      const first = await enter();
+      first.shell.resize(100, 30);
+      first.shell.write(Buffer.from("tty\n"));
+      await first.shown("100 columns, 30 rows");
+      first.shell.write(Buffer.from("exit 7\n"));
+      expect(await first.shell.exited).toBe(7);
+      const sleeping = async () => {
+        const pids = (await inside(host.name, "ls", "/proc")).match(/^\d+$/gm) ?? [];
+        const lines = await Promise.all(pids.map((pid) => inside(host.name, "cat", `/proc/${pid}/cmdline`)));
+        return lines.filter((line) => line.startsWith("sleep")).length;
+      };
+      const second = await enter();
+      second.shell.write(Buffer.from("sleep 777\n"));
+      await expect.poll(sleeping, { timeout: 20_000 }).toBe(1);
+      second.shell.end();
+      await expect.poll(sleeping, { timeout: 20_000 }).toBe(0);
+      const { signal } = cloud.elsewhere(
+        `const shell = await driver.shell("${host.name}", { cols: 80, rows: 24 }); shell.output.once("data", () => { shell.write(Buffer.from("sleep 888\\n")); setTimeout(() => process.kill(process.pid, "SIGKILL"), 1500); }); await shell.exited;`,
+        "",
+      );
+      expect(signal).toBe("SIGKILL");
+      await expect.poll(sleeping, { timeout: 20_000 }).toBe(0);
+      await driver.updateHost(id, { ...host, sshKeys: ["ssh-ed25519 BBBB second"] }, call());
+      const keys = await inside(host.name, "cat", "/etc/ssh/authorized_keys", "/root/.ssh/authorized_keys");
+      expect([keys.includes("BBBB"), keys.includes("AAAA")]).toEqual([true, false]);
+    });
+
     it("refuses an image that it hasn't, names those it has, and leaves nothing", async () => {
       await expect(driver.createHost(hostSpec({ image: "windows-95" }), call())).rejects.toMatchObject({
         code: "unknown-image",

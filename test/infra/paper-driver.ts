@@ -162,6 +162,7 @@ export function loadDriver(_name: string, endpoint: string): Driver {
     consoleLog: never,
     importImage: never,
     exec: never,
+    shell: never,
     purge: never,
     find: async (kind, name) => paper.find(kind, name),
     list: async (scope) => {

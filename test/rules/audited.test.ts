@@ -6,20 +6,27 @@ import { accessTable } from "../../control-plane/api/access.ts";
 import { Role } from "../../control-plane/contract/roles.ts";
 import { trustedProxies } from "../../control-plane/domain/client-address.ts";
 import { openApp, type TestApp } from "../setup/app.ts";
+import { makeShells } from "../setup/shells.ts";
 import { trials } from "./access.ts";
 import { acts, changesNothing, openStage, type Stage } from "./audited.ts";
 
+const inside = makeShells();
 let api: TestApp;
 let stage: Stage;
 beforeAll(async () => {
   api = await openApp("pglite", {
+    shells: inside.shells,
     oidcLoopback: true,
     trustsProxy: trustedProxies(["10.0.0.0/8"]),
     exposeMetrics: { contentType: "text/plain", expose: async () => "", public: false },
   });
   stage = await openStage(api);
+  await inside.open(api.database.db, [stage.ids.host]);
 });
-afterAll(() => api?.close());
+afterAll(async () => {
+  await inside.close();
+  await api?.close();
+});
 
 /** Its code must stand in no address: it reads by POST. */
 const reading = ["post /api/v1/account-links/read"];

@@ -84,6 +84,15 @@ async function onTrial(stage: Stage): Promise<string> {
   await db.updateTable("resources").set({ phase: "live" }).where("request_id", "=", id).execute();
   return path;
 }
+/** An owner's person, with a terminal's ticket for the world's host. */
+async function ticketed(stage: Stage): Promise<string> {
+  const made = await stage.post("applicant", `/api/v1/hosts/${stage.ids.host}/sessions`, { purpose: "look" });
+  return (made.body as { id: string }).id;
+}
+async function consentAsked(stage: Stage): Promise<string> {
+  const made = await stage.post("operations", "/api/v1/consents", { host: stage.ids.host, purpose: "mend" });
+  return `/api/v1/consents/${(made.body as { id: string }).id}`;
+}
 /** Two with the same role at the same place. */
 async function colleagues(stage: Stage) {
   const [from, to] = [await madeToken(stage), await madeToken(stage)];
@@ -451,6 +460,17 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "post /api/v1/account/corrections/{id}/done": async (stage) => {
     const { id, secret } = await corrected(stage, false);
     return { secret, path: `/api/v1/account/corrections/${id}/done`, body: { note: "n" } };
+  },
+  "post /api/v1/hosts/{id}/sessions": ({ ids }) => ({ path: `/api/v1/hosts/${ids.host}/sessions`, body: { purpose: "look" } }),
+  "post /api/v1/hosts/{id}/exec": ({ ids }) => ({ path: `/api/v1/hosts/${ids.host}/exec`, body: { argv: ["true"] } }),
+  "post /api/v1/host-sessions/{id}/end": async (stage) => ({ path: `/api/v1/host-sessions/${await ticketed(stage)}/end`, body: {} }),
+  "post /api/v1/consents": ({ ids }) => ({ path: "/api/v1/consents", body: { host: ids.host, purpose: "mend" } }),
+  "post /api/v1/consents/{id}/grant": async (stage) => ({ path: `${await consentAsked(stage)}/grant`, body: {} }),
+  "post /api/v1/consents/{id}/refuse": async (stage) => ({ path: `${await consentAsked(stage)}/refuse`, body: { reason: "not now" } }),
+  "post /api/v1/consents/{id}/revoke": async (stage) => {
+    const path = await consentAsked(stage);
+    await stage.post("applicant", `${path}/grant`, {});
+    return { path: `${path}/revoke`, body: {} };
   },
   "post /api/v1/backups": ({ ids }) => ({ path: "/api/v1/backups", body: { volume: ids.volume } }),
   "post /api/v1/restores": ({ ids }) => ({ path: "/api/v1/restores", body: { backup: ids.backup } }),

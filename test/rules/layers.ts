@@ -62,6 +62,11 @@ export const layers: Layer[] = [
   },
   { from: "control-plane/notify", to: ["control-plane/store", "control-plane/domain", "control-plane/contract"] },
   { from: "control-plane/observe", to: ["infra/drivers", "control-plane/domain", "control-plane/store", "control-plane/contract", ...shared] },
+  // Carries people's terminals: beside jobs and the observer the only one that speaks with drivers (docs/decisions/0025).
+  {
+    from: "control-plane/shell",
+    to: ["control-plane/store", "control-plane/contract", "infra/drivers/driver.ts"],
+  },
   { from: "control-plane/schedules", to: ["control-plane/store", "control-plane/jobs/queue.ts", "control-plane/domain"] },
   // The commands that work without a control plane (system verify, system restore) are the only ones that look into it.
   {

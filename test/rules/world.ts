@@ -4,6 +4,7 @@ import { systemAct } from "../../control-plane/store/act.ts";
 import { defaultStages } from "../../control-plane/domain/approval-policy.ts";
 import { setPolicy } from "../../control-plane/store/approval-policies.ts";
 import { attachEvidence } from "../../control-plane/store/evidence.ts";
+import { askConsent } from "../../control-plane/store/consents.ts";
 import { createApplication } from "../../control-plane/store/applications.ts";
 import { createDepartment } from "../../control-plane/store/departments.ts";
 import { newId } from "../../control-plane/store/ids.ts";
@@ -35,6 +36,8 @@ export interface World {
     | "supervisionRule"
     | "supervisionCard"
     | "correction"
+    | "consent"
+    | "hostSession"
     | "drift"
     | "maintenanceWindow",
     string
@@ -228,6 +231,33 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         since: now,
       })
       .execute();
+    const { id: consent } = await askConsent(tx, act, { nodes: null }, { hostId: host, applicationId: null, granteeId: null, purpose: "P", minutes: 60 });
+    const hostSession = newId("hsn", now);
+    await tx
+      .insertInto("host_sessions")
+      .values({
+        id: hostSession,
+        department_id: owner,
+        host_id: host,
+        kind: "shell",
+        purpose: "P",
+        argv: null,
+        person_id: "tok_00000000000000000000000000",
+        role: "applicant",
+        source: "local",
+        correlation_id: "c",
+        sign_in_id: null,
+        basis: "owner",
+        consent_id: null,
+        binding_id: null,
+        state: "open",
+        ticket_hash: null,
+        cols: 80,
+        rows: 24,
+        created_at: now,
+        opened_at: now,
+      })
+      .execute();
     const drift = newId("dft", now);
     await tx
       .insertInto("drift_findings")
@@ -274,6 +304,8 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         supervisionRule: supervisionRule.id,
         supervisionCard,
         correction,
+        consent,
+        hostSession,
         drift,
         maintenanceWindow,
       },

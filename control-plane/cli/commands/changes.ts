@@ -1,4 +1,5 @@
 /** Changes of hosts and volumes that are held: each command makes one request, for all that it names. */
+import { readFileSync } from "node:fs";
 import { type ArgsDef, defineCommand } from "citty";
 import { type AskedItem, type HostChange, hostItems, restoredItems, together, type VolumeChange, volumeItems } from "../../contract/changes.ts";
 import type { Backup } from "../../contract/backups.ts";
@@ -77,6 +78,14 @@ const dayOf = (given: Given): string => {
   return until;
 };
 
+const keysIn = (file: string): string[] =>
+  file === "-"
+    ? []
+    : readFileSync(file, "utf8")
+        .split("\n")
+        .map((line) => line.trim())
+        .filter((line) => line !== "" && !line.startsWith("#"));
+
 const hostCommand = (verb: string, description: string, args: ArgsDef, change: (given: Given) => HostChange) =>
   defineCommand({
     meta: { name: verb, description },
@@ -111,6 +120,12 @@ export const hostChanges = {
     "Ask that a volume is attached to a host",
     { volume: { type: "string", required: true, description: "Id of a volume, or its name in the application" }, ...at },
     (given) => ({ action: "attach", volume: String(given["volume"]), path: String(given["path"]) }),
+  ),
+  keys: hostCommand(
+    "keys",
+    "Ask for other SSH keys: all that the hosts are to have",
+    { file: { type: "string", required: true, description: "File of public keys, one a line; - for none" } },
+    (given) => ({ action: "keys", sshKeys: keysIn(String(given["file"])) }),
   ),
   redeploy: hostCommand(
     "redeploy",

@@ -3,6 +3,7 @@ import { defineCommand } from "citty";
 import type { BackupPolicy, Host, Volume } from "../../contract/resources.ts";
 import { bytes, localTime, percent } from "../output.ts";
 import { hostChanges, volumeChanges } from "./changes.ts";
+import { insideHosts } from "./inside.ts";
 import { listCommand } from "./list.ts";
 import { moveHost, moveVolume } from "./operations.ts";
 import { showCommand } from "./show.ts";
@@ -34,6 +35,7 @@ export const hosts = defineCommand({
       ],
     }),
     show: showCommand("hosts", "/api/v1/hosts"),
+    ...insideHosts,
     ...hostChanges,
     move: moveHost,
   },

@@ -17,6 +17,8 @@ import {
   NotFound,
   NotRunning,
   type PoolReading,
+  type Shell,
+  type ShellAsk,
   type SnapshotReading,
   Unsupported,
   type VolumeReading,
@@ -29,6 +31,7 @@ import { namesIn, removeTree } from "../files.ts";
 import { runInside } from "./guest.ts";
 import { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";
+import { openShell } from "./shell.ts";
 import { kinds, nameOf, type Paths, pathsOf } from "./paths.ts";
 import { Snapshots } from "./snapshots.ts";
 import { growsMounted, removeProbe } from "./storage.ts";
@@ -237,12 +240,12 @@ export class EmbeddedDriver implements Driver {
     throw new Unsupported(`The embedded driver's hosts have the image ${baseImage} only, not ${name}.`);
   }
 
-  async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {
-    const record = this.#hosts.get(host);
-    if (!record) throw new NotFound(`There is no host ${host}.`);
-    const running = this.#hosts.running(record, { search: true });
-    if (!running) throw new NotRunning(`Host ${record.spec.hostname} does not run.`);
-    return runInside(running.pid, argv, options);
+  async exec(host: string, argv: string[], options: Parameters<Driver["exec"]>[2] = {}): Promise<{ code: number; stdout: string; stderr: string }> {
+    return runInside(this.#pidOf(host), argv, options);
+  }
+
+  async shell(host: string, { argv = ["/bin/sh"], cols, rows }: ShellAsk): Promise<Shell> {
+    return openShell(this.#pidOf(host), argv, { cols, rows });
   }
 
   async purge(scopes?: string[]): Promise<void> {
@@ -261,6 +264,15 @@ export class EmbeddedDriver implements Driver {
     }
     for (const one of await this.list()) if (ours(one.scope)) removeTree(this.#paths.of(one.kind, one.name));
     if (scopes === undefined) for (const kind of kinds) removeTree(this.#paths.kind(kind));
+  }
+
+  /** Of the host's init. */
+  #pidOf(host: string): number {
+    const record = this.#hosts.get(host);
+    if (!record) throw new NotFound(`There is no host ${host}.`);
+    const running = this.#hosts.running(record, { search: true });
+    if (!running) throw new NotRunning(`Host ${record.spec.hostname} does not run.`);
+    return running.pid;
   }
 
   #space() {

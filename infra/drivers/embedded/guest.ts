@@ -43,13 +43,21 @@ export async function guest(args: string[], streams: { text?: string; input?: Re
 export async function runInside(
   pid: number,
   argv: string[],
-  options: { stdin?: string; timeoutMs?: number },
+  options: { stdin?: string; timeoutMs?: number; signal?: AbortSignal },
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const timeoutMs = options.timeoutMs ?? 30_000;
-  const deadline = Date.now() + Math.min(timeoutMs, 3_000);
+  return onceListening(Math.min(timeoutMs, 3_000), () => ask(pid, { argv, stdin: options.stdin ?? "", timeoutMs }, timeoutMs + 2_000, options.signal));
+}
+
+/** Where a host's init takes what is to run inside. */
+export const initSocket = (pid: number) => `/proc/${pid}/root/run/zyguest.sock`;
+
+/** @param patienceMs how long a host may take until it listens */
+export async function onceListening<T>(patienceMs: number, work: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + patienceMs;
   for (;;) {
     try {
-      return await ask(pid, { argv, stdin: options.stdin ?? "", timeoutMs }, timeoutMs + 2_000);
+      return await work();
     } catch (error) {
       // A host that has just been started listens a moment later.
       const code = (error as NodeJS.ErrnoException).code ?? "";
@@ -59,10 +67,14 @@ export async function runInside(
   }
 }
 
-function ask(pid: number, request: object, timeoutMs: number): Promise<{ code: number; stdout: string; stderr: string }> {
+function ask(pid: number, request: object, timeoutMs: number, signal?: AbortSignal): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const socket = connect(`/proc/${pid}/root/run/zyguest.sock`);
+    const socket = connect(initSocket(pid));
     let answer = "";
+    const ended = () => socket.destroy(new DriverError("ended", "The program was ended."));
+    signal?.addEventListener("abort", ended, { once: true });
+    if (signal?.aborted) ended();
+    socket.once("close", () => signal?.removeEventListener("abort", ended));
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error("the host does not answer")));
     socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on("data", (data) => (answer += data.toString()));

@@ -13,13 +13,19 @@ export interface Ran {
 /** Of each stream the first bytes are kept, as the embedded driver does. */
 const outputLimit = 1 << 20;
 
-/** @param path of the instance */
+/** A running instance: its path in the API, and its project. */
+export interface Inside {
+  path: string;
+  project: string;
+}
+export const environment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" };
+
 export async function execInside(
   client: LxdClient,
   address: Address,
-  { path, project }: { path: string; project: string },
+  { path, project }: Inside,
   argv: string[],
-  { stdin = "", timeoutMs = 30_000 }: { stdin?: string; timeoutMs?: number },
+  { stdin = "", timeoutMs = 30_000, signal }: { stdin?: string; timeoutMs?: number; signal?: AbortSignal },
 ): Promise<Ran> {
   const begun = await client.begin<{ fds: Record<string, string> }>(`${path}/exec`, {
     project,
@@ -27,7 +33,7 @@ export async function execInside(
       command: argv,
       "wait-for-websocket": true,
       interactive: false,
-      environment: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" },
+      environment,
       cwd: "/",
     },
   });
@@ -36,7 +42,8 @@ export async function execInside(
   const all = [input, output, errors, control];
   // A program may end before each of them is open: the server refuses those that come late, and its operation says how the program ended.
   for (const socket of all) socket.on("error", () => undefined);
-  const limit = AbortSignal.timeout(timeoutMs);
+  const late = AbortSignal.timeout(timeoutMs);
+  const limit = signal ? AbortSignal.any([late, signal]) : late;
   try {
     input.once("open", () => {
       if (stdin !== "") input.send(Buffer.from(stdin));
@@ -49,6 +56,7 @@ export async function execInside(
   } catch (error) {
     if (!limit.aborted) throw error;
     control.send(JSON.stringify({ command: "signal", signal: 9 }));
+    if (signal?.aborted) throw new DriverError("ended", "The program was ended.", { cause: error });
     throw new DriverError("exec-timeout", `${argv[0]} did not end within ${timeoutMs / 1000} s and was killed.`, { cause: error });
   } finally {
     for (const socket of all) socket.close();

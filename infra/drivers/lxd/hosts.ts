@@ -11,6 +11,7 @@ import type { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
 import { actualOf } from "./actual.ts";
 import { attachmentsOf, type Instance, type Kept, keptOf, memberOf, movingOf } from "./instances.ts";
+import { writeKeys } from "./keys.ts";
 import type { Members } from "./members.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
 import { readServer, type Server } from "./server.ts";
@@ -182,6 +183,9 @@ export class Hosts {
       await this.#finishMove(project, kept.id, signal);
       return this.#converge(project, await this.require(project, kept.id), spec, call);
     }
+    // Before they are noted: who is killed in between writes them again. What was never started gets them by cloud-init.
+    if (spec.sshKeys.join("\n") !== kept.spec.sshKeys.join("\n") && !wasNeverStarted(instance))
+      await writeKeys(this.#client, { path: this.#path(spec.name), project }, kept.spec.sshKeys, spec.sshKeys);
     const wanted = { ...kept, spec: withoutSecrets(spec) };
     const kind = await this.#kind();
     const { exact = false } = call;

@@ -13,12 +13,15 @@ import {
   NotFound,
   NotRunning,
   type PoolReading,
+  type Shell,
+  type ShellAsk,
   type SnapshotReading,
 } from "../driver.ts";
 import { type Address, addressOf } from "./address.ts";
 import { Backups } from "./backups.ts";
 import { LxdClient, Refused } from "./client.ts";
-import { execInside } from "./exec.ts";
+import { execInside, type Inside } from "./exec.ts";
+import { openShell, ownShell } from "./shell.ts";
 import { Hosts } from "./hosts.ts";
 import { IdMaps } from "./id-maps.ts";
 import { Images } from "./images.ts";
@@ -244,11 +247,20 @@ export class LxdDriver implements Driver {
     };
   }
 
-  async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {
+  async exec(host: string, argv: string[], options: Parameters<Driver["exec"]>[2] = {}): Promise<{ code: number; stdout: string; stderr: string }> {
+    return execInside(this.#client, this.#address, await this.#running(host), argv, options);
+  }
+
+  async shell(host: string, { argv, cols, rows }: ShellAsk): Promise<Shell> {
+    const running = await this.#running(host);
+    return openShell(this.#client, this.#address, running, argv ?? (await ownShell(this.#client, this.#address, running)), { cols, rows });
+  }
+
+  async #running(host: string): Promise<Inside> {
     const instance = await findInstance(this.#client, host);
     if (!instance) throw new NotFound(`There is no host ${host}.`);
     if (instance.status !== "Running") throw new NotRunning(`Host ${keptOf(instance)!.spec.hostname} does not run.`);
-    return execInside(this.#client, this.#address, { path: `/1.0/instances/${lxdName(host)}`, project: instance.project }, argv, options);
+    return { path: `/1.0/instances/${lxdName(host)}`, project: instance.project };
   }
 
   async purge(scopes?: string[]): Promise<void> {

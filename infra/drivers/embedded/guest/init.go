@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -26,6 +27,8 @@ type execRequest struct {
 	Argv      []string `json:"argv"`
 	Stdin     string   `json:"stdin"`
 	TimeoutMs int      `json:"timeoutMs"`
+	// Terminal: the connection carries a terminal instead of one answer.
+	Terminal *windowSize `json:"terminal"`
 }
 
 type execAnswer struct {
@@ -93,10 +96,22 @@ func serve(listener net.Listener) {
 		go func() {
 			defer connection.Close()
 			var request execRequest
-			if json.NewDecoder(connection).Decode(&request) != nil || len(request.Argv) == 0 {
+			decoder := json.NewDecoder(connection)
+			if decoder.Decode(&request) != nil || len(request.Argv) == 0 {
 				return
 			}
-			_ = json.NewEncoder(connection).Encode(runInside(request))
+			rest := io.MultiReader(decoder.Buffered(), connection)
+			if request.Terminal != nil {
+				runTerminal(request, newline(rest), connection)
+				return
+			}
+			ctx, gone := context.WithCancel(context.Background())
+			go func() {
+				// Whoever asked says no more: that this ends means that they are gone, and so the program goes too.
+				_, _ = io.Copy(io.Discard, rest)
+				gone()
+			}()
+			_ = json.NewEncoder(connection).Encode(runInside(ctx, request))
 		}()
 	}
 }
@@ -111,14 +126,14 @@ func (buffer *limited) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-func runInside(request execRequest) execAnswer {
+func runInside(asked context.Context, request execRequest) execAnswer {
 	reaping.RLock()
 	defer func() { reaping.RUnlock(); reap() }()
 	timeout := time.Duration(request.TimeoutMs) * time.Millisecond
 	if timeout <= 0 {
 		timeout = 30 * time.Second
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(asked, timeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, request.Argv[0], request.Argv[1:]...)
 	command.Env = []string{"PATH=/bin:/sbin", "HOME=/root"}

@@ -139,6 +139,7 @@ func prepare() error {
 			_ = unix.Mount("/dev/"+device, target, "", unix.MS_BIND, "")
 		}
 	}
+	terminals(root)
 	for _, volume := range host.Volumes {
 		target := filepath.Join(root, volume.Target)
 		if err := os.MkdirAll(target, 0o755); err != nil {
@@ -164,6 +165,29 @@ func prepare() error {
 		return err
 	}
 	return unix.Exec(initPath, []string{initPath, host.Marker}, []string{"PATH=/bin:/sbin", "HOME=/root", "GOGC=25", "GOMAXPROCS=1"})
+}
+
+// terminals gives the host pseudo-terminals of its own. A kernel that refuses them refuses shells, and nothing else.
+func terminals(root string) {
+	pts := filepath.Join(root, "dev/pts")
+	err := os.Mkdir(pts, 0o755)
+	if err == nil {
+		err = unix.Mount("devpts", pts, "devpts", unix.MS_NOSUID|unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+	}
+	if err == nil {
+		err = os.Symlink("pts/ptmx", filepath.Join(root, "dev/ptmx"))
+	}
+	if err == nil {
+		// Whatever opens /dev/tty means the terminal that it runs on.
+		file, made := os.Create(filepath.Join(root, "dev/tty"))
+		if made == nil {
+			file.Close()
+			_ = unix.Mount("/dev/tty", filepath.Join(root, "dev/tty"), "", unix.MS_BIND, "")
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "no terminals inside: %v\n", err)
+	}
 }
 
 // bind mounts source on target. A read-only remount has to keep what the source's mount forbids already.

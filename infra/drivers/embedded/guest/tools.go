@@ -22,8 +22,10 @@ var tools = map[string]func([]string) int{
 	"hostname": func([]string) int { name, _ := os.Hostname(); fmt.Println(name); return 0 },
 	"id":       func([]string) int { fmt.Printf("uid=%d gid=%d\n", os.Getuid(), os.Getgid()); return 0 },
 	"sleep":    func(args []string) int { time.Sleep(time.Duration(number(args)) * time.Second); return 0 },
-	"burn":     burn, "eat": eat, "allocate": allocate,
+	"burn":     burn, "eat": eat, "allocate": allocate, "tty": tty,
 }
+
+func init() { tools["sh"] = shell }
 
 // each applies a tool to every argument and says on standard error which failed.
 func each(one func(string) error) func([]string) int {

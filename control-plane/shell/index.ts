@@ -1,0 +1,1 @@
+export { startShells, type Shells } from "./shells.ts";

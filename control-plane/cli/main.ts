@@ -18,6 +18,7 @@ import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
+import { losses } from "./commands/losses.ts";
 import { maintenance } from "./commands/maintenance.ts";
 import { terms } from "./commands/terms.ts";
 import { quotas } from "./commands/quotas.ts";
@@ -39,6 +40,7 @@ const main = defineCommand({
     applications,
     pools,
     maintenance,
+    losses,
     image,
     requests,
     inbox,

@@ -131,6 +131,9 @@ export class LxdDriver implements Driver {
   setMember(name: string, state: "online" | "evacuated"): Promise<void> {
     return this.#members.set(name, state);
   }
+  removeMember(name: string): Promise<void> {
+    return this.#members.remove(name);
+  }
   async moveHost(): Promise<{ restarted: boolean }> {
     throw new Unsupported("Not yet.");
   }

@@ -4,7 +4,7 @@
  */
 import { DriverError } from "../../infra/drivers/driver.ts";
 import { fault } from "../../infra/drivers/fault.ts";
-import { lossesTo, lostHosts, noteProposed, settleRemoval, settleUnreachable } from "../store/losses.ts";
+import { lossesTo, lostHosts, noteProposed, settleRemoval, settleUnreachable, toPropose } from "../store/losses.ts";
 import { lockReadings } from "../store/readings.ts";
 import { intendAnew } from "../store/lost-proposals.ts";
 import { makeIntended } from "../store/reclaiming.ts";
@@ -25,6 +25,7 @@ export async function keepLosses(context: JobContext): Promise<void> {
     const refused: string[] = [];
     for (const intention of intendAnew(await lostHosts(context.db, loss), loss, context.now()))
       await change(context, async (tx, act) => {
+        if (!(await toPropose(tx, loss.id, intention))) return;
         const row = await makeIntended(tx, act, intention, context.keys.seal, loss.id);
         if (row) await context.queue.plan(tx, [row]);
         else refused.push(intention.title);

@@ -328,10 +328,25 @@ export async function settleRemoval(tx: Tx, act: Act, id: string, outcome: "remo
   }
   await end(tx, act, row, outcome);
 }
+/** Whether this is still to be asked for, for this loss; its row is locked, so that of several control planes one asks. */
+export async function toPropose(tx: Tx, id: string, of: { about: string; application: string; project: string }): Promise<boolean> {
+  const row = await tx.selectFrom("member_losses").select("proposed_at").where("id", "=", id).forUpdate().executeTakeFirstOrThrow();
+  if (row.proposed_at !== null) return false;
+  const made = await tx
+    .selectFrom("requests")
+    .select("id")
+    .where("loss_id", "=", id)
+    .where("about_id", "=", of.about)
+    .where("application_id", "=", of.application)
+    .where("project_id", "=", of.project)
+    .executeTakeFirst();
+  return made === undefined;
+}
 export async function noteProposed(tx: Tx, act: Act, id: string, error: string | null): Promise<void> {
   await tx
     .updateTable("member_losses")
     .set({ proposed_at: act.now, error: error?.slice(0, 500) ?? null, updated_at: act.now })
     .where("id", "=", id)
+    .where("proposed_at", "is", null)
     .execute();
 }

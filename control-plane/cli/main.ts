@@ -5,7 +5,8 @@ import { CityFileInvalid } from "./city-file.ts";
 import { backups, restores } from "./commands/backups.ts";
 import { city } from "./commands/city.ts";
 import { plans, prices } from "./commands/plans.ts";
-import { applications, pools } from "./commands/registry.ts";
+import { pools } from "./commands/pools.ts";
+import { applications } from "./commands/registry.ts";
 import { session, tokens } from "./commands/access.ts";
 import { audit } from "./commands/audit.ts";
 import { calendars, delegations, inbox, policies as approvalPolicies } from "./commands/inbox.ts";
@@ -16,6 +17,7 @@ import { login, logout, setUp } from "./commands/login.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
+import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
 import { losses } from "./commands/losses.ts";
@@ -58,6 +60,7 @@ const main = defineCommand({
     usage,
     register,
     stack,
+    drift,
     system,
     audit,
     "set-up": setUp,

@@ -45,7 +45,9 @@ export type IdPrefix =
   | "cor"
   | "mwd"
   | "mls"
-  | "idp";
+  | "idp"
+  | "dft"
+  | "fin";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

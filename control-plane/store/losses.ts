@@ -29,8 +29,11 @@ export interface MemberState {
 }
 const openStates: LossState[] = ["lost", "asked", "confirmed"];
 
+/** Endpoints of one server differ after the question mark only: they share its members. */
+const sameServer = (column: string, endpoint: string) => sql<boolean>`split_part(${sql.ref(column)}, '?', 1) = split_part(${endpoint}, '?', 1)`;
+
 const openOf = (db: Db, { driver, endpoint }: Endpoint) =>
-  db.selectFrom("member_losses").selectAll().where("driver", "=", driver).where("endpoint", "=", endpoint).where("state", "in", openStates);
+  db.selectFrom("member_losses").selectAll().where("driver", "=", driver).where(sameServer("endpoint", endpoint)).where("state", "in", openStates);
 
 /** What a reading says of members against what is written. One select: the usual case ends here. */
 async function lossesMoved(db: Db, of: Endpoint, members: readonly MemberState[]): Promise<{ lost: string[]; ended: LossRow[] }> {
@@ -185,7 +188,13 @@ export async function getLoss(db: Db, id: string): Promise<ShownLoss> {
 }
 
 async function detailed<T extends LossRow>(db: Db, row: T) {
-  const pools = await db.selectFrom("pools").select("code").where("driver", "=", row.driver).where("endpoint", "=", row.endpoint).orderBy("code").execute();
+  const pools = await db
+    .selectFrom("pools")
+    .select("code")
+    .where("driver", "=", row.driver)
+    .where(sameServer("endpoint", row.endpoint))
+    .orderBy("code")
+    .execute();
   const requests = await db.selectFrom("requests").select(["id", "number", "state"]).where("loss_id", "=", row.id).orderBy("id").execute();
   return { ...row, pools: pools.map((one) => one.code), hosts: row.state === "returned" ? [] : await lostHosts(db, row), requests };
 }
@@ -222,7 +231,7 @@ export async function lostHosts(db: Db, { driver, endpoint, member }: Pick<LossR
   }>`
     select h.id, h.name, h.department_id, d.name_zh as department_name, h.observed_state, h.application_id, h.project_id, h.request_id as about, q.number
     from resources h join pools p on p.id = h.pool_id join departments d on d.id = h.department_id join requests q on q.id = h.request_id
-    where h.kind = 'host' and h.phase = 'live' and h.member = ${member} and p.driver = ${driver} and p.endpoint = ${endpoint} and h.observed_state in ('unknown', 'down', 'missing')
+    where h.kind = 'host' and h.phase = 'live' and h.member = ${member} and p.driver = ${driver} and ${sameServer("p.endpoint", endpoint)} and h.observed_state in ('unknown', 'down', 'missing')
     order by h.id limit 500`.execute(db);
   if (rows.length === 0) return [];
   const ids = sql.val(rows.map((row) => row.id));

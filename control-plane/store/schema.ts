@@ -64,6 +64,8 @@ export interface Applications {
   protection_level: number;
   filing_number: string | null;
   zone: "extranet" | "internet";
+  /** Whether its hosts must be on different members, or are where that can be. */
+  anti_affinity: Generated<"preferred" | "required">;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -83,6 +85,14 @@ export interface Pools {
   driver: string;
   endpoint: string;
   state: "open" | "maintenance" | "closed";
+  /** How hosts go to the members: evenly, or the fullest first. */
+  strategy: Generated<"spread" | "pack">;
+  /** Only for this department and what is below it; null: for all. */
+  dedicated_department: string | null;
+  /** Of that department only this application. */
+  dedicated_application: string | null;
+  /** Whether virtual machines can be made there, as its driver said last. */
+  vm: Generated<boolean>;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -92,8 +102,28 @@ export interface Pools {
 export interface PoolAccounts {
   pool_id: string;
   dimension: Dimension;
+  /** What there is. */
+  owned: number;
+  /** What may be given out: of vCPU by the overcommit ratio more than there is. */
   capacity: number;
   taken: Generated<number>;
+}
+
+/** A machine behind a pool, as it was read last. Bytes. */
+export interface PoolMembers {
+  pool_id: string;
+  name: string;
+  state: "online" | "evacuated" | "offline";
+  groups: Json<string[]>;
+  message: string;
+  vcpu: number | null;
+  memory_bytes: number | null;
+  memory_free_bytes: number | null;
+  disk_bytes: number | null;
+  disk_free_bytes: number | null;
+  /** When it came into its state. */
+  since: Time;
+  seen_at: Time;
 }
 
 /** The quota account of a department and dimension: its own subtree's use. A null limit is no limit at this node (its ancestors govern). */
@@ -202,7 +232,7 @@ export interface Requests {
   updated_at: Time;
 }
 
-export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "redeploy" | "retire";
+export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "redeploy" | "retire" | "adopt";
 export type ResourceKind = "host" | "volume" | "attachment" | "backup-policy";
 
 export interface RequestItems {
@@ -240,7 +270,7 @@ export interface Resources {
   observed_state: Generated<string>;
   observed_at: MaybeTime;
   physical_id: string | null;
-  /** The member of its endpoint's cluster on which it was seen last. */
+  /** The member of its cluster that a host was seen on last. */
   member: string | null;
   /** Since when its member does not answer; null: it does, or it was not asked. */
   unreachable_since: MaybeTime;
@@ -832,6 +862,53 @@ export interface QuotaFindings {
   revision: Generated<number>;
 }
 
+type Note = ColumnType<string | null, string | null | undefined, string | null>;
+/** A property of a live resource that is otherwise on the cloud than it was applied. */
+export interface DriftFindings {
+  id: string;
+  department_id: string;
+  resource_id: string;
+  kind: ResourceKind;
+  /** See domain/drift.ts. */
+  property: string;
+  wanted: Json<unknown>;
+  actual: Json<unknown>;
+  /**
+   * open · proposed: somebody wants what is gone made anew, and a second person has to agree · putting-back: by the next apply · adopting: a request asks for it ·
+   * accepted: left as it is, by decision · put-back, adopted, gone (by itself): closed
+   */
+  state: "open" | "proposed" | "putting-back" | "adopting" | "accepted" | "put-back" | "adopted" | "gone";
+  first_seen_at: Time;
+  last_seen_at: Time;
+  proposed_by: Note;
+  decided_by: Note;
+  decided_at: MaybeTime;
+  reason: Note;
+  /** By which it is adopted. */
+  request_id: Note;
+  /** Why the last decision could not be done. */
+  error: Note;
+  closed_at: MaybeTime;
+  revision: Generated<number>;
+}
+
+/** An instance that a scan found on an endpoint and that was none of ours. */
+export interface FoundInstances {
+  id: string;
+  driver: string;
+  endpoint: string;
+  project: string;
+  instance: string;
+  /** As the driver read it. */
+  facts: Json<unknown>;
+  seen_at: Time;
+  /** The last scan did not find it any more. */
+  gone_at: MaybeTime;
+  /** The host that it is, or is proposed to become. */
+  resource_id: Note;
+  revision: Generated<number>;
+}
+
 /** Who may sign in (a person), or act by tokens alone (a service). */
 export interface Accounts {
   id: string;
@@ -1093,9 +1170,12 @@ export interface Database extends StateTables {
   applications: Applications;
   pools: Pools;
   pool_accounts: PoolAccounts;
+  pool_members: PoolMembers;
   quota_accounts: QuotaAccounts;
   quota_charges: QuotaCharges;
   quota_findings: QuotaFindings;
+  drift_findings: DriftFindings;
+  found_instances: FoundInstances;
   requests: Requests;
   request_items: RequestItems;
   resources: Resources;

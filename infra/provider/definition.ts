@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Call, Driver, Made } from "../drivers/driver.ts";
+import type { Actual, Call, Driver, Made } from "../drivers/driver.ts";
 import type { SpecKind } from "../spec.ts";
 import type { Listing } from "./listing.ts";
 
@@ -18,6 +18,8 @@ export interface Definition<I extends { name: string } = any> {
   secrets: readonly string[];
   /** Inputs that a resource has for life: another value deletes it and makes it anew. */
   replaceOn: readonly string[];
+  /** Inputs that matter at its creation alone: another value changes nothing of what is there. */
+  firstOnly?: readonly string[];
   /** The pool whose driver has the resource. */
   pool(inputs: I): string;
   /** Why the change cannot be made in place, or undefined. `before` may lack what an earlier state did not have. */
@@ -28,6 +30,6 @@ export interface Definition<I extends { name: string } = any> {
   /** Absent when every change replaces. */
   update?(driver: Driver, id: string, inputs: I, call: Call): Promise<void>;
   delete(driver: Driver, id: string, call: Call): Promise<void>;
-  /** What a bulk listing says of it: inputs that drifted and current outputs; undefined when it is gone. */
-  read(listing: Listing, id: string, inputs: Partial<I>): { inputs?: Partial<I>; outputs?: Record<string, unknown> } | undefined;
+  /** What is said of a thing that is there, beside its properties: inputs that are known otherwise, and outputs. Left out: nothing. */
+  read?(listing: Listing, actual: Actual, inputs: Partial<I>): { inputs?: Partial<I>; outputs?: Record<string, unknown> };
 }

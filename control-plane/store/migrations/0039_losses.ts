@@ -9,7 +9,7 @@ const statements = [
     asked_by text, asked_at timestamptz, reason text, confirmed_by text, confirmed_at timestamptz,
     ended_at timestamptz, proposed_at timestamptz, error text, revision int not null default 1, updated_at timestamptz not null,
     check (confirmed_by is null or confirmed_by <> asked_by))`,
-  `create unique index member_losses_open on member_losses(driver, endpoint, member) where state in ('lost','asked','confirmed')`,
+  `create unique index member_losses_open on member_losses(driver, split_part(endpoint, '?', 1), member) where state in ('lost','asked','confirmed')`,
   `alter table requests add column loss_id text references member_losses(id)`,
   `create index requests_loss on requests(loss_id) where loss_id is not null`,
   `alter table requests drop constraint requests_origin_check`,

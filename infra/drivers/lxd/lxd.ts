@@ -1,6 +1,7 @@
 /** The LXD driver: hosts and volumes on an LXD (or Incus) server or cluster, which holds all of its truth. */
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
+  type Actual,
   type BackupReading,
   type Call,
   type Capabilities,
@@ -104,7 +105,7 @@ export class LxdDriver implements Driver {
   }
 
   attach(spec: AttachmentSpec, call: Call): Promise<Made> {
-    return this.#change(spec.volume, call, (project) => this.#volumes.attach(project, spec, call));
+    return this.#change(spec.volume, call, async (project) => (await this.#volumes.holding(project, spec.volume)).attach(project, spec, call));
   }
   detach(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#volumes.detach(project, id));
@@ -192,6 +193,19 @@ export class LxdDriver implements Driver {
     if (project !== undefined && !(await this.#client.find(`/1.0/projects/${project}`))) return this.#listed([], [], [], scope);
     const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
     return this.#listed(instances, volumes, policies, scope);
+  }
+
+  async actual(scope: string): Promise<Actual[]> {
+    const project = projectOf(scope);
+    if (!(await this.#client.find(`/1.0/projects/${project}`))) return [];
+    const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
+    return [
+      ...instances.flatMap((one) => this.#hosts.actual(one)),
+      ...volumes.map((one) => this.#volumes.actual(one)),
+      ...policies
+        .filter((one) => one.scope === scope)
+        .map(({ id, spec }) => ({ kind: "backup-policy" as const, id, name: spec.name, spec: { ...spec }, strange: [] })),
+    ];
   }
 
   async observe(): Promise<PoolReading> {

@@ -4,9 +4,10 @@
  */
 import type { Readable } from "node:stream";
 import type { AttachmentSpec, VolumeSpec } from "../../spec.ts";
-import { type Call, InUse, type Made, NotFound, type SnapshotReading, Unsupported } from "../driver.ts";
+import { type Actual, type Call, InUse, type Made, NotFound, type SnapshotReading, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
+import { bytesOf } from "./actual.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import { attachmentKey, attachmentsOf, type Instance, listInstances, memberOf, type StoredAttachment } from "./instances.ts";
@@ -60,9 +61,21 @@ function snapshotOf({ name, config }: RawVolume): RawSnapshot | undefined {
 export class Volumes {
   readonly #client: LxdClient;
   readonly #storage: string;
-  constructor(client: LxdClient, address: Address) {
+  constructor(client: LxdClient, { storage }: Pick<Address, "storage">) {
     this.#client = client;
-    this.#storage = address.storage;
+    this.#storage = storage;
+  }
+
+  /** The volumes of the storage pool where a volume is: pools of one server serve each other, each with a storage pool of its own. These here where none has it. */
+  async holding(project: string, name: string): Promise<Volumes> {
+    if (await this.get(project, name)) return this;
+    for (const other of await this.#others()) if (await other.get(project, name)) return other;
+    return this;
+  }
+  async #others(): Promise<Volumes[]> {
+    const { metadata } = await this.#client.get<string[]>("/1.0/storage-pools");
+    const names = metadata.map((path) => decodeURIComponent(path.split("/").at(-1)!));
+    return names.filter((storage) => storage !== this.#storage).map((storage) => new Volumes(this.#client, { storage }));
   }
 
   /** Of one project, or of all of ours: the one that counts of each name. */
@@ -116,10 +129,16 @@ export class Volumes {
     });
   }
 
+  /** What it really is. */
+  actual({ id, spec, raw }: StoredVolume): Actual {
+    return { kind: "volume", id, name: spec.name, spec: { ...spec, sizeGib: sizeOf(raw) ?? null }, strange: [] };
+  }
+
   async update(project: string, id: string, spec: VolumeSpec): Promise<void> {
     const there = await this.settle(project, nameOf(id));
     if (there?.id !== id) throw new NotFound(`There is no volume ${id}.`);
-    if (spec.sizeGib < there.spec.sizeGib) throw new Unsupported(`Volume ${spec.name} has ${there.spec.sizeGib} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
+    const size = sizeOf(there.raw) ?? there.spec.sizeGib;
+    if (spec.sizeGib < size) throw new Unsupported(`Volume ${spec.name} has ${size} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
     await this.#resize(project, there, spec);
   }
 
@@ -306,9 +325,10 @@ export class Volumes {
     return Math.max(0, state?.metadata?.usage?.used ?? 0);
   }
 
-  /** Everything of a project, whole or not. */
+  /** Everything of a project, whole or not, in whichever storage pool. */
   async purge(project: string): Promise<void> {
-    for (const raw of await this.#list(project)) if (!raw.name.includes("/")) await this.remove(project, raw.name);
+    for (const one of [this, ...(await this.#others())])
+      for (const raw of await one.#list(project)) if (!raw.name.includes("/")) await one.remove(project, raw.name);
   }
 
   /** Makes hosts show the copy that counts, and removes the others. @returns the one that counts */
@@ -382,6 +402,12 @@ export class Volumes {
   #path(is?: string): string {
     return `/1.0/storage-pools/${this.#storage}/volumes/custom${is === undefined ? "" : `/${is}`}`;
   }
+}
+
+/** GiB that it is bounded to; undefined: it isn't. */
+function sizeOf({ config }: RawVolume): number | undefined {
+  const bytes = config["size"] === undefined ? undefined : bytesOf(config["size"]);
+  return bytes === undefined ? undefined : Math.round((bytes / 1024 ** 3) * 100) / 100;
 }
 
 /** Where in a cluster; a server that is alone has no members to name. */

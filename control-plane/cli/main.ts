@@ -23,6 +23,7 @@ import { hostSessions } from "./commands/host-sessions.ts";
 import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
+import { losses } from "./commands/losses.ts";
 import { maintenance } from "./commands/maintenance.ts";
 import { terms } from "./commands/terms.ts";
 import { quotas } from "./commands/quotas.ts";
@@ -46,6 +47,7 @@ const main = defineCommand({
     members,
     operations,
     maintenance,
+    losses,
     image,
     requests,
     inbox,

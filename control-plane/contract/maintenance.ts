@@ -82,6 +82,7 @@ export const MaintenanceQuery = PageQuery.extend({
 
 const policy = {
   noticeDays: z.int().min(0).max(60).meta({ description: "So many whole working days lie between announcement and start, unless it is an emergency" }),
+  downAfterSeconds: z.int().min(10).max(86_400).meta({ description: "Hosts on a member that does not answer are unknown, and count as down after so long" }),
   longestHours: z.int().min(1).max(720).meta({ description: "No window is longer" }),
 };
 export const MaintenancePolicy = z.object({ ...policy, revision: z.int().min(0) }).meta({ id: "MaintenancePolicy" });

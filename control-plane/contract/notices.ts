@@ -217,6 +217,40 @@ export const noticeKinds = {
       en: "Maintenance of {hosts} hosts of {departmentEn} ended {to} ({reason}): {names}",
     },
   },
+  // 失联节点: members that do not answer, and what was on them.
+  "member.lost": {
+    name: { "zh-CN": "节点失联", en: "A member does not answer" },
+    text: { "zh-CN": "集群节点 {member} 自 {since} 起失联", en: "Member {member} has not answered since {since}" },
+  },
+  "member.returned": {
+    name: { "zh-CN": "节点恢复", en: "A member answers again" },
+    text: { "zh-CN": "集群节点 {member} 已恢复应答（自 {since} 起失联）", en: "Member {member} answers again (it had not since {since})" },
+  },
+  "member.asked": {
+    name: { "zh-CN": "待确认移出节点", en: "A member is to be given up" },
+    text: {
+      "zh-CN": "有人申请将失联节点 {member} 移出集群，需另一名运维人员确认",
+      en: "Somebody asks that the lost member {member} is given up: somebody else of operations must agree",
+    },
+  },
+  "member.removed": {
+    name: { "zh-CN": "节点已移出", en: "A member was removed" },
+    text: { "zh-CN": "失联节点 {member} 已移出集群", en: "The lost member {member} was removed from its cluster" },
+  },
+  "hosts.down": {
+    name: { "zh-CN": "主机随节点中断", en: "Hosts are down with their member" },
+    text: {
+      "zh-CN": "{departmentZh} 的 {hosts} 台主机所在节点 {member} 自 {since} 起失联，现计为中断：{names}",
+      en: "{hosts} hosts of {departmentEn} count as down: their member {member} has not answered since {since}: {names}",
+    },
+  },
+  "request.restoring": {
+    name: { "zh-CN": "拟异地重建", en: "It is proposed to make lost hosts anew" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》的主机所在节点已失联，已提出重建申请 {by}，待审批",
+      en: "Request {number} “{title}”: its hosts were on a member that was lost; {by}, which awaits approval, asks for them anew",
+    },
+  },
   // 电子监察: cards and what becomes of them.
   "supervision.reminder": {
     name: { "zh-CN": "监察预警", en: "Supervision: reminder" },

@@ -267,10 +267,10 @@ export const Request = z
     items: z.array(RequestItem),
     plan: ChangePlan.nullable(),
     cost: RequestCost.nullable(),
-    origin: z
-      .enum(["term-stop", "term-reclaim", "trial-refusal"])
-      .nullable()
-      .meta({ description: "Made by the system since a term is over (its hosts are stopped, then retired), or since a trial was refused" }),
+    origin: z.enum(["term-stop", "term-reclaim", "trial-refusal", "member-lost"]).nullable().meta({
+      description:
+        "Made by the system since a term is over (its hosts are stopped, then retired), since a trial was refused, or since a member of a cluster was lost (its hosts are made anew)",
+    }),
     about: Id.nullable().meta({ description: "The request whose resources it is about, where it has an origin" }),
     trialDays: z.int().nullable(),
     trialUntil: Time.nullable(),

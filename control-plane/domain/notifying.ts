@@ -49,6 +49,12 @@ export const audiences = {
   "maintenance.soon": ["applicant", "approver", "operations"],
   "maintenance.begun": ["applicant", "approver", "operations"],
   "maintenance.ended": ["applicant", "approver", "operations"],
+  "member.lost": ["operations"],
+  "member.returned": ["operations"],
+  "member.asked": ["operations"],
+  "member.removed": ["operations"],
+  "hosts.down": ["applicant", "approver", "operations"],
+  "request.restoring": "authors",
   // 电子监察 knows the person, their superior and the board.
   "supervision.reminder": "person",
   "supervision.yellow": "person",

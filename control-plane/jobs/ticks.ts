@@ -26,6 +26,7 @@ import { supervise } from "../store/supervising.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
 import { bringImages } from "./images.ts";
+import { keepLosses } from "./losses.ts";
 import { lookForDrift } from "./look.ts";
 import { keepWindows } from "./maintenance.ts";
 import { keepTerms } from "./terms.ts";
@@ -212,6 +213,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   supervision,
   terms: keepTerms,
   maintenance: keepWindows,
+  losses: keepLosses,
   images: bringImages,
   housekeeping,
 };

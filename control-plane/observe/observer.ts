@@ -4,6 +4,7 @@ import type { Driver, HostReading, PoolReading, VolumeReading } from "../../infr
 import { systemAct } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
 import { notifyEvents } from "../store/events.ts";
+import { hasLosses, recordLosses } from "../store/losses.ts";
 import { membersMoved, recordMembers } from "../store/members.ts";
 import { recordVm } from "../store/pools.ts";
 import { lockReadings, recordTransitions, transitionsOf } from "../store/readings.ts";
@@ -123,10 +124,16 @@ export class Observer {
       ? [
           ...reading.hosts.map((one) => ({ name: one.name, state: one.state, physicalId: one.id, member: one.member })),
           ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id, member: one.member })),
-          ...(reading.unreachable ?? []).map((name) => ({ name, state: "unknown" })),
+          ...(reading.unreachable ?? []).map((name) => ({ name, state: "unknown", unreachable: true })),
         ]
       : "unreadable";
     if (!record) return;
+    const members = reading?.members ?? [];
+    if (await hasLosses(db, { driver, endpoint }, members))
+      await db.transaction().execute(async (tx) => {
+        await lockReadings(tx);
+        await recordLosses(tx, systemAct(now()), { driver, endpoint }, members);
+      });
     if (reading) await this.#recordMembers({ key, driver, endpoint, pools }, reading);
     if ((await transitionsOf(db, pools, seen)).length === 0) return;
     await db.transaction().execute(async (tx) => {

@@ -36,6 +36,7 @@ import * as backupLevel from "./migrations/0025_backup_level.ts";
 import * as hostSessions from "./migrations/0040_host_sessions.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
 import * as maintenance from "./migrations/0038_maintenance.ts";
+import * as losses from "./migrations/0039_losses.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -80,6 +81,7 @@ const migrations: Record<string, Migration> = {
   "0034_operation_plans": operationPlans,
   "0036_drift": drift,
   "0038_maintenance": maintenance,
+  "0039_losses": losses,
 };
 
 /**

@@ -44,6 +44,7 @@ export type IdPrefix =
   | "sen"
   | "cor"
   | "mwd"
+  | "mls"
   | "idp"
   | "opl"
   | "ops"

@@ -1,15 +1,15 @@
-/** What an installation settles about maintenance windows: how early they are announced, and how long they may be. */
+/** What an installation settles about maintenance windows (how early they are announced, how long they may be) and about members that do not answer. */
 import type { MaintenancePolicy, MaintenancePolicyChange } from "../contract/maintenance.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 
 const key = "maintenance-policy";
-const byDefault: MaintenancePolicy = { noticeDays: 3, longestHours: 72, revision: 0 };
+const byDefault: MaintenancePolicy = { noticeDays: 3, longestHours: 72, downAfterSeconds: 300, revision: 0 };
 
 export async function maintenancePolicy(db: Db): Promise<MaintenancePolicy> {
   const row = await db.selectFrom("settings").select("value").where("key", "=", key).executeTakeFirst();
-  return row ? (row.value as MaintenancePolicy) : byDefault;
+  return { ...byDefault, ...(row?.value as Partial<MaintenancePolicy> | undefined) };
 }
 
 /** Holds for what is announced from now on. @param check is given the revision as it is now, the row being locked; throws to refuse */
@@ -20,7 +20,7 @@ export async function setMaintenancePolicy(tx: Tx, act: Act, change: Maintenance
     .onConflict((on) => on.doNothing())
     .execute();
   const row = await tx.selectFrom("settings").select("value").where("key", "=", key).forUpdate().executeTakeFirstOrThrow();
-  const before = row.value as MaintenancePolicy;
+  const before = { ...byDefault, ...(row.value as Partial<MaintenancePolicy>) };
   check(before.revision);
   const after = { ...change, revision: before.revision + 1 };
   await tx

@@ -4,6 +4,7 @@ import type { Act } from "./act.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
 import { finishRequests } from "./estates.ts";
+import { settleUnreachable } from "./losses.ts";
 import { turnUptime, uptimeOf } from "./uptime.ts";
 
 /** State of a thing by name (its resource id), as a driver reported it. A name that a readable endpoint didn't report is missing. */
@@ -13,6 +14,8 @@ export interface Seen {
   physicalId?: string;
   /** The member that it is on, where there is more than one. */
   member?: string | undefined;
+  /** It is on a member that doesn't answer: nothing else is known of it. */
+  unreachable?: boolean;
 }
 export interface Transition {
   id: string;
@@ -25,6 +28,8 @@ export interface Transition {
   physicalId: string | null;
   /** Null: not seen. */
   member: string | null;
+  /** Whether its member doesn't answer; null: its endpoint could not be read, which says nothing of its member. */
+  unreachable: boolean | null;
 }
 
 const readingsLock = 7_302_201;
@@ -38,7 +43,7 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
   if (poolIds.length === 0) return [];
   const known = await db
     .selectFrom("resources")
-    .select(["id", "department_id", "kind", "name", "observed_state", "member", sql<"running" | "stopped">`wanted->>'power'`.as("power")])
+    .select(["id", "department_id", "kind", "name", "observed_state", "member", "unreachable_since", sql<"running" | "stopped">`wanted->>'power'`.as("power")])
     .where("kind", "in", ["host", "volume"])
     .where("phase", "in", ["live", "retiring"])
     .where("pool_id", "in", [...poolIds])
@@ -46,9 +51,13 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
   const states = seen === "unreadable" ? undefined : new Map(seen.map((one) => [one.name, one]));
   return known.flatMap((row) => {
     const now = states ? states.get(row.id) : undefined;
-    const to = states ? (now?.state ?? "missing") : "unknown";
+    const unreachable = states ? now?.unreachable === true : null;
+    const seenAs = states ? (now?.state ?? "missing") : "unknown";
+    // Down since its member does not answer: it stays so until something else is known.
+    const to = row.observed_state === "down" && unreachable !== false ? "down" : seenAs;
+    const turned = unreachable !== null && unreachable !== (row.unreachable_since !== null);
     const moved = now?.member !== undefined && now.member !== row.member;
-    if (to === row.observed_state && !moved) return [];
+    if (to === row.observed_state && !moved && !turned) return [];
     return [
       {
         id: row.id,
@@ -60,6 +69,7 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
         power: row.power,
         physicalId: now?.physicalId ?? null,
         member: now?.member ?? null,
+        unreachable,
       },
     ];
   });
@@ -71,10 +81,17 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
  */
 export async function recordTransitions(tx: Tx, act: Act, transitions: readonly Transition[]): Promise<void> {
   if (transitions.length === 0) return;
+  // What has been out of sight for long was down before it is what it is now.
+  await settleUnreachable(
+    tx,
+    act,
+    transitions.map((one) => one.id),
+  );
   await sql`
-    update resources r set observed_state = w.state, observed_at = ${act.now}, physical_id = coalesce(w.physical, r.physical_id), member = coalesce(w.member, r.member)
+    update resources r set observed_state = w.state, observed_at = ${act.now}, physical_id = coalesce(w.physical, r.physical_id), member = coalesce(w.member, r.member),
+      unreachable_since = case when w.unreachable is null then r.unreachable_since when w.unreachable then coalesce(r.unreachable_since, ${act.now}) end
     from unnest(${sql.val(transitions.map((one) => one.id))}::text[], ${sql.val(transitions.map((one) => one.to))}::text[], ${sql.val(transitions.map((one) => one.physicalId))}::text[],
-      ${sql.val(transitions.map((one) => one.member))}::text[]) as w(id, state, physical, member)
+      ${sql.val(transitions.map((one) => one.member))}::text[], ${sql.val(transitions.map((one) => one.unreachable))}::boolean[]) as w(id, state, physical, member, unreachable)
     where r.id = w.id and r.phase in ('live', 'retiring')`.execute(tx);
   const hosts = transitions.filter((one) => one.kind === "host");
   await turnUptime(
@@ -96,7 +113,7 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
       at: act.now,
       departmentId: one.department_id,
       requestId: null,
-      type: `${one.kind}.${one.from === one.to ? "moved" : one.to}`,
+      type: `${one.kind}.${one.from !== one.to ? one.to : one.unreachable ? "unreachable" : "moved"}`,
       subjectId: one.id,
       data: { name: one.name, from: one.from, to: one.to, ...(one.member === null ? {} : { member: one.member }) },
     })),

@@ -138,15 +138,18 @@ export async function remainsOf(db: Db, row: Pick<RequestRow, "id">): Promise<It
   return all.map(({ id, kind }) => ({ action: "retire" as const, kind, id, spec: {} }));
 }
 
-const toldOf = { "term-stop": "request.stopping", "term-reclaim": "request.reclaiming", "trial-refusal": undefined } as const satisfies Record<
-  RequestOrigin,
-  string | undefined
->;
+const toldOf = {
+  "term-stop": "request.stopping",
+  "term-reclaim": "request.reclaiming",
+  "trial-refusal": undefined,
+  "member-lost": "request.restoring",
+} as const satisfies Record<RequestOrigin, string | undefined>;
 /**
  * Makes the request that is intended; whoever owns what it is about is told.
+ * @param lossId the loss of a member that it is for
  * @returns undefined: something of it is being changed by now; it is intended again when that is done
  */
-export async function makeIntended(tx: Tx, act: Act, intention: Intended, seal: Seal): Promise<RequestRow | undefined> {
+export async function makeIntended(tx: Tx, act: Act, intention: Intended, seal: Seal, lossId?: string): Promise<RequestRow | undefined> {
   const { origin, about, items, title, reason, application, project, department } = intention;
   const body = { application, project, department, title, reason: reason.slice(0, 2000), items: items.slice(0, 200), draft: false };
   const [taken] = await createRequests(tx, [{ act, principal: { id: act.actor, nodes: null }, body, purpose: { origin, about } }], seal);
@@ -155,6 +158,7 @@ export async function makeIntended(tx: Tx, act: Act, intention: Intended, seal: 
     return undefined;
   }
   const row = taken!.row;
+  if (lossId !== undefined) await tx.updateTable("requests").set({ loss_id: lossId }).where("id", "=", row.id).execute();
   const kind = toldOf[origin];
   if (kind) {
     const whose = await tx.selectFrom("requests").selectAll().where("id", "=", about).executeTakeFirstOrThrow();

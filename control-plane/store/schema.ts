@@ -186,7 +186,7 @@ export type RequestState =
   | "withdrawn";
 
 /** term-stop: its hosts' term is over, they are stopped · term-reclaim: and now to be retired · trial-refusal: what was tried is not wanted */
-export type RequestOrigin = "term-stop" | "term-reclaim" | "trial-refusal";
+export type RequestOrigin = "term-stop" | "term-reclaim" | "trial-refusal" | "member-lost";
 
 export interface Requests {
   id: string;
@@ -216,6 +216,8 @@ export interface Requests {
   previous_plan: ColumnType<unknown, string | null | undefined, string | null>;
   /** Why there is this request, where nobody but the terms or the trial of another one asked for it. */
   origin: ColumnType<RequestOrigin | null, RequestOrigin | null | undefined, RequestOrigin | null>;
+  /** The loss of a member for which it asks for things anew. */
+  loss_id: ColumnType<string | null, string | null | undefined, string | null>;
   /** The request whose resources it stops or retires, where it has an origin. */
   about_id: ColumnType<string | null, string | null | undefined, string | null>;
   /** Days of its trial (试运行); null: none. */
@@ -266,12 +268,14 @@ export interface Resources {
   wanted: Json<unknown>;
   /** The spec.ts object as last applied, null before. */
   applied: Json<unknown> | null;
-  /** Last transition seen by the observer: running, stopped, crashed, missing, unknown, present. */
+  /** Last transition seen by the observer: running, stopped, crashed, missing, unknown, down (its member does not answer, for long), present. */
   observed_state: Generated<string>;
   observed_at: MaybeTime;
   physical_id: string | null;
   /** The member of its cluster that a host was seen on last. */
   member: string | null;
+  /** Since when its member does not answer; null: it does, or it was not asked. */
+  unreachable_since: MaybeTime;
   /** The request that opened it. */
   request_id: string;
   opened_at: MaybeTime;
@@ -420,6 +424,28 @@ export interface MaintenanceHosts {
   resource_id: string;
   since: Time;
   until: MaybeTime;
+}
+
+/** A member of a cluster that did not answer. At most one of each is open: lost, asked or confirmed. */
+export interface MemberLosses {
+  id: string;
+  driver: string;
+  endpoint: string;
+  member: string;
+  since: Time;
+  state: "lost" | "asked" | "confirmed" | "removed" | "returned";
+  /** Who asked that it is given up, and who agreed: two people. */
+  asked_by: string | null;
+  asked_at: MaybeTime;
+  reason: string | null;
+  confirmed_by: string | null;
+  confirmed_at: MaybeTime;
+  ended_at: MaybeTime;
+  /** When what was on it was asked for anew. */
+  proposed_at: MaybeTime;
+  error: string | null;
+  revision: Generated<number>;
+  updated_at: Time;
 }
 
 export interface Backups {
@@ -1293,6 +1319,7 @@ export interface Database extends StateTables {
   uptime_intervals: UptimeIntervals;
   maintenance_windows: MaintenanceWindows;
   maintenance_hosts: MaintenanceHosts;
+  member_losses: MemberLosses;
   backups: Backups;
   restores: Restores;
   stack_operations: StackOperations;

@@ -213,6 +213,11 @@ export interface Driver {
    */
   setMember(name: string, state: "online" | "evacuated"): Promise<void>;
   /**
+   * Gives up a member that doesn't answer: it is no member any more, what lay on its own storage is gone from the records, and it cannot come back with it.
+   * One that is no member already is no error. @throws InUse while it answers @throws Unsupported where there is one machine only
+   */
+  removeMember(name: string): Promise<void>;
+  /**
    * Brings a host, with the volumes attached to it, to another member; it runs afterwards if it ran. Where the engine cannot move it while it runs, it is
    * stopped for it. Called twice moves once; after a kill in its middle it finishes.
    * @throws NotFound @throws NoSpace @throws Unsupported where there is one machine only

@@ -29,6 +29,7 @@ export function loadDriver(): Driver {
     setMember: never,
     moveHost: never,
     moveVolume: never,
+    removeMember: never,
     snapshotVolume: never,
     deleteSnapshot: never,
     revertVolume: never,

@@ -156,6 +156,7 @@ export function loadDriver(_name: string, endpoint: string): Driver {
     setMember: never,
     moveHost: never,
     moveVolume: never,
+    removeMember: never,
     snapshotVolume: never,
     deleteSnapshot: never,
     revertVolume: never,

@@ -6,6 +6,7 @@ import { codeAt, fromBase32, stepAt } from "../../control-plane/domain/totp.ts";
 import { drawUp, hashOf } from "../../control-plane/domain/operation-plans.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
 import { lockOperation, showOperation } from "../../control-plane/store/operation-plans.ts";
+import { newId } from "../../control-plane/store/ids.ts";
 import { notify } from "../../control-plane/store/notices.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import { noteCompared, settleRestored } from "../../control-plane/store/restored.ts";
@@ -204,6 +205,18 @@ const maintenance = ({ ids }: Stage) => ({ scope: { kind: "hosts", hosts: [ids.h
 const announced = async (stage: Stage) =>
   `/api/v1/maintenance-windows/${((await stage.post("operations", "/api/v1/maintenance-windows", maintenance(stage))).body as { id: string }).id}`;
 
+/** A member that does not answer, and who asked that it is given up; its address. */
+async function lost({ api }: Stage, askedBy: string | null): Promise<string> {
+  const now = new Date();
+  const id = newId("mls", now);
+  const rest = { asked_by: askedBy, reason: null, confirmed_by: null, error: null, updated_at: now };
+  await api.database.db
+    .insertInto("member_losses")
+    .values({ id, driver: "lxd", endpoint: id, member: "n1", since: now, state: askedBy === null ? "lost" : "asked", ...rest })
+    .execute();
+  return `/api/v1/member-losses/${id}`;
+}
+
 /** What is asked by POST for its body alone: it can write nothing. */
 export const changesNothing = ["post /api/v1/requests/what-if"];
 
@@ -241,7 +254,13 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     body: { to: inHours(2), reason: "longer", emergencyReason: "it takes longer" },
   }),
   "post /api/v1/maintenance-windows/{id}/cancel": async (stage) => ({ path: `${await announced(stage)}/cancel`, body: { reason: "done" } }),
-  "put /api/v1/maintenance-policy": () => ({ path: "/api/v1/maintenance-policy", body: { noticeDays: 5, longestHours: 24 } }),
+  "post /api/v1/member-losses/{id}/give-up": async (stage) => ({ path: `${await lost(stage, null)}/give-up`, body: { reason: "burnt", poweredOff: true } }),
+  "post /api/v1/member-losses/{id}/confirm": async (stage) => ({
+    path: `${await lost(stage, "tok_other")}/confirm`,
+    body: { member: "n1", poweredOff: true },
+  }),
+  "post /api/v1/member-losses/{id}/keep": async (stage) => ({ path: `${await lost(stage, "tok_other")}/keep` }),
+  "put /api/v1/maintenance-policy": () => ({ path: "/api/v1/maintenance-policy", body: { noticeDays: 5, longestHours: 24, downAfterSeconds: 300 } }),
   "post /api/v1/webhooks": () => ({ path: "/api/v1/webhooks", body: webhook }),
   "patch /api/v1/webhooks/{id}": async (stage) => ({ path: await madeWebhook(stage), body: { state: "paused" } }),
   "delete /api/v1/webhooks/{id}": async (stage) => ({ path: await madeWebhook(stage) }),

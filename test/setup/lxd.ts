@@ -1,6 +1,6 @@
 /** A real LXD of Debian's without systemd: one server, or a cluster of several on loopback addresses of this machine. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,9 +78,27 @@ export class Member {
     return spawnSync("nsenter", ["--net", "--target", String(this.#child!.pid), program, ...args], { encoding: "utf8" });
   }
 
-  /** As a machine that loses its power: the daemon dies; its containers are ended too. */
+  /** The daemon dies. What it ran runs on. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
+  }
+  /** As a machine that loses its power: what it ran ends too. */
+  async powerOff(): Promise<void> {
+    await this.kill();
+    for (const { monitor, init } of this.containers()) for (const pid of [monitor, ...init]) process.kill(pid, "SIGKILL");
+  }
+  /** Processes of this member's containers: the kernel's own word. */
+  containers(): { monitor: number; init: number[] }[] {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return pids.flatMap((pid) => {
+      try {
+        if (!readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(`[lxc monitor] ${this.directory}/containers`)) return [];
+        return [{ monitor: Number(pid), init: readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number) }];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
+    });
   }
 
   async stop(): Promise<void> {

@@ -137,13 +137,18 @@ export const maintenance = defineCommand({
       args: {
         notice: { type: "string", description: "Whole working days between announcement and start" },
         longest: { type: "string", description: "Hours that a window may last" },
+        "down-after": { type: "string", description: "Seconds after which hosts on a member that does not answer count as down" },
         json,
       },
       async run({ args }) {
         const client = clientFromEnvironment();
         const before = await client.get<MaintenancePolicy>(policyPath);
-        if (args.notice === undefined && args.longest === undefined) return showOne(before, args.json);
-        const change = { noticeDays: Number(args.notice ?? before.noticeDays), longestHours: Number(args.longest ?? before.longestHours) };
+        if (args.notice === undefined && args.longest === undefined && args["down-after"] === undefined) return showOne(before, args.json);
+        const change = {
+          noticeDays: Number(args.notice ?? before.noticeDays),
+          longestHours: Number(args.longest ?? before.longestHours),
+          downAfterSeconds: Number(args["down-after"] ?? before.downAfterSeconds),
+        };
         showOne(await client.put<MaintenancePolicy>(policyPath, change, before.revision), args.json);
       },
     }),

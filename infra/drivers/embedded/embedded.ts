@@ -151,6 +151,9 @@ export class EmbeddedDriver implements Driver {
     const { disk, memory } = this.#space();
     return [{ name: onlyMember, state: "online", groups: [], message: "", vcpu: availableParallelism(), disk, memory }];
   }
+  async removeMember(): Promise<void> {
+    throw new Unsupported(oneMachine);
+  }
   async setMember(): Promise<void> {
     throw new Unsupported(oneMachine);
   }

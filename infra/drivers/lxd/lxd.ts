@@ -147,6 +147,9 @@ export class LxdDriver implements Driver {
   setMember(name: string, state: "online" | "evacuated"): Promise<void> {
     return this.#members.set(name, state);
   }
+  removeMember(name: string): Promise<void> {
+    return this.#members.remove(name);
+  }
   moveHost(id: string, member: string, call: Call): Promise<{ restarted: boolean }> {
     return this.#change(nameOf(id), call, (project) => this.#moves.host(project, id, member, call));
   }

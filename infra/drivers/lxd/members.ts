@@ -1,6 +1,6 @@
 /** The members of a cluster; a server that is alone is its only one. */
 import { createHash } from "node:crypto";
-import { DriverError, type MemberReading, NotFound, Unsupported } from "../driver.ts";
+import { DriverError, InUse, type MemberReading, NotFound, Unsupported } from "../driver.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
 import { key } from "./names.ts";
@@ -129,6 +129,16 @@ export class Members {
         if (!hasMoved(error)) throw error;
       }
     }
+  }
+
+  /** By force: the server's own way to forget a member, with every instance and volume that it says are on it. */
+  async remove(name: string): Promise<void> {
+    const { clustered, members } = await this.list();
+    if (!clustered) throw new Unsupported("The server is alone: it cannot be given up.");
+    const there = members.find((one) => one.name === name);
+    if (!there) return;
+    if (there.state !== "offline") throw new InUse(`Member ${name} answers: drain it instead.`);
+    await this.#client.change("DELETE", `/1.0/cluster/members/${name}`, { query: { force: "1" } });
   }
 
   async #environment(): Promise<{ server_clustered: boolean; server_name: string }> {

@@ -99,6 +99,8 @@ export class Hosts {
   /** What it really is, and what is attached to it. */
   actual(instance: Instance): Actual[] {
     const kept = keptOf(instance)!;
+    // What was there before us is as it is.
+    if (kept.spec.adopted) return actualOf(instance, { config: {}, devices: {} });
     const config = Object.fromEntries(Object.entries(settings(kept, kept.spec)).filter(([name]) => name !== "cloud-init.user-data"));
     return actualOf(instance, { config, devices: this.#devices(kept.spec) });
   }

@@ -7,6 +7,7 @@ import {
   type Capabilities,
   consoleBytes,
   type Driver,
+  type ForeignInstance,
   type ImageFile,
   type Made,
   type MemberReading,
@@ -16,6 +17,7 @@ import {
   type SnapshotReading,
 } from "../driver.ts";
 import { type Address, addressOf } from "./address.ts";
+import { Adopted } from "./adopted.ts";
 import { Backups } from "./backups.ts";
 import { LxdClient, Refused } from "./client.ts";
 import { execInside } from "./exec.ts";
@@ -42,6 +44,7 @@ export class LxdDriver implements Driver {
   readonly #projects: Projects;
   readonly #hosts: Hosts;
   readonly #volumes: Volumes;
+  readonly #adopted: Adopted;
   readonly #backups: Backups;
   readonly #members: Members;
   readonly #moves: Moves;
@@ -51,6 +54,7 @@ export class LxdDriver implements Driver {
     this.#address = addressOf(endpoint);
     this.#client = new LxdClient(this.#address);
     this.#projects = new Projects(this.#client);
+    this.#adopted = new Adopted(this.#client);
     this.#images = new Images(this.#client);
     this.#members = new Members(this.#client, this.#address);
     this.#volumes = new Volumes(this.#client, this.#address);
@@ -82,13 +86,21 @@ export class LxdDriver implements Driver {
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, (project) => this.#hosts.create(project, spec, call));
+    return this.#change(spec.name, call, (project) => (spec.adopted ? this.#adopted.take(spec, call) : this.#hosts.create(project, spec, call)));
   }
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, (project) => this.#hosts.update(project, id, spec, call));
+    return this.#change(nameOf(id), call, (project) => (spec.adopted ? this.#adopted.update(id, spec, call) : this.#hosts.update(project, id, spec, call)));
   }
   deleteHost(id: string, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, (project) => this.#hosts.delete(project, id));
+    return this.#change(nameOf(id), call, async (project) => {
+      if (await this.#hosts.get(project, nameOf(id))) return this.#hosts.delete(project, id);
+      const adopted = await this.#adopted.get(nameOf(id));
+      if (adopted?.kept.id === id) await this.#adopted.delete(adopted, call);
+    });
+  }
+
+  foreign(): Promise<ForeignInstance[]> {
+    return this.#adopted.foreign();
   }
 
   createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
@@ -158,10 +170,10 @@ export class LxdDriver implements Driver {
   }
 
   async consoleLog(host: string): Promise<string> {
-    const instance = await findInstance(this.#client, host);
+    const instance = await this.#instance(host);
     if (!instance) throw new NotFound(`There is no host ${host}.`);
     try {
-      return await this.#client.endOf(`/1.0/instances/${lxdName(host)}/console`, consoleBytes, { project: instance.project });
+      return await this.#client.endOf(`/1.0/instances/${instance.name}/console`, consoleBytes, { project: instance.project });
     } catch (error) {
       // So the server says that nothing was shown yet.
       if (error instanceof NotFound || (error instanceof Refused && error.message.startsWith("open :"))) return "";
@@ -176,7 +188,7 @@ export class LxdDriver implements Driver {
   async find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined> {
     const found =
       kind === "host"
-        ? await findInstance(this.#client, name).then((instance) => instance && keptOf(instance))
+        ? await this.#instance(name).then((instance) => instance && keptOf(instance))
         : kind === "volume"
           ? (await this.#volumes.all()).find((one) => one.spec.name === name)
           : kind === "attachment"
@@ -189,15 +201,21 @@ export class LxdDriver implements Driver {
     const project = scope === undefined ? undefined : projectOf(scope);
     if (project !== undefined && !(await this.#client.find(`/1.0/projects/${project}`))) return this.#listed([], [], [], scope);
     const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
-    return this.#listed(instances, volumes, policies, scope);
+    const { found } = project === undefined ? { found: [] } : await this.#adopted.all(scope);
+    return this.#listed([...instances, ...found.map((one) => one.instance)], volumes, policies, scope);
   }
 
   async actual(scope: string): Promise<Actual[]> {
     const project = projectOf(scope);
     if (!(await this.#client.find(`/1.0/projects/${project}`))) return [];
-    const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
+    const [instances, adopted, volumes, policies] = await Promise.all([
+      listInstances(this.#client, project),
+      this.#adopted.all(scope),
+      this.#volumes.all(project),
+      this.#projects.policies(),
+    ]);
     return [
-      ...instances.flatMap((one) => this.#hosts.actual(one)),
+      ...[...instances, ...adopted.found.map((one) => one.instance)].flatMap((one) => this.#hosts.actual(one)),
       ...volumes.map((one) => this.#volumes.actual(one)),
       ...policies
         .filter((one) => one.scope === scope)
@@ -238,10 +256,10 @@ export class LxdDriver implements Driver {
   }
 
   async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {
-    const instance = await findInstance(this.#client, host);
+    const instance = await this.#instance(host);
     if (!instance) throw new NotFound(`There is no host ${host}.`);
     if (instance.status !== "Running") throw new NotRunning(`Host ${keptOf(instance)!.spec.hostname} does not run.`);
-    return execInside(this.#client, this.#address, { path: `/1.0/instances/${lxdName(host)}`, project: instance.project }, argv, options);
+    return execInside(this.#client, this.#address, { path: `/1.0/instances/${instance.name}`, project: instance.project }, argv, options);
   }
 
   async purge(scopes?: string[]): Promise<void> {
@@ -252,7 +270,13 @@ export class LxdDriver implements Driver {
       await this.#volumes.purge(name);
       await this.#projects.remove(name);
     }
+    for (const one of (await this.#adopted.all()).found) if (ours(one.kept.scope)) await this.#adopted.delete(one, {});
     for (const { name, scope } of this.#backups.all()) if (ours(scope)) this.#backups.remove(name);
+  }
+
+  /** In a project of ours, or taken over where it is. */
+  async #instance(name: string): Promise<Instance | undefined> {
+    return (await findInstance(this.#client, name)) ?? (await this.#adopted.get(name))?.instance;
   }
 
   #listed(instances: Instance[], volumes: StoredVolume[], policies: Awaited<ReturnType<Projects["policies"]>>, scope?: string) {

@@ -2,12 +2,10 @@
 import { z } from "zod";
 import { Id, PageQuery, Reference, Revision, Time } from "./common.ts";
 
-export const DriftState = z
-  .enum(["open", "proposed", "putting-back", "adopting", "accepted", "put-back", "adopted", "gone"])
-  .meta({
-    description:
-      "proposed: one person wants what is gone made anew, and a second has to agree · putting-back: by the department's next apply · adopting: a request asks for it · accepted: left as it is, told of again only when it moves · put-back, adopted, gone (by itself): closed",
-  });
+export const DriftState = z.enum(["open", "proposed", "putting-back", "adopting", "accepted", "put-back", "adopted", "gone"]).meta({
+  description:
+    "proposed: one person wants what is gone made anew, and a second has to agree · putting-back: by the department's next apply · adopting: a request asks for it · accepted: left as it is, told of again only when it moves · put-back, adopted, gone (by itself): closed",
+});
 export const DriftFinding = z
   .object({
     id: Id,
@@ -49,7 +47,10 @@ const reason = z.string().trim().min(1).max(2000);
 export const PutBack = z
   .strictObject({
     reason,
-    acceptLoss: z.boolean().default(false).meta({ description: "Needed for what is gone: it is made anew without what it held, and a second person has to say so too" }),
+    acceptLoss: z
+      .boolean()
+      .default(false)
+      .meta({ description: "Needed for what is gone: it is made anew without what it held, and a second person has to say so too" }),
   })
   .meta({ id: "PutBack" });
 export const DriftAdoption = z.strictObject({ reason }).meta({ id: "DriftAdoption" });

@@ -156,7 +156,11 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         const { pool, expiresAt, name, flavour, weaknesses, ...rest } = item.spec;
         const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, sshKeys: [], ports: [], application: context.application.id };
         if (context.application.protectionLevel >= 3 && weaknesses.length > 0)
-          fail(position, "/spec", `An application of level ${context.application.protectionLevel} takes no host whose isolation is weaker: ${weaknesses.join("; ")}.`);
+          fail(
+            position,
+            "/spec",
+            `An application of level ${context.application.protectionLevel} takes no host whose isolation is weaker: ${weaknesses.join("; ")}.`,
+          );
         const charge = metersOf("host", wanted);
         const placed = put(position, { kind: "compute", pool, needs: charge });
         wanted.pool = placed?.pool.id ?? unplaced("compute");
@@ -167,8 +171,7 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         const asked = item.spec as Exclude<typeof item.spec, AdoptedHost>;
         const flavour = context.flavours.get(asked.flavour);
         if (!flavour) fail(position, "/spec/flavour", `There is no flavour ${asked.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
-        if (!context.images.has(asked.image))
-          fail(position, "/spec/image", `There is no image ${asked.image}; there are ${[...context.images].join(", ")}.`);
+        if (!context.images.has(asked.image)) fail(position, "/spec/image", `There is no image ${asked.image}; there are ${[...context.images].join(", ")}.`);
         if (!flavour) continue;
         const { flavour: _code, pool, expiresAt, name, ...rest } = asked;
         const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, power: "running", application: context.application.id };
@@ -313,7 +316,7 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         // As it is there by now: less gives back, also of a disk.
         const { flavour, ...rest } = item.spec;
         const own = held.wanted as HostSpec;
-        wanted = { ...held.wanted, ...rest, ...(flavour ? { flavour: { ...own.flavour, ...flavour } } : {}) } as AnySpec;
+        wanted = { ...held.wanted, ...rest, ...(flavour ? { flavour: { ...own.flavour, ...flavour } } : {}) };
       } else if (item.kind === "host") {
         const flavour = context.flavours.get(item.spec.flavour);
         if (!flavour) {

@@ -98,9 +98,13 @@ export async function adopt(
     return taken ? [{ one, taken }] : [];
   });
   if (!able.some(({ one }) => one.id === id))
-    throw new Refusal("rule-broken", row.property === existence ? `${resource.name} is gone: there is nothing to take over.` : `${row.property} cannot be taken over.`, {
-      remedy: row.property === existence ? "Have it retired by a request, or made anew." : "Put it back, or leave it as it is with a reason.",
-    });
+    throw new Refusal(
+      "rule-broken",
+      row.property === existence ? `${resource.name} is gone: there is nothing to take over.` : `${row.property} cannot be taken over.`,
+      {
+        remedy: row.property === existence ? "Have it retired by a request, or made anew." : "Put it back, or leave it as it is with a reason.",
+      },
+    );
   const item = { action: "adopt" as const, kind: resource.kind as "host" | "volume", id: resource.id, spec: together(able.map(({ taken }) => taken)) };
   const body = {
     application: resource.application_id,
@@ -160,7 +164,11 @@ export async function settlePutBack(
     .where("resource_id", "in", [...names])
     .forUpdate()
     .execute();
-  const resources = await tx.selectFrom("resources").select(["id", "name"]).where("id", "in", [...names]).execute();
+  const resources = await tx
+    .selectFrom("resources")
+    .select(["id", "name"])
+    .where("id", "in", [...names])
+    .execute();
   const called = new Map(resources.map((one) => [one.id, one.name]));
   for (const row of rows) {
     const error = errorOf(row.resource_id);
@@ -189,7 +197,14 @@ export async function settleAdoptions(tx: Tx, act: Act): Promise<number> {
       state === "active"
         ? { state: "adopted" as const, closed_at: act.now }
         : { state: "open" as const, error: "The request was not granted, or could not be done.", decided_by: null, decided_at: null };
-    await tell(tx, act, department_id, await change(tx, [id], set), new Map([[resource_id, name]]), state === "active" ? "drift.adopted" : "drift.adopt-refused");
+    await tell(
+      tx,
+      act,
+      department_id,
+      await change(tx, [id], set),
+      new Map([[resource_id, name]]),
+      state === "active" ? "drift.adopted" : "drift.adopt-refused",
+    );
   }
   return rows.length;
 }

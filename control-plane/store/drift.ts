@@ -43,12 +43,7 @@ export async function calmOf(db: Db, departmentId: string): Promise<Calm | undef
 export async function recordDrift(tx: Tx, act: Act, departmentId: string, before: Calm, found: readonly Drifted[]): Promise<DriftRow[] | undefined> {
   await tx.selectFrom("estates").select("fence").where("department_id", "=", departmentId).forUpdate().executeTakeFirst();
   if ((await calmOf(tx, departmentId))?.fence !== before.fence) return undefined;
-  const live = await tx
-    .selectFrom("resources")
-    .select(["id", "name"])
-    .where("department_id", "=", departmentId)
-    .where("phase", "=", "live")
-    .execute();
+  const live = await tx.selectFrom("resources").select(["id", "name"]).where("department_id", "=", departmentId).where("phase", "=", "live").execute();
   const names = new Map(live.map((row) => [row.id, row.name]));
   const seen = new Map(found.filter((one) => names.has(one.resourceId)).map((one) => [`${one.resourceId} ${one.property}`, one]));
   const known = await tx
@@ -163,7 +158,11 @@ export interface DriftAsk extends PageAsk {
 }
 
 const base = (db: Db) =>
-  db.selectFrom("drift_findings as f").innerJoin("resources as r", "r.id", "f.resource_id").selectAll("f").select(["r.name", "r.application_id", "r.wanted as spec"]);
+  db
+    .selectFrom("drift_findings as f")
+    .innerJoin("resources as r", "r.id", "f.resource_id")
+    .selectAll("f")
+    .select(["r.name", "r.application_id", "r.wanted as spec"]);
 
 /** Newest first. */
 export async function listDrift(db: Db, ask: DriftAsk): Promise<Page<ShownDrift>> {

@@ -378,7 +378,10 @@ async function settle(
     );
     // Stopped by its owner is no downtime: the reading that follows may say nothing new.
     const switched = kept
-      .filter(({ item, resource }) => (item.action === "start" || item.action === "stop" || item.action === "adopt") && resource.kind === "host" && resource.observed_state !== "unknown")
+      .filter(
+        ({ item, resource }) =>
+          (item.action === "start" || item.action === "stop" || item.action === "adopt") && resource.kind === "host" && resource.observed_state !== "unknown",
+      )
       .map(({ resource }) => resource);
     await turnUptime(
       tx,

@@ -30,7 +30,11 @@ describe("an LXD that is changed behind our back", { timeout: 60_000 }, () => {
     for (const spec of [host, volume, attachment]) expect(await actual(spec.name)).toMatchObject({ spec, strange: [] });
 
     const instance = lxdName(host.name);
-    const before = JSON.parse(await lxc("query", `/1.0/instances/${instance}?project=${project}`).catch(() => lxd.members[0]!.must("lxc", ["query", `/1.0/instances/${instance}?project=${project}`]))) as { config: object; devices: object };
+    const before = JSON.parse(
+      await lxc("query", `/1.0/instances/${instance}?project=${project}`).catch(() =>
+        lxd.members[0]!.must("lxc", ["query", `/1.0/instances/${instance}?project=${project}`]),
+      ),
+    ) as { config: object; devices: object };
     await lxc("config", "set", instance, "limits.cpu=0-1", "limits.memory=256MiB", "limits.cpu.priority=3");
     await lxc("config", "device", "set", instance, "root", "size=2GiB");
     await lxc("config", "device", "add", instance, "extra", "disk", "pool=default", `source=${lxdName(volume.name)}`, "path=/mnt/extra");

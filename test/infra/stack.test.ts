@@ -254,7 +254,9 @@ describe("drift", () => {
     const state = await world.state(d.department);
     const found = await stacks.run("drift", spec);
     expect(found).toMatchObject({ result: "succeeded", failures: [] });
-    expect(found.steps.flatMap(({ action, name, changes }) => (action === "same" ? [] : [{ name, action, changes }])).toSorted((a, b) => (a.name < b.name ? -1 : 1))).toEqual([
+    expect(
+      found.steps.flatMap(({ action, name, changes }) => (action === "same" ? [] : [{ name, action, changes }])).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    ).toEqual([
       {
         name: one.name,
         action: "update",
@@ -276,9 +278,10 @@ describe("drift", () => {
     expect(await world.state(d.department)).toEqual(state);
     expect(plan(await stacks.run("preview", spec)).every((step) => step.startsWith("same"))).toBe(true);
     // An apply of something else leaves it alone; only what is put back is touched, and it is what it was.
-    const approved = [...spec.hosts.map((host) => ({ kind: "host" as const, spec: host })), ...spec.volumes.map((volume) => ({ kind: "volume" as const, spec: volume }))].map(
-      ({ kind, spec: of }) => ({ name: of.name, digest: specDigest(kind, of), remove: of.name === d.volume(2).name }),
-    );
+    const approved = [
+      ...spec.hosts.map((host) => ({ kind: "host" as const, spec: host })),
+      ...spec.volumes.map((volume) => ({ kind: "volume" as const, spec: volume })),
+    ].map(({ kind, spec: of }) => ({ name: of.name, digest: specDigest(kind, of), remove: of.name === d.volume(2).name }));
     const diary = world.paper.diary().length;
     const putBack = [
       { name: one.name, anew: false },

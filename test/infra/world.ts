@@ -54,7 +54,13 @@ export async function openStacks(world: World) {
   async function run(
     kind: OperationKind,
     spec: DepartmentSpec,
-    options: { fence?: number; putBack?: readonly { name: string; anew: boolean }[]; approved?: readonly Approval[]; signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
+    options: {
+      fence?: number;
+      putBack?: readonly { name: string; anew: boolean }[];
+      approved?: readonly Approval[];
+      signal?: AbortSignal;
+      onProgress?: (progress: Progress) => void;
+    } = {},
   ): Promise<Outcome> {
     const operation = await world.operation(kind, spec, options.fence);
     const slotDir = await mkdtemp(path.join(world.directory, "slot-"));

@@ -60,12 +60,7 @@ const elevation = { reason: "the approver cannot be reached", minutes: 30 };
 /** A host that has less memory than it was applied with. */
 async function drifted({ api, ids }: Stage): Promise<string> {
   const { db } = api.database;
-  await db
-    .updateTable("drift_findings")
-    .set({ state: "gone", closed_at: new Date() })
-    .where("closed_at", "is", null)
-    .where("id", "<>", ids.drift)
-    .execute();
+  await db.updateTable("drift_findings").set({ state: "gone", closed_at: new Date() }).where("closed_at", "is", null).where("id", "<>", ids.drift).execute();
   await db.updateTable("drift_findings").set({ state: "open", actual: "1024", closed_at: null, request_id: null }).where("id", "=", ids.drift).execute();
   await db.updateTable("requests").set({ state: "withdrawn" }).where("state", "=", "submitted").execute();
   return `/api/v1/drift/${ids.drift}`;

@@ -195,9 +195,13 @@ export class EmbeddedDriver implements Driver {
     const of = <T extends { scope: string }>(all: T[]) => all.filter((one) => one.scope === scope);
     const volumes = await Promise.all(of(this.#volumes.records.all()).map((one) => this.#volumes.actual(one)));
     const stored = (["attachment", "backup-policy"] as const).flatMap((kind) =>
-      of<Stored<AttachmentSpec | BackupPolicySpec>>(this.#records(kind).all() as Stored<AttachmentSpec | BackupPolicySpec>[]).map(
-        ({ id, spec }): Actual => ({ kind, id, name: spec.name, spec: { ...spec }, strange: [] }),
-      ),
+      of<Stored<AttachmentSpec | BackupPolicySpec>>(this.#records(kind).all() as Stored<AttachmentSpec | BackupPolicySpec>[]).map(({ id, spec }): Actual => ({
+        kind,
+        id,
+        name: spec.name,
+        spec: { ...spec },
+        strange: [],
+      })),
     );
     return [...of(this.#hosts.all()).map((one) => this.#hosts.actual(one)), ...volumes.flatMap((one) => one ?? []), ...stored];
   }

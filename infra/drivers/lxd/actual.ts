@@ -69,7 +69,8 @@ const ownKey = key("");
 const isServers = (name: string) => name.startsWith("volatile.") || name.startsWith("image.");
 
 /** A setting as people read it: neither long texts nor secrets. */
-const short = (value: string | undefined) => (value === undefined ? "nothing" : value.length > 60 || /user-data|vendor-data/.test(value) ? "other text" : value);
+const short = (value: string | undefined) =>
+  value === undefined ? "nothing" : value.length > 60 || /user-data|vendor-data/.test(value) ? "other text" : value;
 const valueOf = (name: string, value: string | undefined) => (name.startsWith("cloud-init.") && value !== undefined ? "other text" : short(value));
 
 /** What is set otherwise than we would set it, and no property of the specification tells. @param whole: what isn't ours counts too */

@@ -35,7 +35,9 @@ describe.each(engines)("drift, on %s", (engine) => {
     books = openBooks(opened.db);
     await books.import();
     office = (await opened.db.selectFrom("departments").select("id").where("code", "=", "office").executeTakeFirstOrThrow()).id;
-    await books.decide(await books.ask("office", [host("web"), volume("data"), { action: "create", kind: "attachment", spec: { host: "web", volume: "data" } }]));
+    await books.decide(
+      await books.ask("office", [host("web"), volume("data"), { action: "create", kind: "attachment", spec: { host: "web", volume: "data" } }]),
+    );
     await books.apply(office);
     await books.observe();
     web = (await resource("web")) as unknown as typeof web;
@@ -45,7 +47,13 @@ describe.each(engines)("drift, on %s", (engine) => {
   afterEach(() => opened.close());
 
   const resource = (name: string) => opened.db.selectFrom("resources").selectAll().where("name", "=", name).executeTakeFirstOrThrow();
-  const memory = (actual: number | null): Drifted => ({ resourceId: web.id, kind: "host", property: "flavour.memoryMib", wanted: web.wanted.flavour.memoryMib, actual });
+  const memory = (actual: number | null): Drifted => ({
+    resourceId: web.id,
+    kind: "host",
+    property: "flavour.memoryMib",
+    wanted: web.wanted.flavour.memoryMib,
+    actual,
+  });
   let strange: Drifted;
   const lost = (): Drifted => ({ resourceId: data.id, kind: "volume", property: "existence", wanted: "present", actual: "missing" });
   const scan = async (found: readonly Drifted[]) => {
@@ -59,9 +67,14 @@ describe.each(engines)("drift, on %s", (engine) => {
   const take = (id: string) => books.change((tx) => adopt(tx, books.act(one.id), one, id, { reason: "R" }, plain));
   const begin = () => books.change((tx) => beginApply(tx, books.act(), office, plain));
   const used = async () =>
-    (await opened.db.selectFrom("quota_accounts").select(["dimension", "used", "reserved"]).where("department_id", "=", office).where("level", "=", 0).execute()).find(
-      (row) => row.dimension === "memory_mib",
-    )!;
+    (
+      await opened.db
+        .selectFrom("quota_accounts")
+        .select(["dimension", "used", "reserved"])
+        .where("department_id", "=", office)
+        .where("level", "=", 0)
+        .execute()
+    ).find((row) => row.dimension === "memory_mib")!;
   const sound = async () => expect((await reconcile(opened.db, systemAct(new Date()))).findings).toEqual([]);
 
   it("is one finding a property, however often it is seen, at once or after another; it is closed when it is gone by itself", async () => {
@@ -141,7 +154,11 @@ describe.each(engines)("drift, on %s", (engine) => {
     if (begun.unchanged) throw new Error("nothing to apply");
     expect(begun.putBack).toEqual([{ name: data.id, anew: true }]);
     const attachment = await opened.db.selectFrom("resources").select("id").where("kind", "=", "attachment").executeTakeFirstOrThrow();
-    const removable = (approved: { name: string; remove: boolean }[]) => approved.filter((row) => row.remove).map((row) => row.name).toSorted();
+    const removable = (approved: { name: string; remove: boolean }[]) =>
+      approved
+        .filter((row) => row.remove)
+        .map((row) => row.name)
+        .toSorted();
     expect(removable(begun.approved)).toEqual([attachment.id, data.id].toSorted());
     expect(removable(await books.change((tx) => approvedEstate(tx, office)))).toEqual([]);
   });

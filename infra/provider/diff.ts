@@ -28,7 +28,8 @@ function compare(path: string, before: unknown, after: unknown, replace: boolean
  */
 export function differences(definition: Definition, outputs: Properties, oldInputs: Properties, inputs: Properties): Difference[] {
   const before = currentOf(definition, outputs, oldInputs);
-  const own = Object.keys(definition.inputs.shape).flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
+  const lasting = Object.keys(definition.inputs.shape).filter((key) => !definition.firstOnly?.includes(key));
+  const own = lasting.flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
   const strange = (outputs[strangeKey] ?? []) as unknown[];
   return strange.length > 0 ? [...own, { path: strangeKey, kind: "delete", replace: false }] : own;
 }

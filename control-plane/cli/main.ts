@@ -17,6 +17,7 @@ import { login, logout, setUp } from "./commands/login.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
+import { adoptions } from "./commands/adoptions.ts";
 import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
@@ -59,6 +60,7 @@ const main = defineCommand({
     register,
     stack,
     drift,
+    adoptions,
     system,
     audit,
     "set-up": setUp,

@@ -46,6 +46,11 @@ export async function approvedEstate(tx: Tx, departmentId: string, putBack: read
   );
   return rows.map(({ id, phase, digest, replaced, taken }) => {
     const stays = phase === "wanted" || phase === "live";
-    return { name: id, digest: stays ? digest : null, remove: phase !== "live" || replaced, ...(taken && (phase === "retiring" || phase === "gone") ? { end: true } : {}) };
+    return {
+      name: id,
+      digest: stays ? digest : null,
+      remove: phase !== "live" || replaced,
+      ...(taken && (phase === "retiring" || phase === "gone") ? { end: true } : {}),
+    };
   });
 }

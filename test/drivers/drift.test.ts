@@ -73,10 +73,14 @@ describe("an LXD that is changed behind our back", { timeout: 60_000 }, () => {
   it("takes over an instance that was there before, without touching it; resizes it, lets go of it as it is, and ends it only where that was asked for", async () => {
     const [member] = lxd.members as [Lxd["members"][0]];
     await driver.createHost(hostSpec({ flavour: { vcpu: 1, memoryMib: 64, diskGib: 1 } }), call());
-    const image = (await member.must("lxc", ["image", "list", "--format", "csv", "-c", "f"])).split("\n")[0]!;
+    const image = (await member.must("lxc", ["image", "list", "--format", "csv", "-c", "f"])).split("\n").find((line) => /^[0-9a-f]{12}$/.test(line))!;
     await member.must("lxc", ["launch", image, "legacy", "-s", "default", "-c", "limits.memory=256MiB"]);
     const query = async () =>
-      JSON.parse(await member.must("lxc", ["query", "/1.0/instances/legacy?recursion=1"])) as { config: Record<string, string>; devices: object; state: { pid: number } };
+      JSON.parse(await member.must("lxc", ["query", "/1.0/instances/legacy?recursion=1"])) as {
+        config: Record<string, string>;
+        devices: object;
+        state: { pid: number };
+      };
     const before = await query();
     const [found] = await driver.foreign();
     expect(found).toMatchObject({ project: "default", instance: "legacy", vcpu: null, memoryMib: 256, diskGib: null, state: "running", type: "container" });

@@ -8,7 +8,7 @@ import { fault } from "../fault.ts";
 import { rootOf, sizesOf } from "./actual.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
 import { type Instance, type Kept, keptOf, memberOf } from "./instances.ts";
-import { isOurs, key, nameOf, newId } from "./names.ts";
+import { isOurs, key, newId } from "./names.ts";
 
 /** How long one may take to stop by itself before it is ended, seconds. */
 const stopSeconds = 30;
@@ -106,7 +106,8 @@ export class Adopted {
       [key("host")]: JSON.stringify(kept),
       [key("hostname")]: hostname,
     };
-    const devices = root && sizes.diskGib !== flavour.diskGib ? { ...instance.devices, [root[0]]: { ...root[1], size: `${flavour.diskGib}GiB` } } : instance.devices;
+    const devices =
+      root && sizes.diskGib !== flavour.diskGib ? { ...instance.devices, [root[0]]: { ...root[1], size: `${flavour.diskGib}GiB` } } : instance.devices;
     return this.#change(instance, etag, { config, devices });
   }
 
@@ -149,7 +150,9 @@ function foreignOf(instance: Instance & { type?: string }, restricted: boolean):
   const config = instance.expanded_config ?? instance.config;
   const devices = Object.entries(instance.expanded_devices ?? instance.devices);
   const vm = instance.type === "virtual-machine";
-  const addresses = Object.values(instance.state?.network ?? {}).flatMap((one) => one.addresses.filter(({ scope }) => scope === "global").map(({ address }) => address));
+  const addresses = Object.values(instance.state?.network ?? {}).flatMap((one) =>
+    one.addresses.filter(({ scope }) => scope === "global").map(({ address }) => address),
+  );
   const weaknesses = [
     ...(config["security.privileged"] === "true" ? ["privileged"] : []),
     ...(!vm && config["security.idmap.isolated"] !== "true" ? ["no user ids of its own"] : []),

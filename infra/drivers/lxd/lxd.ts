@@ -27,7 +27,7 @@ import { Images } from "./images.ts";
 import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, memberOf, readInstances } from "./instances.ts";
 import { Members } from "./members.ts";
 import { Moves } from "./moves.ts";
-import { lxdName, nameOf, nameOfLxd, projectOf } from "./names.ts";
+import { nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Projects } from "./projects.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
 

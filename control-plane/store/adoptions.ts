@@ -1,8 +1,7 @@
 /** Instances that were found on an endpoint and belong to nobody of ours, and the requests by which they are taken over. */
 import { type Selectable, sql } from "kysely";
-import type { NewAdoption } from "../contract/adoptions.ts";
+import type { FoundInstance, NewAdoption } from "../contract/adoptions.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
-import type { ForeignInstance } from "../../infra/drivers/driver.ts";
 import { createRequests } from "./acceptance.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
@@ -14,6 +13,8 @@ import type { FoundInstances } from "./schema.ts";
 
 export type FoundRow = Selectable<FoundInstances>;
 export type ShownFound = FoundRow & { request_id: string | null };
+/** As a driver reads it. */
+type ForeignInstance = Omit<FoundInstance, "id" | "pool" | "member" | "seenAt" | "host" | "request" | "revision"> & { member?: string };
 interface Server {
   driver: string;
   endpoint: string;

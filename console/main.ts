@@ -37,6 +37,7 @@ import "./pages/supervision-card.ts";
 import "./pages/supervision-mine.ts";
 import "./pages/supervision-rules.ts";
 import "./pages/usage.ts";
+import "./pages/drift.ts";
 import "./pages/images.ts";
 import "./pages/members.ts";
 import "./pages/operation-plan.ts";
@@ -116,6 +117,7 @@ class App extends LitElement {
     },
     { pattern: new URLPattern({ pathname: "/account" }), render: () => html`<zy-account-page></zy-account-page>` },
     { pattern: new URLPattern({ pathname: "/notices" }), render: () => html`<zy-notices-page></zy-notices-page>` },
+    { pattern: new URLPattern({ pathname: "/drift" }), render: () => html`<zy-drift-page></zy-drift-page>` },
     {
       pattern: new URLPattern({ pathname: "/images" }),
       render: () => html`<zy-images-page .changes=${this.#holds("operations")}></zy-images-page>`,

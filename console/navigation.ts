@@ -29,6 +29,7 @@ export const places: readonly Place[] = [
   { path: pages.pools(), name: () => msg("资源池", { id: "pools" }), roles: ["operations", "authority", "audit-admin", "auditor"] },
   { path: pages.images(), name: () => msg("镜像", { id: "images" }), roles: ["operations"] },
   { path: pages.members(), name: () => msg("集群与运维方案", { id: "members-title" }), roles: ["operations"] },
+  { path: pages.drift(), name: () => msg("配置漂移", { id: "drift" }), roles: ["operations"] },
   {
     path: pages.hostSessions(),
     name: () => msg("主机授权与会话", { id: "inside-hosts" }),

@@ -10,6 +10,8 @@ export const Approval = z.object({
   digest: z.string().nullable(),
   /** Whether what is there may be deleted. */
   remove: z.boolean(),
+  /** Whether its deletion was asked for: an adopted host is ended by it. Left out: it is let go of as it is. */
+  end: z.boolean().optional(),
 });
 export type Approval = z.infer<typeof Approval>;
 

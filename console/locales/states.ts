@@ -63,6 +63,7 @@ const kinds: Record<string, () => string> = {
   attachment: () => msg("挂载", { id: "k-attachment" }),
   "backup-policy": () => msg("备份策略", { id: "k-policy" }),
   create: () => msg("新建", { id: "a-create" }),
+  adopt: () => msg("纳管（采纳现状）", { id: "a-adopt" }),
   update: () => msg("变更", { id: "a-update" }),
   replace: () => msg("替换", { id: "a-replace" }),
   delete: () => msg("删除", { id: "a-delete" }),

@@ -253,6 +253,10 @@ export const accessTable: Readonly<Record<string, Access>> = {
 
   "get /api/v1/drift": reads,
   "get /api/v1/drift/{id}": reads,
+  "post /api/v1/adoption-scans": operates,
+  "get /api/v1/adoption-scans/{pool}": operates,
+  "get /api/v1/adoptions": operates,
+  "post /api/v1/adoptions": operates,
   "post /api/v1/drift-scans": operates,
   "post /api/v1/drift/{id}/put-back": operates,
   "post /api/v1/drift/{id}/adopt": operates,

@@ -12,6 +12,7 @@ import { onError, onInvalid, problemResponse } from "./middleware/problems.ts";
 import { problemAnswers } from "./route.ts";
 import { registerApprovalPolicies } from "./routes/approval-policies.ts";
 import { registerCalendars } from "./routes/calendars.ts";
+import { registerAdoptions } from "./routes/adoptions.ts";
 import { registerDrift } from "./routes/drift.ts";
 import { registerDelegations } from "./routes/delegations.ts";
 import { registerNotices } from "./routes/notices.ts";
@@ -135,6 +136,7 @@ export function createApp(deps: AppDeps): App {
   registerUsage(app, deps);
   registerRoleBindings(app, deps);
   registerDrift(app, deps);
+  registerAdoptions(app, deps);
   registerStackOperations(app, deps);
   registerStackUpdates(app, deps);
   registerCityImports(app, deps);

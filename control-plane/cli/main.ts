@@ -20,6 +20,7 @@ import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
 import { consents } from "./commands/consents.ts";
 import { hostSessions } from "./commands/host-sessions.ts";
+import { adoptions } from "./commands/adoptions.ts";
 import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
@@ -68,6 +69,7 @@ const main = defineCommand({
     register,
     stack,
     drift,
+    adoptions,
     system,
     audit,
     "set-up": setUp,

@@ -180,7 +180,7 @@ export const RequestState = z
 
 export const PlanStep = z
   .object({
-    action: z.enum(["create", "update", "replace", "delete"]),
+    action: z.enum(["create", "adopt", "update", "replace", "delete"]).meta({ description: "adopt: taken over where it is, as it is" }),
     kind: z.string(),
     resource: Id,
     name: z.string(),

@@ -1,5 +1,6 @@
 /** Looks at what is really on the clouds: for drift of a department, by the real engine's refresh that changes nothing. */
 import { driftOf } from "../domain/drift.ts";
+import { getScan, noteScan, recordForeign } from "../store/adoptions.ts";
 import { calmOf, recordDrift } from "../store/drift.ts";
 import { settleAdoptions } from "../store/drift-decisions.ts";
 import { wantedSpec } from "../store/estates.ts";
@@ -7,7 +8,27 @@ import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
 
 export async function look(context: JobContext, id: string): Promise<void> {
-  await findDrift(context, id);
+  if (id.startsWith("pol_")) await findForeign(context, id);
+  else await findDrift(context, id);
+}
+
+/** For instances that are none of ours, at a pool's endpoint. */
+async function findForeign(context: JobContext, poolId: string): Promise<void> {
+  const pool = await context.db.selectFrom("pools").select(["driver", "endpoint"]).where("id", "=", poolId).executeTakeFirst();
+  const asked = await getScan(context.db, poolId);
+  if (!pool || !asked) return;
+  const seen = await foreignAt(context, pool).catch((error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }));
+  await change(context, async (tx, act) => {
+    const endedAt = act.now.toISOString();
+    if ("error" in seen) return noteScan(tx, poolId, { ...asked, endedAt, error: seen.error });
+    await recordForeign(tx, act, pool, seen);
+    await noteScan(tx, poolId, { ...asked, endedAt, found: seen.length });
+  });
+}
+async function foreignAt(context: JobContext, { driver: name, endpoint }: { driver: string; endpoint: string }) {
+  const driver = context.driver(name, endpoint);
+  if (!driver.foreign) throw new Error(`Nothing can be taken over from a pool of the driver ${name}.`);
+  return driver.foreign();
 }
 
 /** Where something is being applied, or was while this looked, nothing is found: the next time. */

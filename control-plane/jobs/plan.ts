@@ -15,7 +15,7 @@ export async function planRequest(context: JobContext, requestId: string): Promi
   const own = await context.db
     .selectFrom("request_items as i")
     .innerJoin("resources as r", "r.id", "i.resource_id")
-    .select(["r.id", "r.name"])
+    .select(["r.id", "r.name", sql<boolean>`coalesce(r.wanted ? 'adopted', false)`.as("adopted")])
     .where("i.request_id", "=", requestId)
     .execute();
   // What hangs on them may have to be made anew: that too is shown.
@@ -39,7 +39,9 @@ export async function planRequest(context: JobContext, requestId: string): Promi
   const steps = outcome.steps.flatMap((step): ChangePlan["steps"] => {
     const name = names.get(step.name);
     if (name === undefined || step.action === "same" || step.action === "read" || step.action === "refresh") return [];
-    return [{ action: step.action, kind: step.kind, resource: step.name, name, changes: step.changes }];
+    // What is there already is taken over, not made.
+    const action = step.action === "create" && own.some((one) => one.id === step.name && one.adopted) ? "adopt" : step.action;
+    return [{ action, kind: step.kind, resource: step.name, name, changes: step.changes }];
   });
   // One order, whatever order the engine took: the plan's hash is over it.
   steps.sort((a, b) => (a.resource < b.resource ? -1 : 1));

@@ -30,8 +30,9 @@ export async function bindApproval(tx: Tx, requestId: string, specifications: re
  */
 export async function approvedEstate(tx: Tx, departmentId: string, putBack: readonly { name: string; anew: boolean }[] = []): Promise<Approval[]> {
   const anew = sql`any(${sql.val(putBack.filter((one) => one.anew).map((one) => one.name))}::text[])`;
-  const { rows } = await sql<{ id: string; phase: string; digest: string | null; replaced: boolean }>`
+  const { rows } = await sql<{ id: string; phase: string; digest: string | null; replaced: boolean; taken: boolean }>`
     select r.id, r.phase, case when m.at > coalesce(a.decided_at, '-infinity') then m.digest else a.approved_digest end as digest,
+      coalesce(r.wanted ? 'adopted', false) as taken,
       coalesce(r.id = any(x.replaced), false) or r.id = ${anew} or coalesce(r.wanted->>'host' = ${anew} or r.wanted->>'volume' = ${anew}, false) as replaced
     from resources r
     left join pool_moves m on m.resource_id = r.id
@@ -46,8 +47,13 @@ export async function approvedEstate(tx: Tx, departmentId: string, putBack: read
     where r.department_id = ${departmentId} and (r.phase in ('wanted', 'live', 'retiring') or r.phase = 'failed' or r.phase = 'gone' and r.retired_at > now() - interval '1 day')`.execute(
     tx,
   );
-  return rows.map(({ id, phase, digest, replaced }) => {
+  return rows.map(({ id, phase, digest, replaced, taken }) => {
     const stays = phase === "wanted" || phase === "live";
-    return { name: id, digest: stays ? digest : null, remove: phase !== "live" || replaced };
+    return {
+      name: id,
+      digest: stays ? digest : null,
+      remove: phase !== "live" || replaced,
+      ...(taken && (phase === "retiring" || phase === "gone") ? { end: true } : {}),
+    };
   });
 }

@@ -20,6 +20,8 @@ export interface Call {
   allowance?: Allowance;
   /** An update also takes away what nobody of ours has set: what was changed behind our back is put back. Left out: that stays. */
   exact?: boolean;
+  /** The deletion of an adopted host ends it, for that was asked for. Left out: it is let go of as it is. */
+  end?: boolean;
 }
 
 /** What this kernel and this user let the driver enforce. Shown to operations; never assumed. */
@@ -123,6 +125,28 @@ export interface Actual {
   spec: Readonly<Record<string, unknown>>;
   /** What is set on it that nobody of ours asked for, a line each; none: []. */
   strange: readonly string[];
+}
+
+/** An instance on an endpoint that belongs to nobody of ours. */
+export interface ForeignInstance {
+  project: string;
+  instance: string;
+  member?: string;
+  type: "container" | "vm";
+  /** null: no limit is set. */
+  vcpu: number | null;
+  memoryMib: number | null;
+  diskGib: number | null;
+  image: string;
+  state: "running" | "stopped";
+  /** It is deleted when it stops. */
+  ephemeral: boolean;
+  memoryUsedBytes: number;
+  addresses: string[];
+  /** Volumes that are attached to it. */
+  volumes: string[];
+  /** What of its isolation is weaker than our own hosts'; plain words. */
+  weaknesses: string[];
 }
 
 /** Everything observed in one bulk call, however many things there are. */
@@ -247,6 +271,8 @@ export interface Driver {
    * @throws DriverError unreachable where something could not be read: it must not pass for gone
    */
   actual(scope: string): Promise<Actual[]>;
+  /** What is there beside ours, from one bulk call. Left out: nothing can be taken over there. A host whose specification says `adopted` is one of these. */
+  foreign?(): Promise<ForeignInstance[]>;
   /** The bulk reading. */
   observe(): Promise<PoolReading>;
   /** Runs a program inside a running host; it is ended when `signal` says so, or when whoever asked is killed. @throws NotFound @throws NotRunning */

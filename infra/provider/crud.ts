@@ -114,7 +114,7 @@ export async function remove(definition: Definition, scope: Scope, id: string, i
   scope.requireRemovable(String(inputs["name"]));
   const driver = await scope.driver(definition.pool(inputs));
   try {
-    await definition.delete(driver, id, scope.call);
+    await definition.delete(driver, id, scope.ends(String(inputs["name"])) ? { ...scope.call, end: true } : scope.call);
   } catch (error) {
     if (!(error instanceof NotFound)) throw error;
   }
@@ -125,7 +125,11 @@ export async function read(definition: Definition, scope: Scope, id: string, out
   const current = currentOf(definition, outputs, oldInputs);
   const listing = await scope.listing(definition.pool(current));
   const actual = listing.actual(id);
-  if (!actual) return undefined;
+  if (!actual) {
+    // What was taken over may be on a member that doesn't answer: then this throws, for it must not pass for gone.
+    if (current["adopted"] !== undefined) await (await scope.driver(definition.pool(current))).find(definition.kind, String(current["name"]));
+    return undefined;
+  }
   const asked = Object.fromEntries(Object.entries(actual.spec).filter(([key]) => key in definition.inputs.shape && !definition.secrets.includes(key)));
   const { inputs = {}, outputs: shown = {} } = definition.read?.(listing, actual, current) ?? {};
   const seen = { ...asked, ...inputs };

@@ -10,7 +10,7 @@ export const host: Definition<HostSpec> = {
   outputs: z.object({ state: z.string().describe("running, stopped, crashed or unknown, as the driver last said.") }),
   secrets: ["userData"],
   // User data is read at the first boot only: other user data means another host.
-  replaceOn: ["name", "image", "userData", "generation"],
+  replaceOn: ["name", "image", "userData", "generation", "adopted"],
   firstOnly: ["member"],
   pool: (inputs) => inputs.pool,
   refuses(before, after) {

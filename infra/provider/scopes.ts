@@ -96,6 +96,11 @@ export class Scope {
     throw new DriverError("not-approved", `the deletion of ${name} was not approved: nothing was done`);
   }
 
+  /** Whether the end of a thing was asked for: else what was there before us is let go of. */
+  ends(name: string): boolean {
+    return this.#common.approved?.get(name)?.end === true;
+  }
+
   /** Whether a thing is put back by decision: changed in place, or made anew since it is gone. */
   putsBack(name: string): "update" | "anew" | undefined {
     return this.#common.putBack.get(name);

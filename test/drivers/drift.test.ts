@@ -69,4 +69,55 @@ describe("an LXD that is changed behind our back", { timeout: 60_000 }, () => {
     expect(await actual(host.name)).toBeUndefined();
     expect(await actual(volume.name)).toBeDefined();
   });
+
+  it("takes over an instance that was there before, without touching it; resizes it, lets go of it as it is, and ends it only where that was asked for", async () => {
+    const [member] = lxd.members as [Lxd["members"][0]];
+    await driver.createHost(hostSpec({ flavour: { vcpu: 1, memoryMib: 64, diskGib: 1 } }), call());
+    const image = (await member.must("lxc", ["image", "list", "--format", "csv", "-c", "f"])).split("\n").find((line) => /^[0-9a-f]{12}$/.test(line))!;
+    await member.must("lxc", ["launch", image, "legacy", "-s", "default", "-c", "limits.memory=256MiB"]);
+    const query = async () =>
+      JSON.parse(await member.must("lxc", ["query", "/1.0/instances/legacy?recursion=1"])) as {
+        config: Record<string, string>;
+        devices: object;
+        state: { pid: number };
+      };
+    const before = await query();
+    const [found] = await driver.foreign();
+    expect(found).toMatchObject({ project: "default", instance: "legacy", vcpu: null, memoryMib: 256, diskGib: null, state: "running", type: "container" });
+    expect(found!.weaknesses).toEqual(["no user ids of its own", "in a project without restrictions"]);
+
+    const adopted = { project: "default", instance: "legacy" };
+    const spec = hostSpec({ hostname: "legacy", image: found!.image, flavour: { vcpu: 1, memoryMib: 256, diskGib: 2 }, adopted });
+    const raced = await Promise.allSettled([driver.createHost(spec, call()), driver.createHost({ ...spec, name: hostSpec().name }, call())]);
+    const won = raced.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    expect(won, "one host of one instance").toHaveLength(1);
+    const name = won[0]!.id.split(".")[0]!;
+    const host = { ...spec, name };
+    expect(await driver.createHost(host, call()), "after a kill: the same").toEqual({ id: won[0]!.id, adopted: true });
+    expect(await driver.find("host", name)).toMatchObject({ id: won[0]!.id });
+    expect((await query()).state.pid).toBe(before.state.pid);
+    expect(await actual(name)).toMatchObject({ spec: { flavour: host.flavour }, strange: [] });
+    expect(await driver.foreign()).toEqual([]);
+    expect((await driver.list(scope)).filter((one) => one.name === name)).toHaveLength(1);
+    expect((await driver.observe()).hosts.find((one) => one.name === name)).toMatchObject({ state: "running", hostname: "legacy", pid: before.state.pid });
+    await driver.exec(name, ["write", "/root/file"], { stdin: "kept" });
+
+    const larger = { ...host, flavour: { vcpu: 2, memoryMib: 512, diskGib: 3 } };
+    await driver.updateHost(won[0]!.id, larger, call());
+    expect(await actual(name)).toMatchObject({ spec: { flavour: larger.flavour } });
+    expect((await query()).state.pid).toBe(before.state.pid);
+
+    // Whatever unwinds or purges: what was there before us stays.
+    await driver.deleteHost(won[0]!.id, call());
+    expect((await query()).state.pid).toBe(before.state.pid);
+    expect(Object.keys((await query()).config).filter((setting) => setting.startsWith("user.zhengyun"))).toEqual([]);
+    const again = await driver.createHost(host, call());
+    expect((await driver.exec(name, ["cat", "/root/file"])).stdout).toBe("kept");
+    await driver.purge();
+    expect((await query()).state.pid).toBe(before.state.pid);
+    const third = await driver.createHost(host, call());
+    expect(third.id).not.toBe(again.id);
+    await driver.deleteHost(third.id, { ...call(), end: true });
+    await expect(query()).rejects.toThrow(/not found/i);
+  });
 });

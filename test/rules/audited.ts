@@ -4,6 +4,7 @@ import { Role } from "../../control-plane/contract/roles.ts";
 import { makeEscrowPair } from "../../control-plane/state/escrow.ts";
 import { codeAt, fromBase32, stepAt } from "../../control-plane/domain/totp.ts";
 import { drawUp, hashOf } from "../../control-plane/domain/operation-plans.ts";
+import { recordForeign } from "../../control-plane/store/adoptions.ts";
 import { systemAct } from "../../control-plane/store/act.ts";
 import { lockOperation, showOperation } from "../../control-plane/store/operation-plans.ts";
 import { newId } from "../../control-plane/store/ids.ts";
@@ -493,6 +494,21 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   },
   "post /api/v1/backups": ({ ids }) => ({ path: "/api/v1/backups", body: { volume: ids.volume } }),
   "post /api/v1/restores": ({ ids }) => ({ path: "/api/v1/restores", body: { backup: ids.backup } }),
+  "post /api/v1/adoption-scans": () => ({ path: "/api/v1/adoption-scans", body: { pool: "compute" } }),
+  "post /api/v1/adoptions": async ({ api }) => {
+    const { db } = api.database;
+    const pool = await db.selectFrom("pools").select(["driver", "endpoint"]).where("code", "=", "compute").executeTakeFirstOrThrow();
+    const sizes = { vcpu: 1, memoryMib: 64, diskGib: 1, memoryUsedBytes: 0 };
+    const facts = { ...sizes, type: "container", image: "i", state: "running", ephemeral: false, addresses: [], volumes: [], weaknesses: [] } as const;
+    const instance = code();
+    await db
+      .transaction()
+      .execute((tx) =>
+        recordForeign(tx, systemAct(new Date()), pool, [{ ...facts, project: "default", instance, addresses: [], volumes: [], weaknesses: [] }]),
+      );
+    const { id } = await db.selectFrom("found_instances").select("id").where("instance", "=", instance).executeTakeFirstOrThrow();
+    return { path: "/api/v1/adoptions", body: { instance: id, application: "office-app", project: "p", reason: "R" } };
+  },
   "post /api/v1/drift-scans": () => ({ path: "/api/v1/drift-scans", body: { department: "office" } }),
   "post /api/v1/drift/{id}/put-back": async (stage) => ({ path: `${await drifted(stage)}/put-back`, body: { reason: "R" } }),
   "post /api/v1/drift/{id}/adopt": async (stage) => ({ path: `${await drifted(stage)}/adopt`, body: { reason: "R" } }),

@@ -99,6 +99,8 @@ export class Hosts {
     const kind = await this.#kind();
     return instances.flatMap((instance) => {
       const kept = keptOf(instance)!;
+      // What was there before us is as it is.
+      if (kept.spec.adopted) return actualOf(instance, { config: {}, devices: {} });
       const config = Object.fromEntries(Object.entries(settings(kept, kept.spec, kind)).filter(([name]) => name !== "cloud-init.user-data"));
       return actualOf(instance, { config, devices: devicesOf(kept.spec, this.#address) });
     });

@@ -7,6 +7,7 @@ import {
   type Capabilities,
   consoleBytes,
   type Driver,
+  type ForeignInstance,
   type ImageFile,
   type Made,
   type MemberReading,
@@ -18,6 +19,7 @@ import {
   type SnapshotReading,
 } from "../driver.ts";
 import { type Address, addressOf } from "./address.ts";
+import { Adopted } from "./adopted.ts";
 import { Backups } from "./backups.ts";
 import { LxdClient, Refused } from "./client.ts";
 import { execInside, type Inside } from "./exec.ts";
@@ -28,7 +30,7 @@ import { Images } from "./images.ts";
 import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, memberOf, readInstances } from "./instances.ts";
 import { Members } from "./members.ts";
 import { Moves } from "./moves.ts";
-import { lxdName, nameOf, nameOfLxd, projectOf } from "./names.ts";
+import { nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Projects } from "./projects.ts";
 import { readServer } from "./server.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
@@ -46,6 +48,7 @@ export class LxdDriver implements Driver {
   readonly #projects: Projects;
   readonly #hosts: Hosts;
   readonly #volumes: Volumes;
+  readonly #adopted: Adopted;
   readonly #backups: Backups;
   readonly #members: Members;
   readonly #moves: Moves;
@@ -55,6 +58,7 @@ export class LxdDriver implements Driver {
     this.#address = addressOf(endpoint);
     this.#client = new LxdClient(this.#address);
     this.#projects = new Projects(this.#client);
+    this.#adopted = new Adopted(this.#client);
     this.#images = new Images(this.#client);
     this.#members = new Members(this.#client, this.#address);
     this.#volumes = new Volumes(this.#client, this.#address, this.#projects);
@@ -92,13 +96,21 @@ export class LxdDriver implements Driver {
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, (project) => this.#hosts.create(project, spec, call));
+    return this.#change(spec.name, call, (project) => (spec.adopted ? this.#adopted.take(spec, call) : this.#hosts.create(project, spec, call)));
   }
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, (project) => this.#hosts.update(project, id, spec, call));
+    return this.#change(nameOf(id), call, (project) => (spec.adopted ? this.#adopted.update(id, spec, call) : this.#hosts.update(project, id, spec, call)));
   }
   deleteHost(id: string, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, (project) => this.#hosts.delete(project, id));
+    return this.#change(nameOf(id), call, async (project) => {
+      if (await this.#hosts.get(project, nameOf(id))) return this.#hosts.delete(project, id);
+      const adopted = await this.#adopted.get(nameOf(id));
+      if (adopted?.kept.id === id) await this.#adopted.delete(adopted, call);
+    });
+  }
+
+  foreign(): Promise<ForeignInstance[]> {
+    return this.#adopted.foreign();
   }
 
   createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
@@ -171,10 +183,10 @@ export class LxdDriver implements Driver {
   }
 
   async consoleLog(host: string): Promise<string> {
-    const instance = await findInstance(this.#client, host);
+    const instance = await this.#instance(host);
     if (!instance) throw new NotFound(`There is no host ${host}.`);
     try {
-      return await this.#client.endOf(`/1.0/instances/${lxdName(host)}/console`, consoleBytes, { project: instance.project });
+      return await this.#client.endOf(`/1.0/instances/${instance.name}/console`, consoleBytes, { project: instance.project });
     } catch (error) {
       // So the server says that nothing was shown yet.
       if (error instanceof NotFound || (error instanceof Refused && error.message.startsWith("open :"))) return "";
@@ -189,7 +201,7 @@ export class LxdDriver implements Driver {
   async find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined> {
     const found =
       kind === "host"
-        ? await findInstance(this.#client, name).then((instance) => instance && keptOf(instance))
+        ? await this.#instance(name).then((instance) => instance && keptOf(instance))
         : kind === "volume"
           ? (await this.#volumes.all()).find((one) => one.spec.name === name)
           : kind === "attachment"
@@ -202,15 +214,21 @@ export class LxdDriver implements Driver {
     const project = scope === undefined ? undefined : projectOf(scope);
     if (project !== undefined && !(await this.#client.find(`/1.0/projects/${project}`))) return this.#listed([], [], [], scope);
     const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
-    return this.#listed(instances, volumes, policies, scope);
+    const { found } = project === undefined ? { found: [] } : await this.#adopted.all(scope);
+    return this.#listed([...instances, ...found.map((one) => one.instance)], volumes, policies, scope);
   }
 
   async actual(scope: string): Promise<Actual[]> {
     const project = projectOf(scope);
     if (!(await this.#client.find(`/1.0/projects/${project}`))) return [];
-    const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
+    const [instances, adopted, volumes, policies] = await Promise.all([
+      listInstances(this.#client, project),
+      this.#adopted.all(scope),
+      this.#volumes.all(project),
+      this.#projects.policies(),
+    ]);
     return [
-      ...(await this.#hosts.actual(instances)),
+      ...(await this.#hosts.actual([...instances, ...adopted.found.map((one) => one.instance)])),
       ...volumes.map((one) => this.#volumes.actual(one)),
       ...policies
         .filter((one) => one.scope === scope)
@@ -260,10 +278,10 @@ export class LxdDriver implements Driver {
   }
 
   async #running(host: string): Promise<Inside> {
-    const instance = await findInstance(this.#client, host);
+    const instance = await this.#instance(host);
     if (!instance) throw new NotFound(`There is no host ${host}.`);
     if (instance.status !== "Running") throw new NotRunning(`Host ${keptOf(instance)!.spec.hostname} does not run.`);
-    return { path: `/1.0/instances/${lxdName(host)}`, project: instance.project };
+    return { path: `/1.0/instances/${instance.name}`, project: instance.project };
   }
 
   async purge(scopes?: string[]): Promise<void> {
@@ -274,7 +292,13 @@ export class LxdDriver implements Driver {
       await this.#volumes.purge(name);
       await this.#projects.remove(name);
     }
+    for (const one of (await this.#adopted.all()).found) if (ours(one.kept.scope)) await this.#adopted.delete(one, {});
     for (const { name, scope } of this.#backups.all()) if (ours(scope)) this.#backups.remove(name);
+  }
+
+  /** In a project of ours, or taken over where it is. */
+  async #instance(name: string): Promise<Instance | undefined> {
+    return (await findInstance(this.#client, name)) ?? (await this.#adopted.get(name))?.instance;
   }
 
   #listed(instances: Instance[], volumes: StoredVolume[], policies: Awaited<ReturnType<Projects["policies"]>>, scope?: string) {

@@ -2,6 +2,7 @@
 import type { BackupPolicySpec } from "../../spec.ts";
 import { type Call, type Made, StaleFence } from "../driver.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
+import { SharedReading } from "./shared-reading.ts";
 import { key, lxdName, nameOf, newId, projectOf } from "./names.ts";
 
 export interface Project {
@@ -32,6 +33,8 @@ const restricted = {
 
 export class Projects {
   readonly #client: LxdClient;
+  /** By department and token: many calls of one run come at about the same time. */
+  readonly #entries = new Map<string, SharedReading<string>>();
   constructor(client: LxdClient) {
     this.#client = client;
   }
@@ -39,9 +42,21 @@ export class Projects {
   /** Makes the department's project and notes the fencing token. @throws StaleFence before any effect */
   async enter({ scope, fence, signal }: Call): Promise<string> {
     signal?.throwIfAborted();
+    const key = `${scope} ${fence}`;
+    const entry = this.#entries.get(key) ?? new SharedReading(() => this.#enter(scope, fence));
+    this.#entries.set(key, entry);
+    try {
+      return await entry.take();
+    } finally {
+      if (entry.idle) this.#entries.delete(key);
+      signal?.throwIfAborted();
+    }
+  }
+
+  async #enter(scope: string, fence: number): Promise<string> {
     const name = projectOf(scope);
     for (;;) {
-      const there = await this.#client.find<Project>(`/1.0/projects/${name}`, { signal });
+      const there = await this.#client.find<Project>(`/1.0/projects/${name}`);
       if (!there) {
         await this.#make(name, scope, fence);
         continue;

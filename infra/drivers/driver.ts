@@ -200,8 +200,12 @@ export interface Driver {
   find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined>;
   /** Names of everything that belongs to a scope (or all): how orphans and twins are counted. */
   list(scope?: string): Promise<{ kind: "host" | "volume" | "attachment" | "backup-policy" | "backup"; id: string; name: string; scope: string }[]>;
-  /** The bulk reading. */
-  observe(): Promise<PoolReading>;
+  /**
+   * The bulk reading.
+   * @param before an earlier one: what things use now (CPU time, memory, bytes, addresses) is taken from it where asking for that costs the engine much more
+   * than all the rest; it is absent (of a volume: 0) for what is not in that one
+   */
+  observe(before?: PoolReading): Promise<PoolReading>;
   /** Runs a program inside a running host. @throws NotFound @throws NotRunning */
   exec(host: string, argv: string[], options?: { stdin?: string; timeoutMs?: number }): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Ends and removes everything of the given scopes (or all): for demos and tests, never called for departments' data. */

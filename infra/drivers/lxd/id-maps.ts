@@ -39,13 +39,13 @@ export class IdMaps {
   }
 
   /** Creates an instance. @returns whether it has ids of its own */
-  async create(project: string, body: { name: string }, signal?: AbortSignal): Promise<boolean> {
+  async create(project: string, body: { name: string }, target?: string, signal?: AbortSignal): Promise<boolean> {
     const { ended, began } = await this.#inTurn(async () => {
       const before = Date.now();
       const told = this.#client.operations.creation(project, body.name);
       const over = new AbortController();
       try {
-        const { id } = await this.#client.begin("/1.0/instances", { project, body, signal });
+        const { id } = await this.#client.begin("/1.0/instances", { project, body, signal, ...(target === undefined ? {} : { query: { target } }) });
         if (own.size > remembered) own.delete(own.values().next().value!);
         own.add(id);
         const end = this.#client.finish(id, signal);

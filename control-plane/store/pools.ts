@@ -64,7 +64,16 @@ export async function createPool(tx: Tx, act: Act, { capacity, ...ask }: PoolAsk
   return row;
 }
 
-export type PoolPatch = Partial<Pick<PoolRow, "name" | "state" | "overcommit_percent">> & { capacity?: Amounts | undefined };
+export type PoolPatch = Partial<Pick<PoolRow, "name" | "state" | "overcommit_percent" | "driver" | "endpoint">> & { capacity?: Amounts | undefined };
+
+/** Whether nothing is in a pool and nothing can come to it until the transaction ends: only such a one may pass to another driver. */
+export async function isEmpty(tx: Tx, id: string): Promise<boolean> {
+  const accounts = await tx.selectFrom("pool_accounts").select("taken").where("pool_id", "=", id).forUpdate().execute();
+  if (accounts.some((one) => one.taken > 0)) return false;
+  const held = tx.selectFrom("resources").select("id").where("pool_id", "=", id).where("phase", "in", ["wanted", "live", "retiring"]).limit(1);
+  const kept = tx.selectFrom("backups").select("id").where("pool_id", "=", id).where("state", "not in", ["failed", "expired"]).limit(1);
+  return (await held.executeTakeFirst()) === undefined && (await kept.executeTakeFirst()) === undefined;
+}
 
 /** @param check is given the revision as it is now, the row being locked; throws to refuse */
 export async function changePool(

@@ -21,7 +21,8 @@ export async function faultyProxy(listen: ListenOptions, connect: () => Socket, 
         fault = awaited.get(begun);
         awaited.delete(begun);
       }
-      open.set(client, request.split("\r\n")[0]!);
+      const [line] = request.split("\r\n");
+      if (/^[A-Z]+ \S+ HTTP\/1/.test(line!)) open.set(client, line!);
       upstream.write(data);
     });
     upstream.on("data", (data: Buffer) => {

@@ -14,9 +14,7 @@ export interface Operation {
   metadata: unknown;
 }
 type Ended = Omit<Operation, "id">;
-type Event =
-  | { type: "operation"; metadata: Operation & { description: string } }
-  | { type: "lifecycle"; metadata: { action: string; source: string } };
+type Event = { type: "operation"; metadata: Operation & { description: string } } | { type: "lifecycle"; metadata: { action: string; source: string } };
 
 /** Ends that came before anybody waited for them. */
 const remembered = 1000;

@@ -51,7 +51,7 @@ async function batchFigures(lxd: Lxd): Promise<Figure[]> {
           await plane.approve(request.id);
           const done = await plane.settled(request.id);
           if (done.state !== "active" || done.items.some((item) => item.state !== "active")) throw new Error(`the request is ${done.state}`);
-          made = done.items.map((item) => item.resource!);
+          made = done.items.map((item) => item.resource);
         }),
       );
       await retire(plane, made);

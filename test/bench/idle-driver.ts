@@ -38,6 +38,7 @@ export function loadDriver(): Driver {
     purge: nothing,
     find: async () => undefined,
     list: async () => [],
+    actual: async () => [],
     observe: async () => ({ at: Date.now(), hosts: [], volumes: [], backups: [] }),
   };
 }

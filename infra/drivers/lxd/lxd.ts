@@ -1,6 +1,7 @@
 /** The LXD driver: hosts and volumes on an LXD (or Incus) server or cluster, which holds all of its truth. */
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
+  type Actual,
   type BackupReading,
   type Call,
   type Capabilities,
@@ -190,6 +191,19 @@ export class LxdDriver implements Driver {
     if (project !== undefined && !(await this.#client.find(`/1.0/projects/${project}`))) return this.#listed([], [], [], scope);
     const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
     return this.#listed(instances, volumes, policies, scope);
+  }
+
+  async actual(scope: string): Promise<Actual[]> {
+    const project = projectOf(scope);
+    if (!(await this.#client.find(`/1.0/projects/${project}`))) return [];
+    const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
+    return [
+      ...instances.flatMap((one) => this.#hosts.actual(one)),
+      ...volumes.map((one) => this.#volumes.actual(one)),
+      ...policies
+        .filter((one) => one.scope === scope)
+        .map(({ id, spec }) => ({ kind: "backup-policy" as const, id, name: spec.name, spec: { ...spec }, strange: [] })),
+    ];
   }
 
   /** LXD 5.0 starts two processes for each host that is asked what it uses (40 ms of CPU time), and is asked for each volume apart. */

@@ -51,7 +51,7 @@ const restricted = {
 
 export class Projects {
   readonly #client: LxdClient;
-  /** By department and token: many calls of one run come at about the same time. */
+  /** By department, token and limits: many calls of one run come at about the same time. */
   readonly #entries = new Map<string, SharedReading<string>>();
   constructor(client: LxdClient) {
     this.#client = client;
@@ -60,18 +60,18 @@ export class Projects {
   /** Makes the department's project and notes the fencing token. @throws StaleFence before any effect */
   async enter({ scope, fence, signal, allowance }: Call): Promise<string> {
     signal?.throwIfAborted();
-    const key = `${scope} ${fence}`;
-    const entry = this.#entries.get(key) ?? new SharedReading(() => this.#enter(scope, fence));
-    this.#entries.set(key, entry);
+    const call = JSON.stringify([scope, fence, allowance]);
+    const entry = this.#entries.get(call) ?? new SharedReading(() => this.#enter(scope, fence, allowance));
+    this.#entries.set(call, entry);
     try {
       return await entry.take();
     } finally {
-      if (entry.idle) this.#entries.delete(key);
+      if (entry.idle) this.#entries.delete(call);
       signal?.throwIfAborted();
     }
   }
 
-  async #enter(scope: string, fence: number): Promise<string> {
+  async #enter(scope: string, fence: number, allowance: Allowance | undefined): Promise<string> {
     const name = projectOf(scope);
     for (;;) {
       const there = await this.#client.find<Project>(`/1.0/projects/${name}`);

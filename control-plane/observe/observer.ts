@@ -28,6 +28,9 @@ interface Endpoint {
   pools: string[];
 }
 
+/** What things use costs some engines much to tell (LXD: 40 ms of CPU time for each host): that is read at most a tenth of the time. */
+const usageRest = 9;
+
 /** What an endpoint can changes with its software only. */
 const capabilitiesEveryMs = 600_000;
 const keyOf = (driver: string, endpoint: string) => `${driver} ${endpoint}`;
@@ -35,6 +38,8 @@ const keyOf = (driver: string, endpoint: string) => `${driver} ${endpoint}`;
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #readings = new Map<string, PoolReading>();
+  /** When what things use is asked for again, by endpoint, in the time of performance.now(). */
+  readonly #usageFrom = new Map<string, number>();
   readonly #running = new Map<string, Promise<void>>();
   /** When each endpoint was asked last what it can. */
   readonly #asked = new Map<string, number>();
@@ -86,17 +91,15 @@ export class Observer {
     }
     for (const key of this.#readings.keys()) if (!endpoints.has(key)) this.#readings.delete(key);
     const asked = [...endpoints.values()].filter((one) => poolIds === undefined || one.pools.some((pool) => poolIds.includes(pool)));
-    // What a job waits for is written down in any case.
-    const record = poolIds !== undefined || (this.#options.leads?.() ?? true);
-    await Promise.all(asked.map((one) => this.#inTurn(one, record)));
+    await Promise.all(asked.map((one) => this.#inTurn(one, poolIds !== undefined)));
   }
 
   /** One reading of an endpoint after the other, so that an old one never overwrites a newer. */
-  async #inTurn(endpoint: Endpoint, record: boolean): Promise<void> {
+  async #inTurn(endpoint: Endpoint, asked: boolean): Promise<void> {
     const before = this.#running.get(endpoint.key);
     const turn = (async () => {
       await before?.catch(() => undefined);
-      await this.#read(endpoint, record);
+      await this.#read(endpoint, asked);
     })();
     this.#running.set(endpoint.key, turn);
     try {
@@ -106,13 +109,17 @@ export class Observer {
     }
   }
 
-  async #read({ key, driver, endpoint, pools }: Endpoint, record: boolean): Promise<void> {
+  /** @param asked for by a job, which waits for states only, and for their being written down in any case */
+  async #read({ key, driver, endpoint, pools }: Endpoint, asked: boolean): Promise<void> {
     const { db, log, now, timeoutMs = 20_000 } = this.#options;
     let reading: PoolReading | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
+    const began = performance.now();
+    const before = asked || began < (this.#usageFrom.get(key) ?? 0) ? this.#readings.get(key) : undefined;
     try {
       const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`no reading within ${timeoutMs} ms`)), timeoutMs)));
-      reading = await Promise.race([this.#options.driver(driver, endpoint).observe(), late]);
+      reading = await Promise.race([this.#options.driver(driver, endpoint).observe(before), late]);
+      if (!before) this.#usageFrom.set(key, performance.now() + usageRest * (performance.now() - began));
       this.#readings.set(key, reading);
     } catch (error) {
       this.#readings.delete(key);
@@ -127,7 +134,7 @@ export class Observer {
           ...(reading.unreachable ?? []).map((name) => ({ name, state: "unknown", unreachable: true })),
         ]
       : "unreadable";
-    if (!record) return;
+    if (!asked && !(this.#options.leads?.() ?? true)) return;
     const members = reading?.members ?? [];
     if (await hasLosses(db, { driver, endpoint }, members))
       await db.transaction().execute(async (tx) => {

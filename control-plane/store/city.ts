@@ -10,7 +10,7 @@ import { type Directory, importDepartments } from "./city-departments.ts";
 import { CityImporter, repeated } from "./city-import.ts";
 import { importApplications, importProjects } from "./city-plans.ts";
 import type { Tx } from "./database.ts";
-import { type Amounts, changePool, createPool, listPools, type PoolWithAccounts, sameDedication } from "./pools.ts";
+import { type Amounts, changePool, createPool, isEmpty, listPools, type PoolWithAccounts, sameDedication } from "./pools.ts";
 import { digestOf } from "../domain/digest.ts";
 import { publishPrices } from "./price-books.ts";
 import { pricesAt } from "./prices.ts";
@@ -130,8 +130,12 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
       continue;
     }
     const moved = (Object.keys(fixed) as (keyof typeof fixed)[]).filter((key) => there[key] !== fixed[key]);
-    if (moved.length > 0) importer.error(`/pools/${index}`, `${moved.join(", ")}: hosts were placed by this, so an import does not change it`);
+    // Nothing is there that could be left behind.
+    const switches = moved.length > 0 && moved.every((key) => key === "driver" || key === "endpoint") && (await isEmpty(tx, there.id));
+    if (moved.length > 0 && !switches)
+      importer.error(`/pools/${index}`, `${moved.join(", ")}: what the pool holds was placed by this, so an import does not change it`);
     else if (
+      !switches &&
       there.name === one.name &&
       there.overcommit_percent === overcommitPercent &&
       there.strategy === one.strategy &&
@@ -140,7 +144,8 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
     )
       importer.count("unchanged", "pools");
     else {
-      const patch = { name: one.name, strategy: one.strategy, overcommit_percent: overcommitPercent, capacity: one.capacity, dedicatedTo };
+      const place = switches ? { driver: fixed.driver, endpoint: fixed.endpoint } : {};
+      const patch = { name: one.name, strategy: one.strategy, overcommit_percent: overcommitPercent, capacity: one.capacity, dedicatedTo, ...place };
       await importer.at(`/pools/${index}`, () => changePool(tx, act, there.id, patch, () => {}));
       importer.count("changed", "pools");
     }

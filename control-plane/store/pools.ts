@@ -114,7 +114,16 @@ async function requireOneStore(tx: Tx, ask: Pick<PoolRow, "driver" | "endpoint">
     });
 }
 
-export type PoolPatch = Partial<Pick<PoolRow, "name" | "state" | "overcommit_percent" | "strategy">> & {
+/** Whether nothing is in a pool and nothing can come to it until the transaction ends: only such a one may pass to another driver. */
+export async function isEmpty(tx: Tx, id: string): Promise<boolean> {
+  const accounts = await tx.selectFrom("pool_accounts").select("taken").where("pool_id", "=", id).orderBy("dimension").forUpdate().execute();
+  if (accounts.some((one) => one.taken > 0)) return false;
+  const held = tx.selectFrom("resources").select("id").where("pool_id", "=", id).where("phase", "in", ["wanted", "live", "retiring"]).limit(1);
+  const kept = tx.selectFrom("backups").select("id").where("pool_id", "=", id).where("state", "not in", ["failed", "expired"]).limit(1);
+  return (await held.executeTakeFirst()) === undefined && (await kept.executeTakeFirst()) === undefined;
+}
+
+export type PoolPatch = Partial<Pick<PoolRow, "name" | "state" | "overcommit_percent" | "strategy" | "driver" | "endpoint">> & {
   capacity?: Amounts | undefined;
   dedicatedTo?: DedicationAsk | undefined;
 };
@@ -142,6 +151,7 @@ export async function changePool(
     .returningAll()
     .executeTakeFirstOrThrow();
   if (dedicatedTo !== undefined) await requireFitting(tx, after);
+  if (patch.endpoint !== undefined) await requireOneStore(tx, after);
   const owned = after.overcommit_percent === before.overcommit_percent ? {} : await ownedOf(tx, id);
   await setCapacity(tx, after, { ...owned, ...capacity });
   await appendAudit(tx, act, {

@@ -273,8 +273,12 @@ export interface Driver {
   actual(scope: string): Promise<Actual[]>;
   /** What is there beside ours, from one bulk call. Left out: nothing can be taken over there. A host whose specification says `adopted` is one of these. */
   foreign?(): Promise<ForeignInstance[]>;
-  /** The bulk reading. */
-  observe(): Promise<PoolReading>;
+  /**
+   * The bulk reading.
+   * @param before an earlier one: what things use now (CPU time, memory, bytes, addresses) is taken from it where asking for that costs the engine much more
+   * than all the rest; it is absent (of a volume: 0) for what is not in that one
+   */
+  observe(before?: PoolReading): Promise<PoolReading>;
   /** Runs a program inside a running host; it is ended when `signal` says so, or when whoever asked is killed. @throws NotFound @throws NotRunning */
   exec(
     host: string,

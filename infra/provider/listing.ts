@@ -13,7 +13,8 @@ function byId<T extends { id: string }>(list: T[]): Map<string, T> {
 
 /** Reads a driver once for a whole refresh. */
 export async function readListing(driver: Driver, scope: string): Promise<Listing> {
-  const [things, reading] = await Promise.all([driver.actual(scope), driver.observe()]);
+  // Nobody asks what they use.
+  const [things, reading] = await Promise.all([driver.actual(scope), driver.observe({ at: 0, hosts: [], volumes: [], backups: [] })]);
   const { hosts }: PoolReading = reading;
   const [all, hostsById] = [byId(things), byId(hosts)];
   return { actual: (id) => all.get(id), host: (id) => hostsById.get(id) };

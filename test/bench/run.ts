@@ -34,7 +34,7 @@ const benches: { names: string[]; run(): Promise<Figure[]> }[] = [
   { names: onEach("state-bytes"), run: stateBytesFigures },
   ...engines.map((engine) => ({ names: [`city-fill-${engine}`], run: async () => [await cityFillFigure(engine)] })),
   ...engines.map((engine) => ({ names: [`quota-contention-${engine}`], run: async () => [await quotaContentionFigure(engine)] })),
-  { names: ["lxd-batch", "lxd-observe"], run: lxdFigures },
+  { names: ["lxd-batch", "lxd-batch-plain", "lxd-observe"], run: lxdFigures },
   { names: ["placement-spread", "placement-pack"], run: async () => placementFigures() },
   { names: ["scrape"], run: async () => [await scrapeFigure()] },
 ];

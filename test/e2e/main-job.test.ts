@@ -10,20 +10,28 @@ import { TestPlane } from "../setup/control-plane.ts";
 import { engines } from "../setup/databases.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
 import { startPrometheus } from "../setup/prometheus.ts";
-import { host, volume } from "../setup/small-city.ts";
+import { host, smallCity, volume } from "../setup/small-city.ts";
 
 const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => Array.fromAsync(items);
 
-const clouds = [...engines.map((engine) => [engine, "embedded hosts", 0] as const), ["postgres", "an LXD server", 1], ["pglite", "an LXD cluster", 3]] as const;
+const clouds = [
+  ...engines.map((engine) => [engine, "embedded hosts", 0] as const),
+  ["postgres", "an LXD server", 1],
+  ["pglite", "an LXD cluster over TLS", 3],
+] as const;
 
 describe.each(clouds)("the main job, on the real engine, with %s and %s", (engine, _, members) => {
   let lxd: Lxd | undefined;
   let plane: TestPlane;
   beforeAll(async () => {
     if (members > 0) lxd = await startLxd(members);
-    plane = new TestPlane(engine, undefined, lxd?.endpoint);
+    const endpoint = members > 1 ? await lxd!.overTls() : lxd?.endpoint;
+    plane = new TestPlane(engine, undefined, endpoint);
     await plane.start();
-    await plane.fill();
+    if (endpoint === undefined) return plane.fill();
+    // The same city: its pools pass from one driver to the other by its file alone.
+    await plane.fill(smallCity());
+    await plane.operations.post("/api/v1/city-imports", smallCity({ driver: "lxd", endpoint }));
   });
   afterAll(async () => {
     await plane.remove();

@@ -1,8 +1,9 @@
 /** What may go wrong with a real LXD cluster, each really done to it. */
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
-import { createServer, connect, type Server, type Socket } from "node:net";
+import { readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { newId } from "../../control-plane/store/ids.ts";
 import type { HostSpec } from "../../infra/spec.ts";
@@ -13,6 +14,7 @@ import { isAlone } from "../../infra/drivers/lxd/id-maps.ts";
 import { listInstances } from "../../infra/drivers/lxd/instances.ts";
 import { LxdDriver } from "../../infra/drivers/lxd/lxd.ts";
 import { attachmentSpec, call, hostSpec, volumeSpec } from "../drivers/suite.ts";
+import { faultyProxy } from "../setup/faulty-proxy.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
 
 const load = resolve(import.meta.dirname, "../../infra/drivers/load.ts");
@@ -147,18 +149,78 @@ describe("an LXD server", () => {
   afterEach(() => driver.purge());
   afterAll(() => lxd.close());
 
-  it("whose socket is closed after a request was taken makes one host all the same", { timeout: 60_000 }, async () => {
-    const proxy = await cuttingProxy(lxd.members[0]!.socket);
-    const through = new LxdDriver(lxd.endpoint.replace(lxd.members[0]!.socket, proxy.path));
-    const host = small();
-    await driver.createHost(small(), call());
-    proxy.cutAfter("POST /1.0/instances");
-    await through.createHost(host, call()).catch(() => undefined);
-    expect(proxy.cut()).toBe(1);
-    await through.createHost(host, call());
-    const { hosts } = await driver.observe();
-    expect(hosts.filter((one) => one.name === host.name).map((one) => one.state)).toEqual(["running"]);
-    expect(hosts).toHaveLength(2);
+  let tls: Promise<{ port: number; file: (name: string) => string }> | undefined;
+  /** The server listens on a port of its own, and trusts `client`, not `stranger`. */
+  const overTls = () => (tls ??= listenOverTls());
+  async function listenOverTls() {
+    const [member] = lxd.members as [Lxd["members"][0]];
+    const file = (name: string) => join(dirname(member.directory), name);
+    for (const name of ["client", "stranger"]) {
+      const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp384r1", "-nodes", "-keyout", file(`${name}.key`)];
+      const { status } = spawnSync("openssl", ["req", "-x509", "-days", "2", "-subj", `/CN=${name}`, ...key, "-out", file(`${name}.crt`)]);
+      expect(status).toBe(0);
+    }
+    const port = await freePort();
+    await member.must("lxc", ["config", "set", "core.https_address", `127.0.0.1:${port}`]);
+    await member.must("lxc", ["config", "trust", "add", file("client.crt")]);
+    return { port, file };
+  }
+  const tlsEndpoint = (port: number, file: (name: string) => string, client: string, server: string) =>
+    `https://127.0.0.1:${port}?${new URLSearchParams({ storage: "default", backups: file("backups"), certificate: file(`${client}.crt`), key: file(`${client}.key`), server }).toString()}`;
+
+  /** Once over the socket, once over TLS. */
+  const ways = {
+    socket: async () => {
+      const { socket } = lxd.members[0]!;
+      const path = `${socket}.proxy`;
+      const proxy = await faultyProxy({ path }, () => connect(socket));
+      return { proxy, endpoint: lxd.endpoint.replace(socket, path) };
+    },
+    TLS: async () => {
+      const { port, file } = await overTls();
+      const [cert, key] = [readFileSync(file("client.crt")), readFileSync(file("client.key"))];
+      const own = { cert: readFileSync(file("stranger.crt")), key: readFileSync(file("stranger.key")) };
+      const upstream = () => connectTls({ host: "127.0.0.1", port, cert, key, rejectUnauthorized: false });
+      const proxy = await faultyProxy({ host: "127.0.0.1", port: 0 }, upstream, { ...own, requestCert: true, rejectUnauthorized: false });
+      return { proxy, endpoint: tlsEndpoint(proxy.port, file, "client", file("stranger.crt")) };
+    },
+  };
+
+  describe.each(["socket", "TLS"] as const)("whose answers get lost, over %s,", (way) => {
+    it.each(["is cut", "comes too late"])("makes one host in one call when the answer to its creation %s", { timeout: 60_000 }, async (what) => {
+      const { proxy, endpoint } = await ways[way]();
+      const through = new LxdDriver(`${endpoint}&timeout=3`);
+      const host = small();
+      await driver.createHost(small(), call());
+      if (what === "is cut") proxy.cutAfter("POST /1.0/instances");
+      else proxy.delayAfter("POST /1.0/instances", 8000);
+      const made = await through.createHost(host, call());
+      expect(proxy.faults()).toBeGreaterThan(0);
+      expect(made.adopted).toBe(true);
+      expect(await through.createHost(host, call())).toEqual(made);
+      const { hosts } = await driver.observe();
+      expect(hosts.filter((one) => one.name === host.name)).toMatchObject([{ id: made.id, state: "running" }]);
+      expect(hosts).toHaveLength(2);
+      await proxy.close();
+    });
+  });
+
+  it("asks again what only reads, and does without the stream of events when that is cut in the middle", { timeout: 60_000 }, async () => {
+    const { proxy, endpoint } = await ways.socket();
+    const through = new LxdDriver(`${endpoint}&timeout=3`);
+    const hosts = Array.from({ length: 4 }, small);
+    await through.createHost(hosts[0]!, call());
+    proxy.cutAfter("GET /1.0/instances?");
+    expect((await through.observe()).hosts).toHaveLength(1);
+    proxy.delayAfter("GET /1.0/instances?", 8000);
+    expect((await through.observe()).hosts).toHaveLength(1);
+    expect(proxy.faults()).toBeGreaterThan(1);
+    const creating = Promise.all(hosts.map((one) => through.createHost(one, call())));
+    let cut = 0;
+    const cutting = setInterval(() => (cut += proxy.cutNow("GET /1.0/events")), 50);
+    await creating.finally(() => clearInterval(cutting));
+    expect(cut).toBeGreaterThan(0);
+    expect((await driver.observe()).hosts.map((one) => one.state)).toEqual(hosts.map(() => "running"));
     await proxy.close();
   });
 
@@ -225,33 +287,9 @@ describe("an LXD server", () => {
   });
 
   it("is reached over TLS with a client certificate, and refused with another server's", { timeout: 60_000 }, async () => {
-    const home = dirname(lxd.members[0]!.directory);
     const [member] = lxd.members as [Lxd["members"][0]];
-    const file = (name: string) => join(home, name);
-    const certificate = (name: string) =>
-      spawnSync("openssl", [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:secp384r1",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        `/CN=${name}`,
-        "-keyout",
-        file(`${name}.key`),
-        "-out",
-        file(`${name}.crt`),
-      ]);
-    for (const name of ["client", "stranger"]) expect(certificate(name).status).toBe(0);
-    const port = await freePort();
-    await member.must("lxc", ["config", "set", "core.https_address", `127.0.0.1:${port}`]);
-    await member.must("lxc", ["config", "trust", "add", file("client.crt")]);
-    const endpoint = (client: string, server: string) =>
-      `https://127.0.0.1:${port}?${new URLSearchParams({ storage: "default", backups: file("backups"), certificate: file(`${client}.crt`), key: file(`${client}.key`), server }).toString()}`;
+    const { port, file } = await overTls();
+    const endpoint = (client: string, server: string) => tlsEndpoint(port, file, client, server);
     const own = join(member.directory, "server.crt");
     const host = small();
     await new LxdDriver(endpoint("client", own)).createHost(host, call());
@@ -276,45 +314,4 @@ function freePort(): Promise<number> {
       server.close(() => done(port));
     });
   });
-}
-
-/** Passes everything on; the answer to one request is never seen: the connection is cut when the server has begun to answer it. */
-async function cuttingProxy(socket: string) {
-  const path = `${socket}.proxy`;
-  let wanted: string | undefined;
-  let cuts = 0;
-  const server: Server = createServer((client: Socket) => {
-    const upstream = connect(socket);
-    let armed = false;
-    client.on("data", (data: Buffer) => {
-      if (wanted !== undefined && data.toString("latin1").startsWith(wanted)) {
-        armed = true;
-        wanted = undefined;
-      }
-      upstream.write(data);
-    });
-    upstream.on("data", (data: Buffer) => {
-      if (!armed) return void client.write(data);
-      cuts++;
-      client.destroy();
-      upstream.destroy();
-    });
-    const end = () => {
-      client.destroy();
-      upstream.destroy();
-    };
-    for (const one of [client, upstream]) one.on("error", end).on("close", end);
-  });
-  await new Promise<void>((done) => server.listen(path, done));
-  return {
-    path,
-    cutAfter: (request: string) => {
-      wanted = request;
-    },
-    cut: () => cuts,
-    close: async () => {
-      server.close();
-      rmSync(path, { force: true });
-    },
-  };
 }

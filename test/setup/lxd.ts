@@ -124,6 +124,8 @@ export interface Lxd {
   /** What a pool's endpoint says: over the first member's socket. */
   endpoint: string;
   members: Member[];
+  /** The same over TLS, of a cluster: with a client certificate of its own, which the cluster trusts from now on. */
+  overTls(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -150,7 +152,16 @@ export async function startLxd(count = 1, network = false): Promise<Lxd> {
       await member.must("lxd", ["init", "--preseed"], JSON.stringify(joining(member, addresses[index + 1]!, token.trim())));
     }
     const endpoint = `unix:${first.socket}?${new URLSearchParams({ storage: storage.name, backups, ...(network ? { network: bridge.name } : {}) }).toString()}`;
-    return { endpoint, members, close };
+    const overTls = async () => {
+      const file = (name: string) => join(home, name);
+      const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp384r1", "-nodes", "-keyout", file("client.key")];
+      const made = spawnSync("openssl", ["req", "-x509", "-days", "2", "-subj", "/CN=zhengyun", ...key, "-out", file("client.crt")], { encoding: "utf8" });
+      if (made.status !== 0) throw new Error(made.stderr);
+      await first.must("lxc", ["config", "trust", "add", file("client.crt")]);
+      const names = { certificate: file("client.crt"), key: file("client.key"), server: join(first.directory, "cluster.crt") };
+      return `https://${addresses[0]!}?${new URLSearchParams({ storage: storage.name, backups, ...names }).toString()}`;
+    };
+    return { endpoint, members, overTls, close };
   } catch (error) {
     await close();
     throw error;

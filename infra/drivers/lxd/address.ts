@@ -18,6 +18,8 @@ export interface Address {
   backups: string;
   /** A managed network that hosts get an interface on; without it they have loopback only. */
   network?: string;
+  /** How long the server may be silent before a call is given up, ms. Long work is an operation, which is waited for apart. */
+  silentMs: number;
   /** The group of a cluster's members that hosts are made on; without it all members. */
   group?: string;
 }
@@ -35,7 +37,9 @@ export function addressOf(endpoint: string): Address {
   };
   const network = value("network");
   const group = value("group");
-  const common = { storage: need("storage"), backups: need("backups"), ...(network ? { network } : {}), ...(group ? { group } : {}) };
+  const seconds = Number(value("timeout") ?? 60);
+  if (!(seconds > 0)) throw new Error(`The LXD endpoint ${endpoint} has a timeout that is no number of seconds.`);
+  const common = { storage: need("storage"), backups: need("backups"), silentMs: seconds * 1000, ...(network ? { network } : {}), ...(group ? { group } : {}) };
   if (url.protocol === "unix:") return { socketPath: decodeURIComponent(url.pathname), ...common };
   if (url.protocol !== "https:") throw new Error(`An LXD endpoint begins with unix: or https:, not ${url.protocol}`);
   return {

@@ -39,9 +39,9 @@ export const hasMoved = (error: unknown): boolean => error instanceof Refused &&
 
 /** Connections at once to one server. */
 const sockets = 32;
-/** How long a server may be silent before a call is given up, ms. Long work is an operation, which is waited for apart. */
-const silentMs = 60_000;
 const attempts = 4;
+/** It has not begun with the request: too many at once, or it starts up or shuts down. */
+const notNow = [429, 503];
 /** How long an instance that is busy with something else is waited for, ms. */
 const busyMs = 60_000;
 
@@ -112,24 +112,23 @@ export class LxdClient {
 
   async #call(method: string, path: string, ask: Ask): Promise<{ text: string; etag: string }> {
     for (let attempt = 1; ; attempt++) {
-      let response: IncomingMessage;
+      const last = attempt === attempts || ask.signal?.aborted || ask.raw !== undefined;
       try {
-        response = await this.#send(method, path, ask);
+        const response = await this.#send(method, path, ask);
+        const text = await textOf(response);
+        if (response.statusCode! < 300) return { text, etag: response.headers.etag ?? "" };
+        if (last || !notNow.includes(response.statusCode!)) throw errorOf(response.statusCode!, messageOf(text));
       } catch (error) {
+        if (error instanceof DriverError) throw error;
         // What was never taken, and what only reads, is asked again; a change that may have been taken is found by its name instead.
-        const again = method === "GET" || wasNeverTaken(error);
-        if (!again || attempt === attempts || ask.signal?.aborted || ask.raw) throw unreachable(this.#address, error);
-        await pause(100 * 2 ** attempt * (0.5 + Math.random() / 2), undefined, ask.signal ? { signal: ask.signal } : {});
-        continue;
+        if (last || !(method === "GET" || wasNeverTaken(error))) throw unreachable(this.#address, error);
       }
-      const text = await textOf(response);
-      if (response.statusCode! < 300) return { text, etag: response.headers.etag ?? "" };
-      throw errorOf(response.statusCode!, messageOf(text));
+      await pause(100 * 2 ** attempt * (0.5 + Math.random() / 2), undefined, ask.signal ? { signal: ask.signal } : {});
     }
   }
 
   async #send(method: string, path: string, { body, raw, headers = {}, etag, project, query = {}, signal }: Ask): Promise<IncomingMessage> {
-    const { socketPath, host, port, tls } = this.#address;
+    const { socketPath, host, port, tls, silentMs } = this.#address;
     const search = new URLSearchParams({ ...query, ...(project === undefined ? {} : { project }) }).toString();
     const content = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
@@ -193,7 +192,8 @@ export function errorOf(status: number, message: string): DriverError {
   return new Refused(status, message);
 }
 
-const wasNeverTaken = (error: unknown) => ["ECONNREFUSED", "ENOENT", "EHOSTUNREACH", "ENETUNREACH"].includes((error as NodeJS.ErrnoException).code ?? "");
+/** There was no connection yet. */
+const wasNeverTaken = (error: unknown) => (error as NodeJS.ErrnoException).syscall === "connect";
 
 function unreachable({ socketPath, host, port }: Address, error: unknown): DriverError {
   const why = error instanceof Error ? error.message : String(error);

@@ -24,6 +24,12 @@ const makeAttempts = 20;
 
 type FinishMove = (project: string, id: string, signal: AbortSignal | undefined) => Promise<void>;
 
+interface Found {
+  instance: Instance;
+  kept: Kept;
+  etag: string;
+}
+
 export class Hosts {
   readonly #client: LxdClient;
   readonly #address: Address;
@@ -43,14 +49,14 @@ export class Hosts {
   }
 
   /** undefined: not there, or none of ours. */
-  async get(project: string, name: string): Promise<{ instance: Instance; kept: Kept; etag: string } | undefined> {
+  async get(project: string, name: string): Promise<Found | undefined> {
     const found = await this.#client.find<Instance>(this.#path(name), { project });
     const kept = found && keptOf(found.metadata);
     return kept && { instance: found.metadata, kept, etag: found.etag };
   }
 
   /** @throws NotFound when it is not there in exactly this generation */
-  async require(project: string, id: string): Promise<{ instance: Instance; kept: Kept; etag: string }> {
+  async require(project: string, id: string): Promise<Found> {
     const found = await this.get(project, nameOf(id));
     if (found?.kept.id !== id) throw new NotFound(`There is no host ${id}.`);
     return found;
@@ -69,9 +75,9 @@ export class Hosts {
       try {
         await this.#make(project, body, target, call);
       } catch (error) {
-        // Asked twice at the same moment, or taken though the answer never came.
-        const made =
-          error instanceof Refused || (error instanceof DriverError && error.code === "unreachable") ? await this.get(project, spec.name) : undefined;
+        // Asked twice at the same moment, or taken though the answer came too late or never.
+        const late = error instanceof DriverError && error.code === "unreachable" && !call.signal?.aborted;
+        const made = late || error instanceof Refused ? await this.#late(project, spec.name, late, call.signal) : undefined;
         if (!made) throw error;
         undo.success();
         return this.#adopt(project, made, spec, call);
@@ -157,7 +163,13 @@ export class Hosts {
     throw new DriverError("id-maps", `The server gave ${body.name} user ids that others have, ${makeAttempts} times.`);
   }
 
-  async #adopt(project: string, there: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<Made> {
+  /** What there is after a creation that seems to have failed. @param late its answer did not come: the server may still be at it */
+  async #late(project: string, name: string, late: boolean, signal?: AbortSignal): Promise<Found | undefined> {
+    if (late) await this.settled(project, name, signal).catch(() => undefined);
+    return this.get(project, name).catch(() => undefined);
+  }
+
+  async #adopt(project: string, there: Found, spec: HostSpec, call: Call): Promise<Made> {
     await this.settled(project, spec.name, call.signal);
     const now = await this.get(project, spec.name);
     if (!now) throw new DriverError("vanished", `Host ${spec.name} was being made and is gone: its creation failed.`);
@@ -179,7 +191,7 @@ export class Hosts {
   }
 
   /** Brings settings, devices and power to what is wanted. */
-  async #converge(project: string, { instance, kept, etag }: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<void> {
+  async #converge(project: string, { instance, kept, etag }: Found, spec: HostSpec, call: Call): Promise<void> {
     const { signal } = call;
     if (movingOf(instance)) {
       await this.#finishMove(project, kept.id, signal);

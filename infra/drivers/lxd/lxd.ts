@@ -8,6 +8,7 @@ import {
   consoleBytes,
   type Driver,
   type ForeignInstance,
+  type HostReading,
   type ImageFile,
   type Made,
   type MemberReading,
@@ -236,16 +237,23 @@ export class LxdDriver implements Driver {
     ];
   }
 
-  async observe(): Promise<PoolReading> {
+  /** LXD 5.0 starts two processes for each host that is asked what it uses (40 ms of CPU time), and is asked for each volume apart. */
+  async observe(before?: PoolReading): Promise<PoolReading> {
     const at = Date.now();
-    const [{ instances, unreachable }, stored, members] = await Promise.all([readInstances(this.#client, undefined, 2), this.#volumes.all(), this.members()]);
+    const [{ instances, unreachable }, stored, members] = await Promise.all([
+      readInstances(this.#client, undefined, before ? 1 : 2),
+      this.#volumes.all(),
+      before ? this.#members.list().then((all) => withSpace(all.members, before.members)) : this.members(),
+    ]);
     const disk = sumOf(members.flatMap((one) => one.disk ?? []));
     const memory = sumOf(members.flatMap((one) => one.memory ?? []));
     const attached = new Map(instances.flatMap(attachmentsOf).map((one) => [one.spec.volume, one.spec.host]));
-    const used = await usedBytes(stored, (one) => this.#volumes.usedBytes(one));
+    const known = before && new Map(before.volumes.map((one) => [one.id, one.usedBytes]));
+    const used = known ? stored.map((one) => known.get(one.id) ?? 0) : await usedBytes(stored, (one) => this.#volumes.usedBytes(one));
+    const hosts = new Map(before?.hosts.map((one) => [one.id, one]));
     return {
       at,
-      hosts: instances.flatMap((one) => this.#hosts.reading(one) ?? []),
+      hosts: instances.flatMap((one) => this.#hosts.reading(one) ?? []).map((one) => withUsage(one, hosts.get(one.id))),
       volumes: stored.map(({ id, scope, spec, raw, snapshots }, index) => {
         const host = attached.get(spec.name);
         return {
@@ -327,6 +335,18 @@ export class LxdDriver implements Driver {
       if (this.#turns.get(name) === turn) this.#turns.delete(name);
     }
   }
+}
+
+/** With what a host used at an earlier reading. */
+function withUsage(host: HostReading, before: HostReading | undefined): HostReading {
+  if (!before || host.state !== "running") return host;
+  return { ...before, ...host, ...(before.addresses.length > 0 ? { addresses: before.addresses } : {}) };
+}
+
+/** With what members had at an earlier reading, unless they have not answered since. */
+function withSpace(members: readonly MemberReading[], before: readonly MemberReading[] = []): MemberReading[] {
+  const known = new Map(before.map((one) => [one.name, one]));
+  return members.map((one) => (one.state === "offline" ? one : { ...known.get(one.name), ...one }));
 }
 
 /** Of all members together; undefined where none answers. */

@@ -14,6 +14,7 @@ export interface Operation {
   metadata: unknown;
 }
 type Ended = Omit<Operation, "id">;
+type Event = { type: "operation"; metadata: Operation & { description: string } } | { type: "lifecycle"; metadata: { action: string; source: string } };
 
 /** Ends that came before anybody waited for them. */
 const remembered = 1000;
@@ -30,6 +31,8 @@ export class Operations {
   readonly #ended = new Map<string, Ended>();
   /** When a creation was last heard of, by operation, anybody's. */
   readonly #creations = new Map<string, number>();
+  /** Who waits for the word that an instance was made, by project and name. */
+  readonly #made = new Map<string, () => void>();
   #events: Promise<WebSocket> | undefined;
 
   /** @param ask reads an operation; undefined: the server knows it no more */
@@ -88,10 +91,31 @@ export class Operations {
     return [...this.#creations].filter(([id, at]) => at >= moment && !own.has(id)).map(([id]) => id);
   }
 
+  /** Whether there is a stream of events now. */
+  get tells(): boolean {
+    return this.#events !== undefined;
+  }
+
+  /** The server's word that it has made an instance and written its settings; what fills its disk goes on. It may never come. */
+  creation(project: string, name: string): { done: Promise<void>; forget(): void } {
+    const told = Promise.withResolvers<void>();
+    const key = `${project}/${name}`;
+    this.#made.set(key, told.resolve);
+    return { done: told.promise, forget: () => void this.#made.delete(key) };
+  }
+
   #open(): Promise<WebSocket> {
-    const socket = openSocket(this.#address, "/1.0/events?type=operation&all-projects=true");
+    const socket = openSocket(this.#address, "/1.0/events?type=operation,lifecycle&all-projects=true");
     socket.on("message", (data: Buffer) => {
-      const { metadata } = JSON.parse(data.toString()) as { metadata: Operation & { description: string } };
+      const event = JSON.parse(data.toString()) as Event;
+      if (event.type === "lifecycle") {
+        const { action, source } = event.metadata;
+        if (action !== "instance-created") return;
+        const { pathname, searchParams } = new URL(source, "lxd://server");
+        this.#made.get(`${searchParams.get("project") ?? "default"}/${pathname.split("/").at(-1)}`)?.();
+        return;
+      }
+      const { metadata } = event;
       if (metadata.description.startsWith("Creating ")) remember(this.#creations, metadata.id, Date.now());
       if (metadata.status_code < 200) return;
       const told = this.#waiting.get(metadata.id);

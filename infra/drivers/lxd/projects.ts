@@ -2,6 +2,7 @@
 import type { Allowance, BackupPolicySpec } from "../../spec.ts";
 import { type Call, type Made, StaleFence } from "../driver.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
+import { SharedReading } from "./shared-reading.ts";
 import { key, lxdName, nameOf, newId, projectOf } from "./names.ts";
 
 export interface Project {
@@ -50,6 +51,8 @@ const restricted = {
 
 export class Projects {
   readonly #client: LxdClient;
+  /** By department, token and limits: many calls of one run come at about the same time. */
+  readonly #entries = new Map<string, SharedReading<string>>();
   constructor(client: LxdClient) {
     this.#client = client;
   }
@@ -57,9 +60,21 @@ export class Projects {
   /** Makes the department's project and notes the fencing token. @throws StaleFence before any effect */
   async enter({ scope, fence, signal, allowance }: Call): Promise<string> {
     signal?.throwIfAborted();
+    const call = JSON.stringify([scope, fence, allowance]);
+    const entry = this.#entries.get(call) ?? new SharedReading(() => this.#enter(scope, fence, allowance));
+    this.#entries.set(call, entry);
+    try {
+      return await entry.take();
+    } finally {
+      if (entry.idle) this.#entries.delete(call);
+      signal?.throwIfAborted();
+    }
+  }
+
+  async #enter(scope: string, fence: number, allowance: Allowance | undefined): Promise<string> {
     const name = projectOf(scope);
     for (;;) {
-      const there = await this.#client.find<Project>(`/1.0/projects/${name}`, { signal });
+      const there = await this.#client.find<Project>(`/1.0/projects/${name}`);
       if (!there) {
         await this.#make(name, scope, fence);
         continue;

@@ -166,5 +166,24 @@ describe.each(engines)("a city's import, on %s", (engine) => {
       Object.assign(zoned.applications[0]!, { zone: "internet" });
       expect((await send(zoned)).body.errors).toEqual([{ pointer: "/applications/0/zone", detail: expect.any(String) }]);
     });
+
+    it("passes a pool to another driver while nothing is in it, and not afterwards", async () => {
+      const lxd = city();
+      Object.assign(lxd.pools[0]!, { driver: "lxd", endpoint: "unix:/var/lib/lxd/unix.socket?storage=default&backups=/srv/backups" });
+      const drivers = async () => (await api.call(operations, "GET", "/api/v1/pools")).body.items.map((one: { driver: string }) => one.driver);
+      expect((await send(lxd)).body).toMatchObject({ changed: { pools: 1 } });
+      expect(await drivers()).toEqual(["lxd"]);
+      expect((await send(lxd)).body.changed).toEqual({});
+      const pool = await api.database.db.selectFrom("pools").select("id").executeTakeFirstOrThrow();
+      const taken = (hosts: number) =>
+        api.database.db.updateTable("pool_accounts").set({ taken: hosts }).where("pool_id", "=", pool.id).where("dimension", "=", "hosts").execute();
+      await taken(1);
+      const back = city();
+      Object.assign(back.pools[0]!, { driver: "embedded", endpoint: "/srv/embedded" });
+      expect((await send(back)).body.errors).toEqual([{ pointer: "/pools/0", detail: expect.stringContaining("driver, endpoint") }]);
+      await taken(0);
+      expect((await send(back)).body).toMatchObject({ changed: { pools: 1 } });
+      expect(await drivers()).toEqual(["embedded"]);
+    });
   });
 });

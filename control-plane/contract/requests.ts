@@ -94,6 +94,15 @@ export const Item = z
       id: Id,
       spec: z.strictObject({}).default({}),
     }),
+    z.strictObject({
+      action: z.literal("transfer"),
+      kind: z.literal("application"),
+      id: Id.meta({ description: "Of the request's application: it passes with all that it has, and the request has no other item" }),
+      spec: z.strictObject({
+        department: Reference.meta({ description: "Who receives it: id or code" }),
+        project: Reference.meta({ description: "Which project of the receiver pays for it from then on: id or code" }),
+      }),
+    }),
   ])
   .meta({ id: "Item" });
 export type Item = z.infer<typeof Item>;
@@ -143,7 +152,7 @@ export const RequestState = z
 
 export const PlanStep = z
   .object({
-    action: z.enum(["create", "update", "replace", "delete"]),
+    action: z.enum(["create", "update", "replace", "delete", "transfer"]),
     kind: z.string(),
     resource: Id,
     name: z.string(),
@@ -163,6 +172,32 @@ export const RequestCost = z
   .meta({ id: "RequestCost" });
 export type RequestCost = z.infer<typeof RequestCost>;
 
+const TransferSide = z.object({ department: Id, departmentName: z.string(), project: Id, projectCode: Code });
+/** What a transfer of an application means for both sides. Nothing is moved, restarted or renamed. */
+export const Transfer = z
+  .object({
+    from: TransferSide,
+    to: TransferSide,
+    common: Id.meta({ description: "The nearest department above both: its quota stays as it is, and its authority decides last" }),
+    resources: z.array(z.object({ id: Id, kind: z.string(), name: z.string() })),
+    accounts: z
+      .array(
+        z.object({
+          department: Id,
+          departmentName: z.string(),
+          side: z.enum(["giving", "receiving"]),
+          charge: z.array(z.object({ dimension: Dimension, quantity: z.int() })),
+        }),
+      )
+      .meta({ description: "What is given back, and what is charged: at either department and those above it that are not above both" }),
+    fund: z
+      .object({ kind: FundKind, fiscalYear: z.int() })
+      .nullable()
+      .meta({ description: "The giver's fund, that is given back what it costs from the transfer to the year's end; the receiver's is the request's cost" }),
+  })
+  .meta({ id: "Transfer" });
+export type Transfer = z.infer<typeof Transfer>;
+
 /** The change plan (变更方案): what the request would do to its own resources, by a real Pulumi preview. An approval is bound to its hash. */
 export const ChangePlan = z
   .object({
@@ -177,6 +212,7 @@ export const ChangePlan = z
       .default([])
       .meta({ description: "SHA-256 of exactly what is approved; the provider refuses anything else" }),
     placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
+    transfer: Transfer.optional().meta({ description: "Of a transfer only" }),
     waits: z.array(z.string()).default([]).meta({ description: "What there is no room for now: once approved, it waits for capacity. Not part of the hash" }),
     differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),
   })
@@ -204,6 +240,10 @@ export const Request = z
     department: Id,
     project: Id,
     application: Id,
+    receiver: z
+      .object({ department: Id, project: Id })
+      .nullable()
+      .meta({ description: "Of a transfer: who the application passes to. Both sides see the request" }),
     state: RequestState,
     title: z.string(),
     reason: z.string(),

@@ -141,6 +141,11 @@ export function propose(items: readonly Item[], context: Context): Proposals {
   const unplaced = (kind: PoolView["kind"]) => pools.find((pool) => pool.kind === kind)?.id ?? context.newId("host");
 
   for (const [position, item] of items.entries()) {
+    // A transfer is the only item of its request, and is proposed elsewhere (store/transferring.ts).
+    if (item.action === "transfer") {
+      fail(position, "/action", "A transfer is the only item of its request.");
+      continue;
+    }
     if (item.action === "create") {
       const resourceId = context.newId(item.kind);
       const proposal = {

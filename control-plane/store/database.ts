@@ -30,6 +30,7 @@ import * as oidc from "./migrations/0019_oidc.ts";
 import * as terms from "./migrations/0021_terms.ts";
 import * as providerSessions from "./migrations/0023_provider_sessions.ts";
 import * as images from "./migrations/0028_images.ts";
+import * as transfers from "./migrations/0030_transfers.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
 import type { Database } from "./schema.ts";
 
@@ -70,6 +71,7 @@ const migrations: Record<string, Migration> = {
   "0023_provider_sessions": providerSessions,
   "0025_backup_level": backupLevel,
   "0028_images": images,
+  "0030_transfers": transfers,
 };
 
 /**

@@ -11,6 +11,7 @@ import { requireFunds } from "./fund-charges.ts";
 import { extendedMeanwhile, followResources } from "./terms.ts";
 import { freeIn, isBefore, lockPools, moveCapacity, needsOf, queuedNeeds } from "./proposing.ts";
 import { growing, type Kept, move, type RequestRow } from "./requests.ts";
+import { payerOf } from "./transferring.ts";
 
 /** @throws Refusal plan-changed, project-not-approved, budget-exceeded: what is asked for is no longer what was planned, or no longer under an approved project with money for it */
 export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promise<{ resource: string; digest: string }[]> {
@@ -22,7 +23,7 @@ export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promi
   if (all.some(growing)) {
     // The application before the project, as everywhere: a retirement beside it locks it too.
     await tx.selectFrom("applications").select("id").where("id", "=", row.application_id).forNoKeyUpdate().execute();
-    await requireFunds(tx, act, row, false);
+    await requireFunds(tx, act, { id: row.id, project_id: payerOf(row) }, false);
   }
   return specifications;
 }
@@ -66,7 +67,7 @@ export async function enact(tx: Tx, act: Act, row: RequestRow): Promise<void> {
     .selectFrom("request_items")
     .selectAll()
     .where("request_id", "=", row.id)
-    .where("action", "<>", "create")
+    .where("action", "not in", ["create", "transfer"])
     .where("state", "=", "pending")
     .execute();
   await requireUnused(

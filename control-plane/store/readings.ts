@@ -62,15 +62,17 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
 /** Writes transitions: states, uptime intervals, events; items that waited for a running host become active, and so do their requests. */
 export async function recordTransitions(tx: Tx, act: Act, transitions: readonly Transition[]): Promise<void> {
   if (transitions.length === 0) return;
-  await sql`
+  const { rows } = await sql<{ id: string; department_id: string }>`
     update resources r set observed_state = w.state, observed_at = ${act.now}, physical_id = coalesce(w.physical, r.physical_id)
     from unnest(${sql.val(transitions.map((one) => one.id))}::text[], ${sql.val(transitions.map((one) => one.to))}::text[], ${sql.val(transitions.map((one) => one.physicalId))}::text[]) as w(id, state, physical)
-    where r.id = w.id and r.phase in ('live', 'retiring')`.execute(tx);
+    where r.id = w.id and r.phase in ('live', 'retiring') returning r.id, r.department_id`.execute(tx);
+  // It may have passed to another department since it was read.
+  const departmentOf = new Map(rows.map((row) => [row.id, row.department_id]));
   const hosts = transitions.filter((one) => one.kind === "host");
   await turnUptime(
     tx,
     act,
-    hosts.map((one) => ({ id: one.id, department_id: one.department_id, state: uptimeOf(one.to, one.power) })),
+    hosts.map((one) => ({ id: one.id, department_id: departmentOf.get(one.id) ?? one.department_id, state: uptimeOf(one.to, one.power) })),
   );
   const running = hosts.filter((one) => one.to === "running").map((one) => one.id);
   if (running.length > 0) {

@@ -198,6 +198,11 @@ export interface Driver {
   list(scope?: string): Promise<{ kind: "host" | "volume" | "attachment" | "backup-policy" | "backup"; id: string; name: string; scope: string }[]>;
   /** The bulk reading. */
   observe(): Promise<PoolReading>;
+  /**
+   * Things of an application belong to another scope from now on: hosts, volumes, attachments, backup policies and backups, by their names; those that aren't here are
+   * passed over. Nothing is stopped, moved or renamed, and both scopes may go on changing them until the control plane has settled whose they are. Twice does once.
+   */
+  pass(application: string, names: readonly string[], from: Call, to: Call): Promise<void>;
   /** Runs a program inside a running host. @throws NotFound @throws NotRunning */
   exec(host: string, argv: string[], options?: { stdin?: string; timeoutMs?: number }): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Ends and removes everything of the given scopes (or all): for demos and tests, never called for departments' data. */

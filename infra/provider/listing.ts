@@ -1,6 +1,6 @@
 import type { Driver, HostReading, PoolReading, VolumeReading } from "../drivers/driver.ts";
 
-/** What a driver has of one department, from two bulk calls: answers any number of reads. */
+/** What a driver has, from two bulk calls: answers any number of reads. */
 export interface Listing {
   /** Whether this very generation is there. */
   has(id: string): boolean;
@@ -12,9 +12,9 @@ function byId<T extends { id: string }>(list: T[]): Map<string, T> {
   return new Map(list.map((item) => [item.id, item]));
 }
 
-/** Reads a driver once for a whole refresh. */
-export async function readListing(driver: Driver, scope: string): Promise<Listing> {
-  const [things, reading] = await Promise.all([driver.list(scope), driver.observe()]);
+/** Reads a driver once for a whole refresh. All of it: what is just passing from another department is there under that one's name. */
+export async function readListing(driver: Driver): Promise<Listing> {
+  const [things, reading] = await Promise.all([driver.list(), driver.observe()]);
   const ids = new Set(things.map((thing) => thing.id));
   const { hosts, volumes }: PoolReading = reading;
   const hostsById = byId(hosts);

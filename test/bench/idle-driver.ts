@@ -27,6 +27,7 @@ export function loadDriver(): Driver {
     deleteBackup: never,
     importImage: never,
     exec: never,
+    pass: nothing,
     purge: nothing,
     find: async () => undefined,
     list: async () => [],

@@ -22,7 +22,7 @@ import { baseImage } from "../base-image.ts";
 import { Backups } from "./backups.ts";
 import { type Cgroups, findCgroups } from "./cgroups.ts";
 import { checkFence } from "./fences.ts";
-import { namesIn, removeTree } from "../files.ts";
+import { namesIn, readRecord, removeTree, writeRecord } from "../files.ts";
 import { runInside } from "./guest.ts";
 import { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";
@@ -177,6 +177,18 @@ export class EmbeddedDriver implements Driver {
 
   async importImage(name: string): Promise<void> {
     throw new Unsupported(`The embedded driver's hosts have the image ${baseImage} only, not ${name}.`);
+  }
+
+  async pass(_application: string, names: readonly string[], from: Call, to: Call): Promise<void> {
+    await checkFence(this.#paths.endpoint, from);
+    for (const name of names)
+      await this.#change(name, to, async () => {
+        for (const kind of kinds) {
+          const path = this.#paths.record(kind, name);
+          const record = readRecord<{ scope: string }>(path);
+          if (record && record.scope !== to.scope) writeRecord(path, { ...record, scope: to.scope });
+        }
+      });
   }
 
   async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {

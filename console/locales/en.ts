@@ -405,7 +405,6 @@ export const templates: Record<string, string> = {
   "import-image": "Import an image",
   "image-file": "File (LXD's unified format)",
   uploading: "Uploading…",
-  import: "Import",
   webhooks: "Webhooks",
   "no-webhooks": "No webhooks yet.",
   "webhook-secret": "The secret that deliveries are signed with is shown this once. Give it to the receiver:",

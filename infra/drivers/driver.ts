@@ -26,6 +26,10 @@ export interface Capabilities {
   volumeSizeEnforced: boolean;
   /** Whether attaching shows the volume inside a running host without a restart. */
   liveAttach: boolean;
+  /** Whether hosts of the type `vm` can be made; otherwise `notes` says why not. */
+  vm: boolean;
+  /** Whether there are several members, between which hosts and volumes are moved. */
+  moves: boolean;
   /** Linux namespaces that hosts get of their own. */
   namespaces: string[];
   /** Plain sentences: what is absent here and why. */
@@ -208,6 +212,9 @@ export interface Driver {
   /** Ends and removes everything of the given scopes (or all): for demos and tests, never called for departments' data. */
   purge(scopes?: string[]): Promise<void>;
 }
+
+/** Most that `consoleLog` gives. */
+export const consoleBytes = 256 * 1024;
 
 /** Base of the named errors; `code` goes into results and problem documents. */
 export class DriverError extends Error {

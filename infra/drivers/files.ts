@@ -1,5 +1,5 @@
 /** Files that survive a crash: whole or not at all. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { lstat, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -46,6 +46,23 @@ export function namesIn(directory: string): string[] {
 /** Every record `<directory>/<name>/record.json` that is whole. */
 export function recordsIn<T>(directory: string): T[] {
   return namesIn(directory).flatMap((name) => readRecord<T>(join(directory, name, "record.json")) ?? []);
+}
+
+/** The last bytes of a text file; nothing when there is none. */
+export function endOf(path: string, bytes: number): string {
+  let handle: number;
+  try {
+    handle = openSync(path, "r");
+  } catch {
+    return "";
+  }
+  try {
+    const { size } = fstatSync(handle);
+    const end = Buffer.alloc(Math.min(size, bytes));
+    return end.toString("utf8", 0, readSync(handle, end, 0, end.length, size - end.length));
+  } finally {
+    closeSync(handle);
+  }
 }
 
 /** Bytes that a tree takes on the disk (blocks, so holes don't count). What vanishes meanwhile counts nothing. */

@@ -171,6 +171,56 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       expect((await driver.observe()).volumes).toMatchObject([{ name: fresh.name, sizeGib: 2, attachedTo: host.name }]);
     });
 
+    it("says which machines are behind it, what they have, and where each host is", async () => {
+      const { moves } = await driver.capabilities();
+      const host = hostSpec();
+      await driver.createHost(host, call());
+      const { members = [], hosts } = await driver.observe();
+      expect(members.map((one) => one.name)).toEqual((await driver.members()).map((one) => one.name));
+      expect(members.length > 1).toBe(moves);
+      for (const member of members) {
+        expect(member).toMatchObject({ state: "online", message: "", vcpu: expect.any(Number) });
+        expect(member.memory!.totalBytes).toBeGreaterThan(member.memory!.freeBytes);
+        expect(member.disk!.totalBytes).toBeGreaterThan(member.disk!.freeBytes);
+      }
+      expect(members.some((one) => one.name === hosts[0]!.member)).toBe(moves);
+    });
+
+    it("shows what a host's console showed", async () => {
+      const host = hostSpec();
+      await driver.createHost(host, call());
+      expect(typeof (await driver.consoleLog(host.name))).toBe("string");
+      await expect(driver.consoleLog(newId("hst"))).rejects.toMatchObject({ code: "not-found" });
+    });
+
+    it.skipIf(name.startsWith("lxd"))("puts a volume back to a snapshot while it stays attached", async () => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(attachmentSpec(host, volume), call());
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "then" });
+      const made = await driver.snapshotVolume(volume.name, "snp_1", call());
+      expect(made).toEqual({ name: "snp_1", createdAt: expect.any(Number) });
+      expect(await driver.snapshotVolume(volume.name, "snp_1", call())).toEqual(made);
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "since" });
+      await driver.exec(host.name, ["write", "/data/later"], { stdin: "since" });
+      const later = await driver.snapshotVolume(volume.name, "snp_2", call());
+      const kept = async () => (await driver.observe()).volumes.map(({ attachedTo, snapshots }) => ({ attachedTo, snapshots }));
+      expect(await kept()).toEqual([{ attachedTo: host.name, snapshots: [made, later] }]);
+      await driver.revertVolume(volume.name, "snp_1", call());
+      expect(await inside(host.name, "cat", "/data/file")).toBe("then");
+      expect(await inside(host.name, "ls", "/data")).toBe("file\n");
+      // Neither the newer one nor the older one went.
+      await driver.revertVolume(volume.name, "snp_2", call());
+      expect(await inside(host.name, "ls", "/data")).toBe("file\nlater\n");
+      expect(await kept()).toEqual([{ attachedTo: host.name, snapshots: [made, later] }]);
+      await driver.deleteSnapshot(volume.name, "snp_1", call());
+      await driver.deleteSnapshot(volume.name, "snp_1", call());
+      expect(await kept()).toEqual([{ attachedTo: host.name, snapshots: [later] }]);
+      await expect(driver.revertVolume(volume.name, "snp_1", call())).rejects.toMatchObject({ code: "not-found" });
+      await expect(driver.snapshotVolume(newId("vol"), "snp_1", call())).rejects.toMatchObject({ code: "not-found" });
+    });
+
     it("keeps a volume within its size where it says so, and grows it with what it holds", async () => {
       const { volumeSizeEnforced, notes } = await driver.capabilities();
       if (!volumeSizeEnforced) return expect(notes.join(" ")).toMatch(/volume sizes.*not enforced/i);

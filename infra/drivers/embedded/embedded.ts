@@ -3,7 +3,7 @@
  * any number of instances in any process see the same.
  */
 import { mkdirSync, statfsSync } from "node:fs";
-import { freemem, totalmem } from "node:os";
+import { availableParallelism, freemem, totalmem } from "node:os";
 import { basename } from "node:path";
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
@@ -12,9 +12,11 @@ import {
   type Capabilities,
   type Driver,
   type Made,
+  type MemberReading,
   NotFound,
   NotRunning,
   type PoolReading,
+  type SnapshotReading,
   Unsupported,
   type VolumeReading,
 } from "../driver.ts";
@@ -27,8 +29,13 @@ import { runInside } from "./guest.ts";
 import { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";
 import { kinds, nameOf, type Paths, pathsOf } from "./paths.ts";
+import { Snapshots } from "./snapshots.ts";
 import { growsMounted, removeProbe } from "./storage.ts";
 import { Records, Volumes } from "./volumes.ts";
+
+/** What this machine is called as a member. */
+const onlyMember = "local";
+const oneMachine = "The embedded driver has this one machine only: there is no other member to move to.";
 
 const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -40,6 +47,7 @@ export class EmbeddedDriver implements Driver {
   readonly #volumes: Volumes;
   readonly #policies: Records<"backup-policy">;
   readonly #backups: Backups;
+  readonly #snapshots: Snapshots;
   readonly #root = process.getuid?.() === 0;
 
   constructor(endpoint: string) {
@@ -51,6 +59,7 @@ export class EmbeddedDriver implements Driver {
     this.#volumes.serve(this.#hosts);
     this.#policies = new Records(this.#paths, "backup-policy");
     this.#backups = new Backups(this.#paths, this.#volumes);
+    this.#snapshots = new Snapshots(this.#paths, this.#volumes);
   }
 
   async capabilities(): Promise<Capabilities> {
@@ -63,6 +72,7 @@ export class EmbeddedDriver implements Driver {
         ? ["Growing a volume restarts the host that shows it: without CAP_SYS_RESOURCE ext4 doesn't grow while it is mounted."]
         : []),
       ...(this.#root ? [] : ["Attaching restarts the host: without root the kernel doesn't let us mount into a running one."]),
+      "Hosts are process trees of this machine: no virtual machines, no limits of disk or network throughput.",
       "User ids inside hosts are those of this machine: no isolation fit for hostile tenants.",
     ];
     return {
@@ -70,6 +80,8 @@ export class EmbeddedDriver implements Driver {
       memoryLimit: version,
       volumeSizeEnforced: unbounded === undefined,
       liveAttach: this.#root,
+      vm: false,
+      moves: false,
       namespaces: ["user", "pid", "mount", "net", "uts", "ipc"],
       notes,
     };
@@ -131,6 +143,35 @@ export class EmbeddedDriver implements Driver {
     return this.#change(name, call, async () => this.#backups.remove(name));
   }
 
+  async members(): Promise<MemberReading[]> {
+    const { disk, memory } = this.#space();
+    return [{ name: onlyMember, state: "online", groups: [], message: "", vcpu: availableParallelism(), disk, memory }];
+  }
+  async setMember(): Promise<void> {
+    throw new Unsupported(oneMachine);
+  }
+  async moveHost(): Promise<{ restarted: boolean }> {
+    throw new Unsupported(oneMachine);
+  }
+  async moveVolume(): Promise<void> {
+    throw new Unsupported(oneMachine);
+  }
+
+  snapshotVolume(volume: string, name: string, call: Call): Promise<SnapshotReading> {
+    return this.#change(volume, call, () => this.#snapshots.make(volume, name));
+  }
+  deleteSnapshot(volume: string, name: string, call: Call): Promise<void> {
+    return this.#change(volume, call, async () => this.#snapshots.remove(volume, name));
+  }
+  revertVolume(volume: string, snapshot: string, call: Call): Promise<void> {
+    return this.#change(volume, call, () => this.#snapshots.revert(volume, snapshot));
+  }
+
+  async consoleLog(host: string): Promise<string> {
+    if (!this.#hosts.get(host)) throw new NotFound(`There is no host ${host}.`);
+    return this.#hosts.log(host);
+  }
+
   async find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined> {
     const found = kind === "host" ? this.#hosts.get(name) : this.#records(kind).get(name);
     return found && { id: found.id, spec: found.spec };
@@ -162,17 +203,18 @@ export class EmbeddedDriver implements Driver {
     for (const { id, scope, spec } of this.#volumes.records.all()) {
       const host = attached.get(spec.name);
       const usedBytes = await (await this.#volumes.storage(spec.name)).usedBytes();
-      volumes.push({ id, scope, name: spec.name, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes, ...(host ? { attachedTo: host } : {}) });
+      volumes.push({
+        id,
+        scope,
+        name: spec.name,
+        pool: spec.pool,
+        sizeGib: spec.sizeGib,
+        usedBytes,
+        snapshots: this.#snapshots.of(spec.name),
+        ...(host ? { attachedTo: host } : {}),
+      });
     }
-    const disk = statfsSync(this.#paths.endpoint);
-    return {
-      at,
-      hosts,
-      volumes,
-      backups: this.#backups.all(),
-      disk: { totalBytes: disk.blocks * disk.bsize, freeBytes: disk.bavail * disk.bsize },
-      memory: { totalBytes: totalmem(), freeBytes: freemem() },
-    };
+    return { at, hosts, volumes, backups: this.#backups.all(), members: await this.members(), ...this.#space() };
   }
 
   async importImage(name: string): Promise<void> {
@@ -215,6 +257,14 @@ export class EmbeddedDriver implements Driver {
     }
     for (const one of await this.list()) if (ours(one.scope)) removeTree(this.#paths.of(one.kind, one.name));
     if (scopes === undefined) for (const kind of kinds) removeTree(this.#paths.kind(kind));
+  }
+
+  #space() {
+    const disk = statfsSync(this.#paths.endpoint);
+    return {
+      disk: { totalBytes: disk.blocks * disk.bsize, freeBytes: disk.bavail * disk.bsize },
+      memory: { totalBytes: totalmem(), freeBytes: freemem() },
+    };
   }
 
   #records(kind: "volume" | "attachment" | "backup-policy") {

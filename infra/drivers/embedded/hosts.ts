@@ -2,11 +2,11 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HostSpec } from "../../spec.ts";
-import { type Call, type HostReading, type Made, NotFound } from "../driver.ts";
+import { type Call, consoleBytes, type HostReading, type Made, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Cgroups } from "./cgroups.ts";
-import { readRecord, recordsIn, removeTree, writeRecord } from "../files.ts";
+import { endOf, readRecord, recordsIn, removeTree, writeRecord } from "../files.ts";
 import { guest, guestProgram } from "./guest.ts";
 import { imageDirectory, writeOwnFiles } from "./image.ts";
 import { nameOf, newId, type Paths } from "./paths.ts";
@@ -95,6 +95,11 @@ export class Hosts {
     } finally {
       await this.#start(record);
     }
+  }
+
+  /** The last of what its processes wrote. */
+  log(name: string): string {
+    return endOf(join(this.#paths.of("host", name), "log"), consoleBytes);
   }
 
   reading(record: HostRecord): HostReading {

@@ -103,6 +103,13 @@ export class LxdClient {
     throw errorOf(response.statusCode!, messageOf(await textOf(response)));
   }
 
+  /** The last bytes of a text that isn't JSON. */
+  async endOf(path: string, bytes: number, ask: Ask = {}): Promise<string> {
+    let end = Buffer.alloc(0);
+    for await (const chunk of await this.stream(path, ask)) end = Buffer.concat([end, chunk as Buffer]).subarray(-bytes);
+    return end.toString();
+  }
+
   async #call(method: string, path: string, ask: Ask): Promise<{ text: string; etag: string }> {
     for (let attempt = 1; ; attempt++) {
       let response: IncomingMessage;

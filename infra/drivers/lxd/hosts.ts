@@ -8,7 +8,7 @@ import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
-import { type Instance, type Kept, keptOf } from "./instances.ts";
+import { type Instance, type Kept, keptOf, memberOf } from "./instances.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
 
 /** How long a host may take to stop by itself before it is ended, seconds. */
@@ -104,6 +104,7 @@ export class Hosts {
       pool: spec.pool,
       state,
       addresses: addresses.length > 0 ? addresses : spec.addresses,
+      ...memberOf(instance.location),
       ...(state === "running" && now
         ? {
             pid: now.pid,

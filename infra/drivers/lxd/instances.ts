@@ -50,6 +50,9 @@ export const attachmentsOf = ({ config }: Instance): StoredAttachment[] =>
     .filter(([name]) => name.startsWith(attachmentPrefix))
     .map(([, value]) => JSON.parse(value) as StoredAttachment);
 
+/** Where something lies, for a reading; a server that is alone, and storage that is no member's own, name none. */
+export const memberOf = (location: string): { member?: string } => (location === "" || location === "none" ? {} : { member: location });
+
 export interface Listing {
   instances: Instance[];
   /** Instances on members that don't answer: the cluster knows their names only. */

@@ -1,13 +1,28 @@
 /** The LXD driver: hosts and volumes on an LXD (or Incus) server or cluster, which holds all of its truth. */
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
-import { type BackupReading, type Call, type Capabilities, type Driver, type ImageFile, type Made, NotFound, NotRunning, type PoolReading } from "../driver.ts";
+import {
+  type BackupReading,
+  type Call,
+  type Capabilities,
+  consoleBytes,
+  type Driver,
+  type ImageFile,
+  type Made,
+  type MemberReading,
+  NotFound,
+  NotRunning,
+  type PoolReading,
+  type SnapshotReading,
+  Unsupported,
+} from "../driver.ts";
 import { type Address, addressOf } from "./address.ts";
 import { Backups } from "./backups.ts";
 import { LxdClient } from "./client.ts";
 import { execInside } from "./exec.ts";
 import { Hosts } from "./hosts.ts";
 import { Images } from "./images.ts";
-import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, readInstances } from "./instances.ts";
+import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, memberOf, readInstances } from "./instances.ts";
+import { Members } from "./members.ts";
 import { lxdName, nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Projects } from "./projects.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
@@ -26,6 +41,7 @@ export class LxdDriver implements Driver {
   readonly #hosts: Hosts;
   readonly #volumes: Volumes;
   readonly #backups: Backups;
+  readonly #members: Members;
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(endpoint: string) {
@@ -36,6 +52,7 @@ export class LxdDriver implements Driver {
     this.#hosts = new Hosts(this.#client, this.#address, this.#images);
     this.#volumes = new Volumes(this.#client, this.#address);
     this.#backups = new Backups(this.#address.backups, this.#volumes);
+    this.#members = new Members(this.#client, this.#address);
   }
 
   async capabilities(): Promise<Capabilities> {
@@ -46,6 +63,8 @@ export class LxdDriver implements Driver {
       memoryLimit: "engine",
       volumeSizeEnforced: enforced,
       liveAttach: true,
+      vm: false,
+      moves: (await this.#members.list()).members.length > 1,
       namespaces: ["user", "pid", "mount", "net", "uts", "ipc", "cgroup"],
       notes: [
         ...(enforced
@@ -106,6 +125,34 @@ export class LxdDriver implements Driver {
     return this.#change(name, call, async () => this.#backups.remove(name));
   }
 
+  members(): Promise<MemberReading[]> {
+    return this.#members.all();
+  }
+  setMember(name: string, state: "online" | "evacuated"): Promise<void> {
+    return this.#members.set(name, state);
+  }
+  async moveHost(): Promise<{ restarted: boolean }> {
+    throw new Unsupported("Not yet.");
+  }
+  async moveVolume(): Promise<void> {
+    throw new Unsupported("Not yet.");
+  }
+  async snapshotVolume(): Promise<SnapshotReading> {
+    throw new Unsupported("Not yet.");
+  }
+  async deleteSnapshot(): Promise<void> {
+    throw new Unsupported("Not yet.");
+  }
+  async revertVolume(): Promise<void> {
+    throw new Unsupported("Not yet.");
+  }
+
+  async consoleLog(host: string): Promise<string> {
+    const instance = await findInstance(this.#client, host);
+    if (!instance) throw new NotFound(`There is no host ${host}.`);
+    return this.#client.endOf(`/1.0/instances/${lxdName(host)}/console`, consoleBytes, { project: instance.project });
+  }
+
   importImage(name: string, file: ImageFile): Promise<void> {
     return this.#images.import(name, file);
   }
@@ -131,25 +178,32 @@ export class LxdDriver implements Driver {
 
   async observe(): Promise<PoolReading> {
     const at = Date.now();
-    const [{ instances, unreachable }, stored, space, memory] = await Promise.all([
-      readInstances(this.#client, undefined, 2),
-      this.#volumes.all(),
-      this.#resources<{ space: Space }>(`/1.0/storage-pools/${this.#address.storage}/resources`).then((all) => all.map((one) => one.space)),
-      this.#resources<{ memory: Space }>("/1.0/resources").then((all) => all.map((one) => one.memory)),
-    ]);
+    const [{ instances, unreachable }, stored, members] = await Promise.all([readInstances(this.#client, undefined, 2), this.#volumes.all(), this.members()]);
+    const disk = sumOf(members.flatMap((one) => one.disk ?? []));
+    const memory = sumOf(members.flatMap((one) => one.memory ?? []));
     const attached = new Map(instances.flatMap(attachmentsOf).map((one) => [one.spec.volume, one.spec.host]));
     const used = await usedBytes(stored, (one) => this.#volumes.usedBytes(one));
     return {
       at,
       hosts: instances.flatMap((one) => this.#hosts.reading(one) ?? []),
-      volumes: stored.map(({ id, scope, spec }, index) => {
+      volumes: stored.map(({ id, scope, spec, raw }, index) => {
         const host = attached.get(spec.name);
-        return { id, scope, name: spec.name, pool: spec.pool, sizeGib: spec.sizeGib, usedBytes: used[index]!, ...(host ? { attachedTo: host } : {}) };
+        return {
+          id,
+          scope,
+          name: spec.name,
+          pool: spec.pool,
+          sizeGib: spec.sizeGib,
+          usedBytes: used[index]!,
+          ...(host ? { attachedTo: host } : {}),
+          ...memberOf(raw.location),
+        };
       }),
       backups: this.#backups.all(),
       unreachable: unreachable.map((one) => nameOfLxd(one.name)),
-      ...(space.length > 0 ? { disk: freeOf(space) } : {}),
-      ...(memory.length > 0 ? { memory: freeOf(memory) } : {}),
+      members,
+      ...(disk ? { disk } : {}),
+      ...(memory ? { memory } : {}),
     };
   }
 
@@ -169,16 +223,6 @@ export class LxdDriver implements Driver {
       await this.#projects.remove(name);
     }
     for (const { name, scope } of this.#backups.all()) if (ours(scope)) this.#backups.remove(name);
-  }
-
-  /** Of each member that answers; a server that is alone is its only one. */
-  async #resources<T>(path: string): Promise<T[]> {
-    const members = await this.#client
-      .find<{ server_name: string; status: string }[]>("/1.0/cluster/members", { query: { recursion: "1" } })
-      .catch(() => undefined);
-    const targets = members?.metadata.filter((one) => one.status === "Online").map((one) => ({ target: one.server_name })) ?? [{}];
-    const found = await Promise.all(targets.map((query) => this.#client.find<T>(path, { query })));
-    return found.flatMap((one) => (one ? [one.metadata] : []));
   }
 
   #listed(instances: Instance[], volumes: StoredVolume[], policies: Awaited<ReturnType<Projects["policies"]>>, scope?: string) {
@@ -209,14 +253,10 @@ export class LxdDriver implements Driver {
   }
 }
 
-interface Space {
-  used: number;
-  total: number;
-}
-/** Of all members together. */
-function freeOf(members: readonly Space[]): { totalBytes: number; freeBytes: number } {
-  const sum = (of: (one: Space) => number) => members.reduce((total, one) => total + of(one), 0);
-  return { totalBytes: sum((one) => one.total), freeBytes: sum((one) => one.total - one.used) };
+/** Of all members together; undefined where none answers. */
+function sumOf(spaces: readonly { totalBytes: number; freeBytes: number }[]): { totalBytes: number; freeBytes: number } | undefined {
+  if (spaces.length === 0) return undefined;
+  return spaces.reduce((sum, one) => ({ totalBytes: sum.totalBytes + one.totalBytes, freeBytes: sum.freeBytes + one.freeBytes }));
 }
 
 /** In the order of the volumes, some at once. */

@@ -9,6 +9,7 @@ import { beginApply, type Begun, currentFence, failApply, poolEndpoints, poolsOf
 import { plansThatMayMove } from "../store/planning.ts";
 import { sparedBySweeps } from "../store/restored.ts";
 import { change, type JobContext } from "./context.ts";
+import { handOvers } from "./hand-over.ts";
 import { runEngine } from "./operation.ts";
 import { runRefreshes } from "./stack-operation.ts";
 import { knownOf, Timeline } from "./timeline.ts";
@@ -19,6 +20,7 @@ const attempts = 3;
 
 export async function applyDepartment(context: JobContext, departmentId: string): Promise<void> {
   await runRefreshes(context, departmentId);
+  await handOvers(context, departmentId);
   for (let attempt = 1; ; attempt++) {
     fault("apply.begin");
     const begun = await change(context, (tx, act) => beginApply(tx, act, departmentId, context.keys.unseal));

@@ -95,7 +95,7 @@ export async function writeReservations(tx: Tx, act: Act, charges: readonly Char
   const sums = [...Map.groupBy(charges, (charge) => `${charge.departmentId} ${charge.level}`).values()].flatMap((of) =>
     sumByDimension(of).map((sum) => ({ departmentId: of[0]!.departmentId, level: of[0]!.level, ...sum })),
   );
-  if (sums.length === 0) return;
+  if (charges.length === 0) return;
   const { rows } = await sql<{ within: boolean }>`
     update quota_accounts q set reserved = q.reserved + w.quantity
     from (

@@ -266,7 +266,7 @@ const shownOf = ({ transfer, held }: TransferKept) => ({
   from: transfer.from.department,
   to: { department: transfer.to.department, project: transfer.to.project },
   common: transfer.common,
-  held: Object.fromEntries(held.map((one) => [one.id, one.charge])),
+  held: Object.fromEntries(held.map(({ id, charge }) => [id, Object.fromEntries(charge.map((one) => [one.dimension, one.quantity]))])),
 });
 
 /** The steps of a transfer's change plan: what passes, each with its old and its new department and project. */

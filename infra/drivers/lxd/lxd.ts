@@ -24,7 +24,8 @@ import { Images } from "./images.ts";
 import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, memberOf, readInstances } from "./instances.ts";
 import { Members } from "./members.ts";
 import { lxdName, nameOf, nameOfLxd, projectOf } from "./names.ts";
-import { Projects } from "./projects.ts";
+import { Passing, projectsOf } from "./passing.ts";
+import { type Project, Projects } from "./projects.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
 
 /** Storage drivers that keep a volume within its size. */
@@ -42,6 +43,7 @@ export class LxdDriver implements Driver {
   readonly #volumes: Volumes;
   readonly #backups: Backups;
   readonly #members: Members;
+  readonly #passing: Passing;
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(endpoint: string) {
@@ -53,6 +55,7 @@ export class LxdDriver implements Driver {
     this.#volumes = new Volumes(this.#client, this.#address);
     this.#backups = new Backups(this.#address.backups, this.#volumes);
     this.#members = new Members(this.#client, this.#address);
+    this.#passing = new Passing(this.#client, this.#projects, this.#volumes, this.#backups);
   }
 
   async capabilities(): Promise<Capabilities> {
@@ -76,7 +79,7 @@ export class LxdDriver implements Driver {
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, (project) => this.#hosts.create(project, spec, call));
+    return this.#change(spec.name, call, (project) => this.#hosts.create(project, spec, call), spec);
   }
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#hosts.update(project, id, spec, call));
@@ -86,10 +89,11 @@ export class LxdDriver implements Driver {
   }
 
   createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, (project) => {
+    const create = (project: string) => {
       const { backup } = spec;
       return this.#volumes.create(project, spec, call, backup && ((put) => this.#backups.pour(backup.name, put, backup.sha256)));
-    });
+    };
+    return this.#change(spec.name, call, create, spec);
   }
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#volumes.update(project, id, spec));
@@ -106,10 +110,11 @@ export class LxdDriver implements Driver {
   }
 
   putBackupPolicy(spec: BackupPolicySpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, async (project) => {
+    const put = async (project: string) => {
       await this.#volumes.require(project, spec.volume);
       return this.#projects.putPolicy(project, spec, call.scope);
-    });
+    };
+    return this.#change(spec.name, call, put, { beside: spec.volume });
   }
   deleteBackupPolicy(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#projects.deletePolicy(project, id));
@@ -170,10 +175,15 @@ export class LxdDriver implements Driver {
   }
 
   async list(scope?: string): ReturnType<Driver["list"]> {
-    const project = scope === undefined ? undefined : projectOf(scope);
-    if (project !== undefined && !(await this.#client.find(`/1.0/projects/${project}`))) return this.#listed([], [], [], scope);
-    const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
-    return this.#listed(instances, volumes, policies, scope);
+    const own = scope === undefined ? undefined : await this.#client.find<Project>(`/1.0/projects/${projectOf(scope)}`);
+    if (scope !== undefined && !own) return this.#listed([], [], [], scope);
+    const projects = own ? projectsOf(own.metadata) : [undefined];
+    const [instances, volumes, policies] = await Promise.all([
+      Promise.all(projects.map((project) => listInstances(this.#client, project))),
+      Promise.all(projects.map((project) => this.#volumes.all(project))),
+      this.#projects.policies(),
+    ]);
+    return this.#listed(instances.flat(), volumes.flat(), policies, scope);
   }
 
   async observe(): Promise<PoolReading> {
@@ -207,6 +217,10 @@ export class LxdDriver implements Driver {
     };
   }
 
+  pass(application: string, names: readonly string[], from: Call, to: Call): Promise<void> {
+    return this.#passing.pass(application, names, from, to);
+  }
+
   async exec(host: string, argv: string[], options: { stdin?: string; timeoutMs?: number } = {}): Promise<{ code: number; stdout: string; stderr: string }> {
     const instance = await findInstance(this.#client, host);
     if (!instance) throw new NotFound(`There is no host ${host}.`);
@@ -237,8 +251,8 @@ export class LxdDriver implements Driver {
   }
 
   /** Things of one name take turns within this process; across processes the server keeps names unique and the fence keeps older ones out. */
-  async #change<T>(name: string, call: Call, work: (project: string) => Promise<T>): Promise<T> {
-    const project = await this.#projects.enter(call);
+  async #change<T>(name: string, call: Call, work: (project: string) => Promise<T>, made?: { application?: string; beside?: string }): Promise<T> {
+    const project = await this.#passing.whereIs(await this.#projects.enter(call), made?.beside ?? name, made?.application);
     const before = this.#turns.get(name);
     const turn = (async () => {
       await before?.catch(() => undefined);

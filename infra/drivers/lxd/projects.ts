@@ -16,6 +16,10 @@ export interface StoredPolicy {
 }
 
 const policyKey = (name: string) => key(`policy.${lxdName(name)}`);
+const policiesOf = ({ config }: Pick<Project, "config">): StoredPolicy[] =>
+  Object.entries(config)
+    .filter(([name]) => name.startsWith(key("policy.")))
+    .map(([, value]) => JSON.parse(value) as StoredPolicy);
 /** Containers are unprivileged with id maps of their own, nothing of the server's is passed through. */
 const restricted = {
   restricted: "true",
@@ -37,7 +41,7 @@ export class Projects {
   }
 
   /** Makes the department's project and notes the fencing token. @throws StaleFence before any effect */
-  async enter({ scope, fence, signal }: Call): Promise<string> {
+  async enter({ scope, fence, signal }: Call): Promise<Project> {
     signal?.throwIfAborted();
     const name = projectOf(scope);
     for (;;) {
@@ -48,7 +52,7 @@ export class Projects {
       }
       const highest = Number(there.metadata.config[key("fence")] ?? -1);
       if (fence < highest) throw new StaleFence(`The lease of ${scope} has passed on: token ${fence} is older than ${highest}.`);
-      if (fence === highest || (await this.#put(there, { [key("fence")]: String(fence) }))) return name;
+      if (fence === highest || (await this.#put(there, { [key("fence")]: String(fence) }))) return there.metadata;
     }
   }
 
@@ -62,11 +66,30 @@ export class Projects {
   }
 
   async policies(): Promise<StoredPolicy[]> {
-    return (await this.all()).flatMap(({ config }) =>
-      Object.entries(config)
-        .filter(([name]) => name.startsWith(key("policy.")))
-        .map(([, value]) => JSON.parse(value) as StoredPolicy),
-    );
+    return (await this.all()).flatMap(policiesOf);
+  }
+
+  async policiesIn(project: string): Promise<StoredPolicy[]> {
+    return policiesOf((await this.#client.get<Project>(`/1.0/projects/${project}`)).metadata);
+  }
+
+  /** One of our settings of a project; undefined takes it away. */
+  async note(project: string, name: string, value: string | undefined): Promise<void> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      if (there.metadata.config[name] === value || (await this.#put(there, { [name]: value }))) return;
+    }
+  }
+
+  /** Policies that are called another department's from now on. */
+  async passPolicies(project: string, names: ReadonlySet<string>, scope: string): Promise<void> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      const changed = policiesOf(there.metadata)
+        .filter((one) => names.has(one.spec.name) && one.scope !== scope)
+        .map((one) => [policyKey(one.spec.name), JSON.stringify({ ...one, scope })] as const);
+      if (changed.length === 0 || (await this.#put(there, Object.fromEntries(changed)))) return;
+    }
   }
 
   async putPolicy(project: string, spec: BackupPolicySpec, scope: string): Promise<Made> {

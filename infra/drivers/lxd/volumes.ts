@@ -215,6 +215,12 @@ export class Volumes {
     return Math.max(0, state?.metadata?.usage?.used ?? 0);
   }
 
+  /** Volumes of a project that are called another department's from now on. */
+  async pass(project: string, names: ReadonlySet<string>, scope: string): Promise<void> {
+    for (const one of await this.all(project))
+      if (names.has(one.spec.name) && one.scope !== scope) await this.#resize(project, { ...one, scope }, one.spec);
+  }
+
   /** Everything of a project, whole or not. */
   async purge(project: string): Promise<void> {
     for (const raw of await this.#list(project)) await this.#remove(project, raw.name);

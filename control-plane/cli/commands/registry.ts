@@ -4,6 +4,7 @@ import type { Application } from "../../contract/applications.ts";
 import type { Pool } from "../../contract/pools.ts";
 import { listCommand } from "./list.ts";
 import { showCommand } from "./show.ts";
+import { transferCommand } from "./transfer.ts";
 
 export const applications = defineCommand({
   meta: { name: "applications", description: "Business systems (业务系统)" },
@@ -22,6 +23,7 @@ export const applications = defineCommand({
       ],
     }),
     show: showCommand("applications", "/api/v1/applications"),
+    transfer: transferCommand,
   },
 });
 

@@ -16,3 +16,6 @@ export function bytes(value: number | null): string {
   const unit = Math.min(units.length - 1, value < 1 ? 0 : Math.floor(Math.log2(value) / 10));
   return `${new Intl.NumberFormat(locale(), { maximumFractionDigits: 1 }).format(value / 1024 ** unit)} ${units[unit]}`;
 }
+
+/** Seconds as hours. */
+export const hours = (seconds: number) => new Intl.NumberFormat(locale(), { style: "unit", unit: "hour", maximumFractionDigits: 1 }).format(seconds / 3600);

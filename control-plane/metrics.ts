@@ -11,6 +11,8 @@ import { deliveryFigures } from "./store/deliveries.ts";
 import type { Db } from "./store/database.ts";
 import { reconciledKey } from "./store/reconciliation.ts";
 import { supervisedKey } from "./store/supervising.ts";
+import { hostsInMaintenance, poolsInMaintenance } from "./store/maintenance.ts";
+import { countedUptime } from "./store/uptime.ts";
 import { countCards } from "./store/supervision-cards.ts";
 
 /** What the observer saw last. */
@@ -79,6 +81,12 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
     labelNames: [...department],
     registers,
   });
+  const maintained = new Counter({
+    name: "zhengyun_department_host_maintenance_seconds_total",
+    help: "Seconds that a department's hosts were down or unknown within maintenance windows, which is no downtime.",
+    labelNames: [...department],
+    registers,
+  });
   const cpu = gauge("department_cpu_usage_seconds", "CPU time used by a department's running hosts since their start, in seconds.", department);
   const memory = gauge("department_memory_usage_bytes", "Memory used by a department's running hosts, in bytes.", department);
   const storage = gauge("department_storage_usage_bytes", "Bytes really used by a department's volumes.", department);
@@ -90,6 +98,8 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
   );
   const backupFailed = gauge("department_backup_last_failed", "1 when the newest backup of any of a department's volumes failed.", department);
   const hostUp = gauge("host_up", "1 when the host was seen running.", ["host", "name", "department", "code"]);
+  const hostMaintenance = gauge("host_in_maintenance", "1 while a maintenance window holds for the host; no series otherwise.", ["host"]);
+  const poolMaintenance = gauge("pool_in_maintenance", "1 while a maintenance window holds for the whole pool; no series otherwise.", ["pool"]);
   const poolCapacity = gauge("pool_capacity", "Capacity of a pool, in the dimension's unit.", ["pool", "dimension"]);
   const poolTaken = gauge("pool_taken", "Taken of a pool by placement, in the dimension's unit.", ["pool", "dimension"]);
   const poolDiskSize = gauge("pool_disk_size_bytes", "Size of the disk under a pool, as its driver reads it. Pools of one endpoint share it.", ["pool"]);
@@ -138,58 +148,83 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
 
   async function collect(): Promise<void> {
     const at = now();
-    const [departments, quotas, found, reconciled, live, ups, policies, successes, failed, pools, waiting, chain, outbox, supervision, supervised, states] =
-      await Promise.all([
-        db.selectFrom("departments").select(["id", "code"]).execute(),
-        db.selectFrom("quota_accounts").selectAll().execute(),
-        sql<{ kind: string; n: number }>`select kind, count(*)::float8 as n from quota_findings where closed_at is null group by 1`.execute(db),
-        db.selectFrom("settings").select("value").where("key", "=", reconciledKey).executeTakeFirst(),
-        db
-          .selectFrom("resources")
-          .select(["id", "kind", "name", "department_id", "observed_state"])
-          .where("phase", "=", "live")
-          .where("kind", "in", ["host", "volume"])
-          .execute(),
-        sql<{
-          department_id: string;
-          seconds: number;
-        }>`select department_id, sum(extract(epoch from coalesce(to_at, ${at}) - from_at))::float8 as seconds from uptime_intervals where state = 'up' group by 1`.execute(
-          db,
-        ),
-        sql<{ department_id: string; age: number }>`
+    const [
+      departments,
+      quotas,
+      found,
+      reconciled,
+      live,
+      ups,
+      policies,
+      successes,
+      failed,
+      pools,
+      waiting,
+      chain,
+      outbox,
+      supervision,
+      supervised,
+      states,
+      hostsHeld,
+      poolsHeld,
+      maintenance,
+    ] = await Promise.all([
+      db.selectFrom("departments").select(["id", "code"]).execute(),
+      db.selectFrom("quota_accounts").selectAll().execute(),
+      sql<{ kind: string; n: number }>`select kind, count(*)::float8 as n from quota_findings where closed_at is null group by 1`.execute(db),
+      db.selectFrom("settings").select("value").where("key", "=", reconciledKey).executeTakeFirst(),
+      db
+        .selectFrom("resources")
+        .select(["id", "kind", "name", "department_id", "observed_state"])
+        .where("phase", "=", "live")
+        .where("kind", "in", ["host", "volume"])
+        .execute(),
+      sql<{
+        department_id: string;
+        seconds: number;
+      }>`select department_id, sum(extract(epoch from coalesce(to_at, ${at}) - from_at))::float8 as seconds from uptime_intervals where state = 'up' group by 1`.execute(
+        db,
+      ),
+      sql<{ department_id: string; age: number }>`
         select r.department_id, max(extract(epoch from ${at} - coalesce((select max(b.completed_at) from backups b where b.volume_id = r.wanted->>'volume' and b.state = 'complete'), r.opened_at)))::float8 as age
         from resources r where r.kind = 'backup-policy' and r.phase = 'live' group by 1`.execute(db),
-        sql<{
-          department_id: string;
-          at: number;
-        }>`select department_id, extract(epoch from max(completed_at))::float8 as at from backups where state = 'complete' group by 1`.execute(db),
-        sql<{
-          department_id: string;
-        }>`select distinct department_id from (select distinct on (volume_id) department_id, state from backups where state in ('complete', 'failed') order by volume_id, created_at desc) b where state = 'failed'`.execute(
-          db,
-        ),
-        db
-          .selectFrom("pool_accounts as a")
-          .innerJoin("pools as p", "p.id", "a.pool_id")
-          .select(["p.code", "p.driver", "p.endpoint", "a.dimension", "a.capacity", "a.taken"])
-          .execute(),
-        sql<{
-          name: string;
-          n: number;
-          age: number;
-        }>`select name, count(*)::float8 as n, max(extract(epoch from ${at} - created_on))::float8 as age from pgboss.job where state in ('created', 'retry') group by 1`.execute(
-          db,
-        ),
-        chainFigures(db, at),
-        deliveryFigures(db, at),
-        countCards(db, {}, at),
-        db.selectFrom("settings").select("value").where("key", "=", supervisedKey).executeTakeFirst(),
-        sql<{
-          state: string;
-          n: number;
-          age: number | null;
-        }>`select state, count(*)::float8 as n, max(extract(epoch from ${at} - decided_at))::float8 as age from requests group by 1`.execute(db),
-      ]);
+      sql<{
+        department_id: string;
+        at: number;
+      }>`select department_id, extract(epoch from max(completed_at))::float8 as at from backups where state = 'complete' group by 1`.execute(db),
+      sql<{
+        department_id: string;
+      }>`select distinct department_id from (select distinct on (volume_id) department_id, state from backups where state in ('complete', 'failed') order by volume_id, created_at desc) b where state = 'failed'`.execute(
+        db,
+      ),
+      db
+        .selectFrom("pool_accounts as a")
+        .innerJoin("pools as p", "p.id", "a.pool_id")
+        .select(["p.id", "p.code", "p.driver", "p.endpoint", "a.dimension", "a.capacity", "a.taken"])
+        .execute(),
+      sql<{
+        name: string;
+        n: number;
+        age: number;
+      }>`select name, count(*)::float8 as n, max(extract(epoch from ${at} - created_on))::float8 as age from pgboss.job where state in ('created', 'retry') group by 1`.execute(
+        db,
+      ),
+      chainFigures(db, at),
+      deliveryFigures(db, at),
+      countCards(db, {}, at),
+      db.selectFrom("settings").select("value").where("key", "=", supervisedKey).executeTakeFirst(),
+      sql<{
+        state: string;
+        n: number;
+        age: number | null;
+      }>`select state, count(*)::float8 as n, max(extract(epoch from ${at} - decided_at))::float8 as age from requests group by 1`.execute(db),
+      hostsInMaintenance(db, at),
+      poolsInMaintenance(db, at),
+      sql<{
+        department_id: string;
+        seconds: number;
+      }>`select department_id, sum(seconds)::float8 as seconds from ${countedUptime(new Date(0), at)} x where state = 'maintenance' group by 1`.execute(db),
+    ]);
     for (const metric of [
       quotaLimit,
       quotaReserved,
@@ -204,6 +239,9 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
       supervisedAge,
       hosts,
       uptime,
+      maintained,
+      hostMaintenance,
+      poolMaintenance,
       cpu,
       memory,
       storage,
@@ -265,10 +303,12 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
       }
       hosts.inc({ ...labels, state: row.observed_state });
       hostUp.set({ host: row.id, name: row.name, ...labels }, row.observed_state === "running" ? 1 : 0);
+      if (hostsHeld.has(row.id)) hostMaintenance.set({ host: row.id }, 1);
       const seen = seenHosts.get(row.id);
       cpu.inc(labels, seen?.cpuSeconds ?? 0);
       memory.inc(labels, seen?.memoryBytes ?? 0);
     }
+    for (const row of maintenance.rows) maintained.inc(of(row.department_id), Math.max(0, row.seconds));
     for (const row of ups.rows) uptime.inc(of(row.department_id), Math.max(0, row.seconds));
     for (const row of policies.rows) {
       backupAge.set(of(row.department_id), Math.max(0, row.age));
@@ -278,6 +318,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
     for (const row of failed.rows) backupFailed.set(of(row.department_id), 1);
     for (const row of pools) {
       poolCapacity.set({ pool: row.code, dimension: row.dimension }, row.capacity);
+      if (poolsHeld.has(row.id)) poolMaintenance.set({ pool: row.code }, 1);
       poolTaken.set({ pool: row.code, dimension: row.dimension }, row.taken);
       poolCircuit.set({ pool: row.code }, circuitStates[circuitOf(row.driver, row.endpoint).state]);
       const disk = readings.of(row.driver, row.endpoint)?.disk;

@@ -6,9 +6,10 @@ import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
 import type { Project } from "../../control-plane/contract/projects.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/resources.ts";
+import type { MaintenanceWindow } from "../../control-plane/contract/maintenance.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
-import { get, Paged, post } from "../client/index.ts";
-import { bytes, number, percent, time } from "../format.ts";
+import { get, list, Paged, post } from "../client/index.ts";
+import { bytes, hours, number, percent, time } from "../format.ts";
 import { getLocale } from "../locales/index.ts";
 import { dimensionName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
@@ -19,6 +20,7 @@ import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/fund-table.ts";
 import "../components/quota-bar.ts";
+import "../components/maintenance-note.ts";
 import "../components/state-badge.ts";
 
 /** What a department holds, live: hosts, volumes, backups. Who may ask selects hosts and volumes, and asks that they are changed. */
@@ -28,6 +30,7 @@ export class DepartmentPage extends Page {
   /** Whether who looks may make requests. */
   declare asks: boolean;
   #usage: DepartmentUsage | undefined;
+  #maintenance: MaintenanceWindow[] = [];
   readonly #held = <T>(noun: "hosts" | "volumes" | "backup-policies" | "backups") =>
     new Paged<T>((cursor) => api.held(noun, { department: this.department, ...(cursor === undefined ? {} : { cursor }) }));
   readonly #hosts = this.#held<Host>("hosts");
@@ -45,11 +48,13 @@ export class DepartmentPage extends Page {
 
   override async load(): Promise<void> {
     const lists = [this.#hosts, this.#volumes, this.#backups, this.#policies, this.#requests, this.#projects];
-    const [usage] = await Promise.all([
+    const [usage, maintenance] = await Promise.all([
       get<{ items: DepartmentUsage[] }>(api.usage({ department: this.department, depth: "0" })),
+      list<MaintenanceWindow>(api.maintenanceWindows({ department: this.department, state: "coming" })),
       ...lists.map((one) => one.load()),
     ]);
     this.#usage = usage.items[0];
+    this.#maintenance = maintenance;
     this.#chosen = this.#chosenNow();
   }
   #select(id: string, chosen: boolean): void {
@@ -105,6 +110,7 @@ export class DepartmentPage extends Page {
     const name = getLocale() === "en" ? usage.nameEn : usage.nameZh;
     return html`<nav><a href=${pages.usage()}>${msg("用量与配额", { id: "usage-title" })}</a> › ${name}</nav>
       <h1>${name} <span class="muted">${usage.code}</span></h1>
+      <zy-maintenance-note .windows=${this.#maintenance}></zy-maintenance-note>
       <div class="card bar">
         ${usage.quota.filter((one) => one.limit !== null).map((one) => html`<div>${dimensionName(one.dimension)} <strong>${number(one.used + one.reserved)}</strong> / ${number(one.limit!)}<br /><zy-quota-bar .ratio=${one.limit ? (one.used + one.reserved) / one.limit : null} .soft=${one.limit && one.softLimit !== null ? one.softLimit / one.limit : null} .borrowed=${one.borrowed} .label=${dimensionName(one.dimension)}></zy-quota-bar></div>`)}
       </div>
@@ -135,11 +141,16 @@ export class DepartmentPage extends Page {
                       html`<tr>
                         ${this.asks ? this.#box(host) : nothing}
                         <th scope="row">${host.name}</th>
-                        <td><zy-state .state=${host.phase === "live" ? host.observedState : host.phase}></zy-state></td>
+                        <td>
+                          <zy-state .state=${host.phase === "live" ? host.observedState : host.phase}></zy-state>
+                          ${host.inMaintenance ? html`<br /><span class="warn">▲ ${msg("正在维护", { id: "mw-holding" })}</span>` : nothing}
+                        </td>
                         <td>${host.flavour.vcpu} vCPU · ${host.flavour.memoryMib / 1024} GiB · ${host.flavour.diskGib} GiB</td>
                         <td>${host.image}</td>
                         <td>${host.pool}</td>
-                        <td class="n">${percent(host.uptimeRatio)}</td>
+                        <td class="n">
+                          ${percent(host.uptimeRatio)}${host.maintenanceSeconds > 0 ? html`<br /><span class="muted">${msg("维护", { id: "mw-time" })} ${hours(host.maintenanceSeconds)}</span>` : nothing}
+                        </td>
                         <td>${time(host.openedAt)}</td>
                         <td>${time(host.expiresAt)}</td>
                         <td><a href=${pages.request(host.request)}>${host.requestNumber}</a></td>

@@ -3,7 +3,7 @@ import { msg } from "@lit/localize";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
 import { get } from "../client/index.ts";
 import type { Bar } from "../components/usage-chart.ts";
-import { bytes, number, percent } from "../format.ts";
+import { bytes, hours, number, percent } from "../format.ts";
 import { getLocale } from "../locales/index.ts";
 import { api, pages } from "../paths.ts";
 import { go } from "../router.ts";
@@ -153,7 +153,9 @@ export class UsagePage extends Page {
           .label=${msg("配额使用", { id: "quota-used" })}
         ></zy-quota-bar>
       </td>
-      <td class="n">${percent(row.uptimeRatio)}</td>
+      <td class="n">
+        ${percent(row.uptimeRatio)}${row.maintenanceSeconds > 0 ? html`<br /><span class="muted">${msg("维护", { id: "mw-time" })} ${hours(row.maintenanceSeconds)}</span>` : nothing}
+      </td>
     </tr>`;
   }
 }

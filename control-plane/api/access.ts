@@ -206,6 +206,13 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /api/v1/restores": reads,
   "get /api/v1/restores/{id}": reads,
   "post /api/v1/restores": asks,
+  "get /api/v1/maintenance-windows": reads,
+  "get /api/v1/maintenance-windows/{id}": reads,
+  "post /api/v1/maintenance-windows": operates,
+  "patch /api/v1/maintenance-windows/{id}": operates,
+  "post /api/v1/maintenance-windows/{id}/cancel": operates,
+  "get /api/v1/maintenance-policy": { roles: business, scope: "all" },
+  "put /api/v1/maintenance-policy": all("authority"),
   "get /api/v1/usage": reads,
   "get /api/v1/register.csv": reads,
 

@@ -51,6 +51,7 @@ import { registerCorrections } from "./routes/corrections.ts";
 import { registerSupervisionCards } from "./routes/supervision-cards.ts";
 import { registerSupervisionRules } from "./routes/supervision-rules.ts";
 import { registerTermPolicy } from "./routes/term-policy.ts";
+import { registerMaintenanceWindows } from "./routes/maintenance-windows.ts";
 import { registerTokens } from "./routes/tokens.ts";
 import { registerUsage } from "./routes/usage.ts";
 import { registerWhatIf } from "./routes/what-if.ts";
@@ -87,6 +88,7 @@ export function createApp(deps: AppDeps): App {
 
   registerSystem(app, deps);
   registerTermPolicy(app, deps);
+  registerMaintenanceWindows(app, deps);
   registerTokens(app, deps);
   registerSessions(app, deps);
   registerSignIn(app, deps);

@@ -18,6 +18,7 @@ import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
+import { maintenance } from "./commands/maintenance.ts";
 import { terms } from "./commands/terms.ts";
 import { quotas } from "./commands/quotas.ts";
 import { requests } from "./commands/requests.ts";
@@ -37,6 +38,7 @@ const main = defineCommand({
     prices,
     applications,
     pools,
+    maintenance,
     image,
     requests,
     inbox,

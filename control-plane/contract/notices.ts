@@ -130,6 +130,49 @@ export const noticeKinds = {
     name: { "zh-CN": "Webhook 测试", en: "A webhook's test" },
     text: { "zh-CN": "Webhook「{name}」的测试", en: "A test of the webhook “{name}”" },
   },
+  // 维护窗口: to those whose hosts are concerned, and to operations.
+  "maintenance.announced": {
+    name: { "zh-CN": "维护公告", en: "Maintenance is announced" },
+    text: {
+      "zh-CN": "维护公告：{departmentZh} 的 {hosts} 台主机将于 {from} 至 {to} 维护（{reason}），期间中断不计入故障时间：{names}",
+      en: "Maintenance of {hosts} hosts of {departmentEn} is announced, {from} to {to} ({reason}); time in it is not downtime: {names}",
+    },
+  },
+  "maintenance.changed": {
+    name: { "zh-CN": "维护时间变更", en: "Maintenance was moved" },
+    text: {
+      "zh-CN": "维护时间变更（{reason}）：{departmentZh} 的 {hosts} 台主机现为 {from} 至 {to}：{names}",
+      en: "Maintenance of {hosts} hosts of {departmentEn} is now {from} to {to} ({reason}): {names}",
+    },
+  },
+  "maintenance.cancelled": {
+    name: { "zh-CN": "维护取消", en: "Maintenance was cancelled" },
+    text: {
+      "zh-CN": "原定 {from} 开始的维护已取消（{reason}）：{departmentZh}，{hosts} 台主机",
+      en: "The maintenance that was to begin {from} was cancelled ({reason}): {departmentEn}, {hosts} hosts",
+    },
+  },
+  "maintenance.soon": {
+    name: { "zh-CN": "维护即将开始", en: "Maintenance begins within a day" },
+    text: {
+      "zh-CN": "一天内开始维护：{departmentZh} 的 {hosts} 台主机，{from} 至 {to}（{reason}）：{names}",
+      en: "Within a day: maintenance of {hosts} hosts of {departmentEn}, {from} to {to} ({reason}): {names}",
+    },
+  },
+  "maintenance.begun": {
+    name: { "zh-CN": "维护开始", en: "Maintenance has begun" },
+    text: {
+      "zh-CN": "维护已开始：{departmentZh} 的 {hosts} 台主机，至 {to}（{reason}）：{names}",
+      en: "Maintenance of {hosts} hosts of {departmentEn} has begun, until {to} ({reason}): {names}",
+    },
+  },
+  "maintenance.ended": {
+    name: { "zh-CN": "维护结束", en: "Maintenance has ended" },
+    text: {
+      "zh-CN": "维护已于 {to} 结束：{departmentZh} 的 {hosts} 台主机（{reason}）：{names}",
+      en: "Maintenance of {hosts} hosts of {departmentEn} ended {to} ({reason}): {names}",
+    },
+  },
   // 电子监察: cards and what becomes of them.
   "supervision.reminder": {
     name: { "zh-CN": "监察预警", en: "Supervision: reminder" },

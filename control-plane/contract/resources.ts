@@ -35,6 +35,11 @@ export const Host = z
     /** Seconds of the present calendar month (Asia/Shanghai) that it was up, and the share of the time it should have been. */
     uptimeSeconds: z.number().min(0),
     uptimeRatio: z.number().min(0).max(1).nullable(),
+    maintenanceSeconds: z
+      .number()
+      .min(0)
+      .meta({ description: "Seconds of the present month that it was down or unknown within maintenance windows: no part of the ratio" }),
+    inMaintenance: z.boolean().meta({ description: "Whether a maintenance window holds for it now" }),
   })
   .meta({ id: "Host" });
 export type Host = z.infer<typeof Host>;

@@ -22,6 +22,7 @@ export const DepartmentUsage = z
     /** Recovery points, with everything below. */
     backups: z.object({ count: z.int(), bytes: z.int(), lastSuccessAt: Time.nullable() }),
     uptimeSeconds: z.number(),
+    maintenanceSeconds: z.number().meta({ description: "Own and subtree: down or unknown within maintenance windows; no part of the ratio" }),
     uptimeRatio: z.number().min(0).max(1).nullable().meta({ description: "Own and subtree: up / (up + down + unknown)" }),
   })
   .meta({ id: "DepartmentUsage" });

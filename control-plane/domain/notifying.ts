@@ -33,6 +33,12 @@ export const audiences = {
   "calendar.missing": ["system-admin", "supervision"],
   "webhook.paused": ["system-admin"],
   "webhook.test": "person",
+  "maintenance.announced": ["applicant", "approver", "operations"],
+  "maintenance.changed": ["applicant", "approver", "operations"],
+  "maintenance.cancelled": ["applicant", "approver", "operations"],
+  "maintenance.soon": ["applicant", "approver", "operations"],
+  "maintenance.begun": ["applicant", "approver", "operations"],
+  "maintenance.ended": ["applicant", "approver", "operations"],
   // 电子监察 knows the person, their superior and the board.
   "supervision.reminder": "person",
   "supervision.yellow": "person",

@@ -26,6 +26,7 @@ import { supervise } from "../store/supervising.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
 import { bringImages } from "./images.ts";
+import { keepWindows } from "./maintenance.ts";
 import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
 
@@ -206,6 +207,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   "fiscal-year": fiscalYear,
   supervision,
   terms: keepTerms,
+  maintenance: keepWindows,
   images: bringImages,
   housekeeping,
 };

@@ -115,8 +115,8 @@ export class Observer {
     }
     const seen = reading
       ? [
-          ...reading.hosts.map((one) => ({ name: one.name, state: one.state, physicalId: one.id })),
-          ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id })),
+          ...reading.hosts.map((one) => ({ name: one.name, state: one.state, physicalId: one.id, member: one.member })),
+          ...reading.volumes.map((one) => ({ name: one.name, state: "present", physicalId: one.id, member: one.member })),
           ...(reading.unreachable ?? []).map((name) => ({ name, state: "unknown" })),
         ]
       : "unreadable";

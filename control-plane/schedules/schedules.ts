@@ -11,6 +11,7 @@ const ticks: Record<string, string> = {
   supervision: "40 * * * * *",
   images: "*/10 * * * * *",
   terms: "25 * * * * *",
+  maintenance: "*/10 * * * * *",
   overdue: "50 * * * * *",
   calendars: "55 5 * * * *",
   remind: "40 * * * * *",

@@ -751,6 +751,7 @@ function resourceOf(one: Proposal, request: RequestRow, seal: Seal): Selectable<
     applied: null,
     observed_state: "unknown",
     observed_at: null,
+    member: null,
     physical_id: null,
     request_id: request.id,
     opened_at: null,

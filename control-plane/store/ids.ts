@@ -43,6 +43,7 @@ export type IdPrefix =
   | "scd"
   | "sen"
   | "cor"
+  | "mwd"
   | "idp";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";

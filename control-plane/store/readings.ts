@@ -11,6 +11,8 @@ export interface Seen {
   name: string;
   state: string;
   physicalId?: string;
+  /** The member that it is on, where there is more than one. */
+  member?: string | undefined;
 }
 export interface Transition {
   id: string;
@@ -21,6 +23,8 @@ export interface Transition {
   to: string;
   power: "running" | "stopped";
   physicalId: string | null;
+  /** Null: not seen. */
+  member: string | null;
 }
 
 const readingsLock = 7_302_201;
@@ -34,7 +38,7 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
   if (poolIds.length === 0) return [];
   const known = await db
     .selectFrom("resources")
-    .select(["id", "department_id", "kind", "name", "observed_state", sql<"running" | "stopped">`wanted->>'power'`.as("power")])
+    .select(["id", "department_id", "kind", "name", "observed_state", "member", sql<"running" | "stopped">`wanted->>'power'`.as("power")])
     .where("kind", "in", ["host", "volume"])
     .where("phase", "in", ["live", "retiring"])
     .where("pool_id", "in", [...poolIds])
@@ -43,7 +47,8 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
   return known.flatMap((row) => {
     const now = states ? states.get(row.id) : undefined;
     const to = states ? (now?.state ?? "missing") : "unknown";
-    if (to === row.observed_state) return [];
+    const moved = now?.member !== undefined && now.member !== row.member;
+    if (to === row.observed_state && !moved) return [];
     return [
       {
         id: row.id,
@@ -54,17 +59,22 @@ export async function transitionsOf(db: Db, poolIds: readonly string[], seen: re
         to,
         power: row.power,
         physicalId: now?.physicalId ?? null,
+        member: now?.member ?? null,
       },
     ];
   });
 }
 
-/** Writes transitions: states, uptime intervals, events; items that waited for a running host become active, and so do their requests. */
+/**
+ * Writes transitions: states, members, uptime intervals, events; items that waited for a running host become active, and so do their requests.
+ * Where a request went back to its approvers for another of its items, what of it runs is active all the same.
+ */
 export async function recordTransitions(tx: Tx, act: Act, transitions: readonly Transition[]): Promise<void> {
   if (transitions.length === 0) return;
   const { rows } = await sql<{ id: string; department_id: string }>`
-    update resources r set observed_state = w.state, observed_at = ${act.now}, physical_id = coalesce(w.physical, r.physical_id)
-    from unnest(${sql.val(transitions.map((one) => one.id))}::text[], ${sql.val(transitions.map((one) => one.to))}::text[], ${sql.val(transitions.map((one) => one.physicalId))}::text[]) as w(id, state, physical)
+    update resources r set observed_state = w.state, observed_at = ${act.now}, physical_id = coalesce(w.physical, r.physical_id), member = coalesce(w.member, r.member)
+    from unnest(${sql.val(transitions.map((one) => one.id))}::text[], ${sql.val(transitions.map((one) => one.to))}::text[], ${sql.val(transitions.map((one) => one.physicalId))}::text[],
+      ${sql.val(transitions.map((one) => one.member))}::text[]) as w(id, state, physical, member)
     where r.id = w.id and r.phase in ('live', 'retiring') returning r.id, r.department_id`.execute(tx);
   // It may have passed to another department since it was read.
   const departmentOf = new Map(rows.map((row) => [row.id, row.department_id]));
@@ -78,7 +88,7 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
   if (running.length > 0) {
     const moved = await sql<{ department_id: string }>`
       update request_items i set state = 'active' from requests r, resources h
-      where r.id = i.request_id and h.id = i.resource_id and h.phase = 'live' and i.state = 'applying' and r.state = 'applying' and i.resource_id = any(${sql.val(running)}::text[]) and i.action <> 'retire' and h.wanted = h.applied
+      where r.id = i.request_id and h.id = i.resource_id and h.phase = 'live' and i.state = 'applying' and i.resource_id = any(${sql.val(running)}::text[]) and i.action <> 'retire' and h.wanted = h.applied
       returning r.department_id`.execute(tx);
     for (const departmentId of new Set(moved.rows.map((row) => row.department_id))) await finishRequests(tx, act, departmentId);
   }
@@ -88,9 +98,9 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
       at: act.now,
       departmentId: one.department_id,
       requestId: null,
-      type: `${one.kind}.${one.to}`,
+      type: `${one.kind}.${one.from === one.to ? "moved" : one.to}`,
       subjectId: one.id,
-      data: { name: one.name, from: one.from, to: one.to },
+      data: { name: one.name, from: one.from, to: one.to, ...(one.member === null ? {} : { member: one.member }) },
     })),
   );
 }

@@ -3,8 +3,10 @@ import { sql } from "kysely";
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../infra/spec.ts";
 import { monthStart } from "../domain/time.ts";
 import type { Db } from "./database.ts";
+import { hostsInMaintenance } from "./maintenance.ts";
 import { page, type Page, type PageAsk } from "./page.ts";
 import type { ResourceKind, Resources } from "./schema.ts";
+import { countedUptime } from "./uptime.ts";
 
 export interface ResourceFilter extends PageAsk {
   kind: ResourceKind;
@@ -77,6 +79,7 @@ async function attachmentsOf(db: Db, rows: readonly ResourceView[]) {
 /** Hosts as the contract shows them, with their uptime of this calendar month. */
 export async function showHosts(db: Db, rows: readonly ResourceView[], now: Date) {
   const attachments = await attachmentsOf(db, rows);
+  const held = rows.length === 0 ? new Set<string>() : await hostsInMaintenance(db, now);
   const uptime = await uptimeOf(
     db,
     rows.map((row) => row.id),
@@ -85,7 +88,7 @@ export async function showHosts(db: Db, rows: readonly ResourceView[], now: Date
   );
   return rows.map((row) => {
     const { flavour, image, power, sshKeys, addresses, ports } = row.wanted as HostSpec;
-    const { up, counted } = uptime.get(row.id) ?? { up: 0, counted: 0 };
+    const { up, counted, maintenance } = uptime.get(row.id) ?? { up: 0, counted: 0, maintenance: 0 };
     return {
       ...common(row),
       pool: row.pool_code ?? "",
@@ -99,6 +102,8 @@ export async function showHosts(db: Db, rows: readonly ResourceView[], now: Date
         .filter((one) => one.host === row.id)
         .map((one) => ({ id: one.id, volume: one.volume, volumeName: one.volumeName, path: one.path })),
       uptimeSeconds: up,
+      maintenanceSeconds: maintenance,
+      inMaintenance: held.has(row.id),
       uptimeRatio: counted > 0 ? up / counted : null,
     };
   });
@@ -168,12 +173,21 @@ export async function showPolicies(db: Db, rows: readonly ResourceView[]) {
   });
 }
 
-/** Seconds up, and seconds that count (up, down, unknown), of hosts within [from, to). */
-export async function uptimeOf(db: Db, ids: readonly string[], from: Date, to: Date): Promise<Map<string, { up: number; counted: number }>> {
+export interface Uptime {
+  /** Seconds up. */
+  up: number;
+  /** Seconds that count: up, down, unknown. */
+  counted: number;
+  /** Seconds down or unknown within maintenance windows. */
+  maintenance: number;
+}
+
+/** Of hosts within [from, to). */
+export async function uptimeOf(db: Db, ids: readonly string[], from: Date, to: Date): Promise<Map<string, Uptime>> {
   if (ids.length === 0) return new Map();
-  const { rows } = await sql<{ resource_id: string; up: number; counted: number }>`
-    select resource_id, coalesce(sum(seconds) filter (where state = 'up'), 0)::float8 as up, coalesce(sum(seconds) filter (where state in ('up', 'down', 'unknown')), 0)::float8 as counted
-    from (select resource_id, state, extract(epoch from least(coalesce(to_at, ${to}), ${to}) - greatest(from_at, ${from})) as seconds from uptime_intervals
-      where resource_id = any(${sql.val(ids)}::text[]) and from_at < ${to} and (to_at is null or to_at > ${from})) i group by resource_id`.execute(db);
+  const { rows } = await sql<Uptime & { resource_id: string }>`
+    select resource_id, coalesce(sum(seconds) filter (where state = 'up'), 0)::float8 as up, coalesce(sum(seconds) filter (where state in ('up', 'down', 'unknown')), 0)::float8 as counted,
+      coalesce(sum(seconds) filter (where state = 'maintenance'), 0)::float8 as maintenance
+    from ${countedUptime(from, to, sql`u.resource_id = any(${sql.val(ids)}::text[])`)} i group by resource_id`.execute(db);
   return new Map(rows.map((row) => [row.resource_id, row]));
 }

@@ -242,6 +242,8 @@ export interface Resources {
   observed_state: Generated<string>;
   observed_at: MaybeTime;
   physical_id: string | null;
+  /** The member of its endpoint's cluster on which it was seen last. */
+  member: string | null;
   /** The request that opened it. */
   request_id: string;
   opened_at: MaybeTime;
@@ -283,9 +285,45 @@ export interface UptimeIntervals {
   id: string;
   resource_id: string;
   department_id: string;
-  state: "up" | "down" | "unknown" | "stopped" | "maintenance";
+  /** What it was. What counts as maintenance of it is computed from the windows: store/uptime.ts. */
+  state: "up" | "down" | "unknown" | "stopped";
   from_at: Time;
   to_at: MaybeTime;
+}
+
+/** What a maintenance window is about. */
+export type MaintenanceScope =
+  | { kind: "pool"; pool: string }
+  | { kind: "member"; pool: string; member: string }
+  | { kind: "application"; application: string }
+  | { kind: "hosts"; hosts: readonly string[] };
+
+/** Holds in [from_at, to_at). One that was cancelled before it began ends where it begins. */
+export interface MaintenanceWindows {
+  id: string;
+  scope: Json<MaintenanceScope>;
+  from_at: Time;
+  to_at: Time;
+  reason: string;
+  /** Why it was announced later than the policy asks; null: it was not. */
+  emergency_reason: string | null;
+  announced_by: string;
+  announced_at: Time;
+  /** What those concerned were told last. */
+  told: Generated<"announced" | "soon" | "begun" | "ended">;
+  cancelled_at: MaybeTime;
+  cancelled_by: string | null;
+  cancel_reason: string | null;
+  revision: Generated<number>;
+  updated_at: Time;
+}
+
+/** Which hosts a window concerns, from when (at the earliest its own start) until when (at the latest its end). */
+export interface MaintenanceHosts {
+  window_id: string;
+  resource_id: string;
+  since: Time;
+  until: MaybeTime;
 }
 
 export interface Backups {
@@ -1044,6 +1082,8 @@ export interface Database extends StateTables {
   estates: Estates;
   allocations: Allocations;
   uptime_intervals: UptimeIntervals;
+  maintenance_windows: MaintenanceWindows;
+  maintenance_hosts: MaintenanceHosts;
   backups: Backups;
   restores: Restores;
   stack_operations: StackOperations;

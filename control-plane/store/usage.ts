@@ -4,6 +4,7 @@ import type { DepartmentUsage } from "../contract/usage.ts";
 import type { Dimension } from "../contract/common.ts";
 import { borrowedOf } from "../domain/ledger.ts";
 import type { Db } from "./database.ts";
+import { countedUptime } from "./uptime.ts";
 
 export interface UsageAsk {
   /** Departments of the answer, in its order; see departments.ts for who may see which. */
@@ -48,10 +49,11 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
     from backups b join department_ancestors a on a.department_id = b.department_id where b.state = 'complete' and a.ancestor_id = any(${ids}::text[]) group by 1`.execute(
     db,
   );
-  const uptime = await sql<{ department_id: string; up: number; counted: number }>`
-    select a.ancestor_id as department_id, sum(i.up)::float8 as up, sum(i.counted)::float8 as counted
-    from (select department_id, coalesce(sum(s) filter (where state = 'up'), 0) as up, coalesce(sum(s) filter (where state in ('up', 'down', 'unknown')), 0) as counted
-      from (select department_id, state, extract(epoch from least(coalesce(to_at, ${to}), ${to}) - greatest(from_at, ${from})) as s from uptime_intervals where from_at < ${to} and (to_at is null or to_at > ${from})) x group by 1) i
+  const uptime = await sql<{ department_id: string; up: number; counted: number; maintenance: number }>`
+    select a.ancestor_id as department_id, sum(i.up)::float8 as up, sum(i.counted)::float8 as counted, sum(i.maintenance)::float8 as maintenance
+    from (select department_id, coalesce(sum(seconds) filter (where state = 'up'), 0) as up, coalesce(sum(seconds) filter (where state in ('up', 'down', 'unknown')), 0) as counted,
+        coalesce(sum(seconds) filter (where state = 'maintenance'), 0) as maintenance
+      from ${countedUptime(from, to)} x group by 1) i
     join department_ancestors a on a.department_id = i.department_id where a.ancestor_id = any(${ids}::text[]) group by 1`.execute(db);
 
   const group = <T extends { department_id: string }>(rows: readonly T[]) => Map.groupBy(rows, (row) => row.department_id);
@@ -90,6 +92,7 @@ export async function usage(db: Db, { departmentIds, from, to }: UsageAsk): Prom
         hostsByState: Object.fromEntries((byHosts.get(department.id) ?? []).map((row) => [row.state, row.n])),
         backups: { count: backup?.n ?? 0, bytes: backup?.bytes ?? 0, lastSuccessAt: backup?.last?.toISOString() ?? null },
         uptimeSeconds: time?.up ?? 0,
+        maintenanceSeconds: time?.maintenance ?? 0,
         uptimeRatio: time && time.counted > 0 ? Math.min(1, time.up / time.counted) : null,
       };
     });

@@ -19,6 +19,7 @@ const points = [
   "lxd.attachment.create:asked",
   "lxd.backup.make:data",
 ];
+const movePoints = ["lxd.host.move:stopped", "lxd.volume.move:copied", "lxd.host.move:moved", "lxd.host.move:shown"];
 
 describe.each([
   ["server", 1],
@@ -50,5 +51,6 @@ describe.each([
     `lxd, ${name}`,
     openCloud,
     points.map((point) => ({ point, code: all })),
+    members === 1 ? [] : movePoints,
   );
 });

@@ -121,6 +121,8 @@ export const trials: Record<string, Trial> = {
   "get /api/v1/restores": lists("/api/v1/restores"),
   "get /api/v1/restores/{id}": reads("restores", "restore"),
   "post /api/v1/restores": names((ids) => ({ path: "/api/v1/restores", body: { backup: ids.backup } })),
+  "get /api/v1/maintenance-windows": lists("/api/v1/maintenance-windows"),
+  "get /api/v1/maintenance-windows/{id}": reads("maintenance-windows", "maintenanceWindow"),
   "get /api/v1/usage": lists("/api/v1/usage"),
   "get /api/v1/register.csv": lists("/api/v1/register.csv"),
   "get /api/v1/stack-operations/{id}": reads("stack-operations", "stackOperation"),

@@ -168,6 +168,12 @@ const department = () => ({ code: code(), nameZh: "局", nameEn: "Bureau", level
 const project = () => ({ department: "office", code: code(), name: "P", fiscalYear: 2026, budgetFen: 1 });
 const pool = () => ({ code: code(), name: "P", kind: "storage", site: "S", capacity: { "storage_gib:standard": 9 } });
 
+const inHours = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString();
+const maintenance = ({ ids }: Stage) => ({ scope: { kind: "hosts", hosts: [ids.host] }, to: inHours(1), reason: "R", emergencyReason: "E" });
+/** A maintenance window that holds; its address. */
+const announced = async (stage: Stage) =>
+  `/api/v1/maintenance-windows/${((await stage.post("operations", "/api/v1/maintenance-windows", maintenance(stage))).body as { id: string }).id}`;
+
 /** What is asked by POST for its body alone: it can write nothing. */
 export const changesNothing = ["post /api/v1/requests/what-if"];
 
@@ -199,6 +205,13 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     const notice = await db.selectFrom("notices").select("id").where("person_id", "=", id).executeTakeFirstOrThrow();
     return { secret, path: "/api/v1/notices/read", body: { ids: [notice.id] } };
   },
+  "post /api/v1/maintenance-windows": (stage) => ({ path: "/api/v1/maintenance-windows", body: maintenance(stage) }),
+  "patch /api/v1/maintenance-windows/{id}": async (stage) => ({
+    path: await announced(stage),
+    body: { to: inHours(2), reason: "longer", emergencyReason: "it takes longer" },
+  }),
+  "post /api/v1/maintenance-windows/{id}/cancel": async (stage) => ({ path: `${await announced(stage)}/cancel`, body: { reason: "done" } }),
+  "put /api/v1/maintenance-policy": () => ({ path: "/api/v1/maintenance-policy", body: { noticeDays: 5, longestHours: 24 } }),
   "post /api/v1/webhooks": () => ({ path: "/api/v1/webhooks", body: webhook }),
   "patch /api/v1/webhooks/{id}": async (stage) => ({ path: await madeWebhook(stage), body: { state: "paused" } }),
   "delete /api/v1/webhooks/{id}": async (stage) => ({ path: await madeWebhook(stage) }),

@@ -7,6 +7,7 @@ import { attachEvidence } from "../../control-plane/store/evidence.ts";
 import { createApplication } from "../../control-plane/store/applications.ts";
 import { createDepartment } from "../../control-plane/store/departments.ts";
 import { newId } from "../../control-plane/store/ids.ts";
+import { announceWindow } from "../../control-plane/store/maintenance.ts";
 import { createPool } from "../../control-plane/store/pools.ts";
 import { createProject } from "../../control-plane/store/projects.ts";
 import { createRule } from "../../control-plane/store/supervision-rules.ts";
@@ -33,7 +34,8 @@ export interface World {
     | "evidence"
     | "supervisionRule"
     | "supervisionCard"
-    | "correction",
+    | "correction"
+    | "maintenanceWindow",
     string
   >;
 }
@@ -225,6 +227,13 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         since: now,
       })
       .execute();
+    const maintenanceWindow = await announceWindow(tx, act, {
+      scope: { kind: "hosts", hosts: [host] },
+      from: null,
+      to: new Date(now.getTime() + 3_600_000).toISOString(),
+      reason: "R",
+      emergencyReason: "E",
+    });
     await setPolicy(tx, act, owner, { stages: [...defaultStages], note: "" }, () => undefined);
     return {
       owner,
@@ -248,6 +257,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         supervisionRule: supervisionRule.id,
         supervisionCard,
         correction,
+        maintenanceWindow,
       },
     };
   });

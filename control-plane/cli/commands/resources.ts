@@ -23,7 +23,7 @@ export const hosts = defineCommand({
       columns: [
         { title: "name", value: (row) => row.name },
         { title: "phase", value: (row) => row.phase },
-        { title: "state", value: (row) => row.observedState },
+        { title: "state", value: (row) => (row.inMaintenance ? `${row.observedState} (maintenance)` : row.observedState) },
         { title: "vCPU", value: (row) => row.flavour.vcpu },
         { title: "memory", value: (row) => bytes(row.flavour.memoryMib * 1_048_576) },
         { title: "pool", value: (row) => row.pool },

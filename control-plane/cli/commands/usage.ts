@@ -42,6 +42,7 @@ export const usageColumns: Column<DepartmentUsage>[] = [
   { title: "backups", value: (row) => (row.backups.count === 0 ? "0" : `${row.backups.count} (${bytes(row.backups.bytes)})`) },
   { title: "quota used", value: (row) => percent(quotaUsed(row)) },
   { title: "uptime", value: (row) => percent(row.uptimeRatio) },
+  { title: "maintenance", value: (row) => (row.maintenanceSeconds === 0 ? "–" : `${(row.maintenanceSeconds / 3600).toFixed(1)} h`) },
 ];
 
 export const usage = defineCommand({

@@ -18,6 +18,8 @@ export interface Address {
   backups: string;
   /** A managed network that hosts get an interface on; without it they have loopback only. */
   network?: string;
+  /** The group of a cluster's members that hosts are made on; without it all members. */
+  group?: string;
 }
 
 /** @throws Error that says what of the endpoint is missing or cannot be read */
@@ -32,7 +34,8 @@ export function addressOf(endpoint: string): Address {
     return found;
   };
   const network = value("network");
-  const common = { storage: need("storage"), backups: need("backups"), ...(network ? { network } : {}) };
+  const group = value("group");
+  const common = { storage: need("storage"), backups: need("backups"), ...(network ? { network } : {}), ...(group ? { group } : {}) };
   if (url.protocol === "unix:") return { socketPath: decodeURIComponent(url.pathname), ...common };
   if (url.protocol !== "https:") throw new Error(`An LXD endpoint begins with unix: or https:, not ${url.protocol}`);
   return {

@@ -6,9 +6,10 @@ import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
-import { IdMaps } from "./id-maps.ts";
+import type { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
-import { type Instance, type Kept, keptOf, memberOf } from "./instances.ts";
+import { type Instance, type Kept, keptOf, memberOf, movingOf } from "./instances.ts";
+import type { Members } from "./members.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
 
 /** How long a host may take to stop by itself before it is ended, seconds. */
@@ -17,16 +18,23 @@ const startSeconds = 60;
 /** How often an instance is made anew that got ids of others. */
 const makeAttempts = 20;
 
+type FinishMove = (project: string, id: string, signal: AbortSignal | undefined) => Promise<void>;
+
 export class Hosts {
   readonly #client: LxdClient;
   readonly #address: Address;
   readonly #images: Images;
   readonly #idMaps: IdMaps;
-  constructor(client: LxdClient, address: Address, images: Images) {
+  readonly #members: Members;
+  /** Ends a move that somebody left unfinished. */
+  readonly #finishMove: FinishMove;
+  constructor(client: LxdClient, address: Address, parts: { images: Images; idMaps: IdMaps; members: Members }, finishMove: FinishMove) {
     this.#client = client;
     this.#address = address;
-    this.#images = images;
-    this.#idMaps = new IdMaps(client);
+    this.#images = parts.images;
+    this.#idMaps = parts.idMaps;
+    this.#members = parts.members;
+    this.#finishMove = finishMove;
   }
 
   /** undefined: not there, or none of ours. */
@@ -46,7 +54,7 @@ export class Hosts {
   async create(project: string, spec: HostSpec, call: Call): Promise<Made> {
     const there = await this.get(project, spec.name);
     if (there) return this.#adopt(project, there, spec, call);
-    const fingerprint = await this.#images.require(spec.image);
+    const [fingerprint, target] = await Promise.all([this.#images.require(spec.image), this.#members.targetFor(spec.member)]);
     return undoing(async (undo) => {
       const kept: Kept = { id: newId(spec.name), scope: call.scope, spec: withoutSecrets(spec) };
       fault("lxd.host.create:asked");
@@ -60,7 +68,7 @@ export class Hosts {
       };
       undo.add(() => this.#remove(project, kept.id));
       try {
-        await this.#make(project, body, call);
+        await this.#make(project, body, target, call);
       } catch (error) {
         // Asked twice at the same moment, or taken though the answer never came.
         const made =
@@ -70,7 +78,7 @@ export class Hosts {
         return this.#adopt(project, made, spec, call);
       }
       fault("lxd.host.create:made");
-      if (spec.power === "running") await this.#power(project, spec.name, "start", call.signal);
+      if (spec.power === "running") await this.power(project, spec.name, "start", call.signal);
       fault("lxd.host.create:started");
       return { id: kept.id, adopted: false };
     });
@@ -92,7 +100,7 @@ export class Hosts {
     const kept = keptOf(instance);
     if (!kept) return undefined;
     const { id, scope, spec } = kept;
-    const state = stateOf(instance, spec.power);
+    const state = stateOf(instance, movingOf(instance) ? "stopped" : spec.power);
     const now = instance.state;
     const addresses = Object.values(now?.network ?? {}).flatMap(({ addresses: all }) => all.filter((one) => one.scope === "global").map((one) => one.address));
     const started = Date.parse(instance.config[key("started")] ?? "");
@@ -117,9 +125,9 @@ export class Hosts {
   }
 
   /** Makes an instance, anew until it has ids of its own. */
-  async #make(project: string, body: { name: string }, { signal }: Call): Promise<void> {
+  async #make(project: string, body: { name: string }, target: string | undefined, { signal }: Call): Promise<void> {
     for (let attempt = 1; attempt <= makeAttempts; attempt++) {
-      if (await this.#idMaps.create(project, body, signal)) return;
+      if (await this.#idMaps.create(project, body, target, signal)) return;
       await this.#idMaps.remove(project, body.name);
       await pause(Math.random() * 100 * attempt, undefined, signal ? { signal } : {});
     }
@@ -127,7 +135,7 @@ export class Hosts {
   }
 
   async #adopt(project: string, there: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<Made> {
-    await this.#settled(project, spec.name, call.signal);
+    await this.settled(project, spec.name, call.signal);
     const now = await this.get(project, spec.name);
     if (!now) throw new DriverError("vanished", `Host ${spec.name} was being made and is gone: its creation failed.`);
     const anew = async () => {
@@ -150,6 +158,10 @@ export class Hosts {
   /** Brings settings, devices and power to what is wanted. */
   async #converge(project: string, { instance, kept, etag }: { instance: Instance; kept: Kept; etag: string }, spec: HostSpec, call: Call): Promise<void> {
     const { signal } = call;
+    if (movingOf(instance)) {
+      await this.#finishMove(project, kept.id, signal);
+      return this.#converge(project, await this.require(project, kept.id), spec, call);
+    }
     const wanted = { ...kept, spec: withoutSecrets(spec) };
     const config = { ...dropUnset(instance.config, settings(kept, kept.spec)), ...settings(wanted, spec) };
     const devices = { ...instance.devices, ...this.#devices(spec) };
@@ -169,11 +181,12 @@ export class Hosts {
       }
     }
     const runs = instance.status === "Running";
-    if (spec.power === "running" && !runs) await this.#power(project, spec.name, "start", signal);
-    else if (spec.power === "stopped" && runs) await this.#power(project, spec.name, "stop", signal);
+    if (spec.power === "running" && !runs) await this.power(project, spec.name, "start", signal);
+    else if (spec.power === "stopped" && runs) await this.power(project, spec.name, "stop", signal);
   }
 
-  async #power(project: string, name: string, action: "start" | "stop", signal?: AbortSignal): Promise<void> {
+  /** Starts or stops it; one that doesn't stop by itself is ended. */
+  async power(project: string, name: string, action: "start" | "stop", signal?: AbortSignal): Promise<void> {
     const ask = (force: boolean, timeout: number) =>
       this.#client.change("PUT", `${this.#path(name)}/state`, { project, signal, body: { action, timeout, force } });
     try {
@@ -188,7 +201,7 @@ export class Hosts {
   }
 
   /** Waits for what the server is still doing with it: of one who was killed in the middle. */
-  async #settled(project: string, name: string, signal?: AbortSignal): Promise<void> {
+  async settled(project: string, name: string, signal?: AbortSignal): Promise<void> {
     const { metadata } = await this.#client.get<Record<string, { id: string; status_code: number; resources: Record<string, string[]> | null }[]>>(
       "/1.0/operations",
       {
@@ -207,7 +220,7 @@ export class Hosts {
 
   async #remove(project: string, id: string): Promise<void> {
     const name = nameOf(id);
-    await this.#settled(project, name);
+    await this.settled(project, name);
     const there = await this.get(project, name);
     if (there?.kept.id !== id) return;
     if (there.instance.status !== "Stopped")

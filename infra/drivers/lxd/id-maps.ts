@@ -33,10 +33,10 @@ export class IdMaps {
   }
 
   /** Creates an instance. @returns whether it has ids of its own */
-  async create(project: string, body: { name: string }, signal?: AbortSignal): Promise<boolean> {
+  async create(project: string, body: { name: string }, target?: string, signal?: AbortSignal): Promise<boolean> {
     const { id, began } = await this.#inTurn(async () => {
       const before = Date.now();
-      const operation = await this.#client.begin("/1.0/instances", { project, body, signal });
+      const operation = await this.#client.begin("/1.0/instances", { project, body, signal, ...(target === undefined ? {} : { query: { target } }) });
       if (own.size > remembered) own.delete(own.values().next().value!);
       own.add(operation.id);
       await Promise.race([this.#written(project, body.name), this.#client.operations.wait(operation.id, signal)]);

@@ -45,10 +45,21 @@ export function keptOf({ config }: Instance): Kept | undefined {
   const kept = config[key("host")];
   return kept === undefined ? undefined : (JSON.parse(kept) as Kept);
 }
-export const attachmentsOf = ({ config }: Instance): StoredAttachment[] =>
+export const attachmentsOf = ({ config }: Pick<Instance, "config">): StoredAttachment[] =>
   Object.entries(config)
     .filter(([name]) => name.startsWith(attachmentPrefix))
     .map(([, value]) => JSON.parse(value) as StoredAttachment);
+
+/** A host that is being moved: whether it ran, and what the server knows its first start by. */
+export interface Moving {
+  ran: boolean;
+  firstBoot?: string;
+}
+export const movingKey = key("moving");
+export function movingOf({ config }: Instance): Moving | undefined {
+  const moving = config[movingKey];
+  return moving === undefined ? undefined : (JSON.parse(moving) as Moving);
+}
 
 /** Where something lies, for a reading; a server that is alone, and storage that is no member's own, name none. */
 export const memberOf = (location: string): { member?: string } => (location === "" || location === "none" ? {} : { member: location });

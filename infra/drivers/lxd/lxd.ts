@@ -13,16 +13,17 @@ import {
   NotRunning,
   type PoolReading,
   type SnapshotReading,
-  Unsupported,
 } from "../driver.ts";
 import { type Address, addressOf } from "./address.ts";
 import { Backups } from "./backups.ts";
-import { LxdClient } from "./client.ts";
+import { LxdClient, Refused } from "./client.ts";
 import { execInside } from "./exec.ts";
 import { Hosts } from "./hosts.ts";
+import { IdMaps } from "./id-maps.ts";
 import { Images } from "./images.ts";
 import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, memberOf, readInstances } from "./instances.ts";
 import { Members } from "./members.ts";
+import { Moves } from "./moves.ts";
 import { lxdName, nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Passing, projectsOf } from "./passing.ts";
 import { type Project, Projects } from "./projects.ts";
@@ -44,6 +45,7 @@ export class LxdDriver implements Driver {
   readonly #backups: Backups;
   readonly #members: Members;
   readonly #passing: Passing;
+  readonly #moves: Moves;
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(endpoint: string) {
@@ -51,11 +53,14 @@ export class LxdDriver implements Driver {
     this.#client = new LxdClient(this.#address);
     this.#projects = new Projects(this.#client);
     this.#images = new Images(this.#client);
-    this.#hosts = new Hosts(this.#client, this.#address, this.#images);
+    this.#members = new Members(this.#client, this.#address);
     this.#volumes = new Volumes(this.#client, this.#address);
     this.#backups = new Backups(this.#address.backups, this.#volumes);
-    this.#members = new Members(this.#client, this.#address);
     this.#passing = new Passing(this.#client, this.#projects, this.#volumes, this.#backups);
+    const idMaps = new IdMaps(this.#client);
+    const parts = { images: this.#images, members: this.#members, projects: this.#projects, volumes: this.#volumes, idMaps };
+    this.#hosts = new Hosts(this.#client, this.#address, parts, (project, id, signal) => this.#moves.finish(project, id, signal));
+    this.#moves = new Moves(this.#client, { ...parts, hosts: this.#hosts });
   }
 
   async capabilities(): Promise<Capabilities> {
@@ -136,26 +141,36 @@ export class LxdDriver implements Driver {
   setMember(name: string, state: "online" | "evacuated"): Promise<void> {
     return this.#members.set(name, state);
   }
-  async moveHost(): Promise<{ restarted: boolean }> {
-    throw new Unsupported("Not yet.");
+  moveHost(id: string, member: string, call: Call): Promise<{ restarted: boolean }> {
+    return this.#change(nameOf(id), call, (project) => this.#moves.host(project, id, member, call));
   }
-  async moveVolume(): Promise<void> {
-    throw new Unsupported("Not yet.");
+  moveVolume(id: string, member: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, async (project) => {
+      await this.#members.require(member);
+      await this.#volumes.move(project, id, member);
+    });
   }
-  async snapshotVolume(): Promise<SnapshotReading> {
-    throw new Unsupported("Not yet.");
+
+  snapshotVolume(volume: string, name: string, call: Call): Promise<SnapshotReading> {
+    return this.#change(volume, call, (project) => this.#volumes.snapshot(project, volume, name, call.signal));
   }
-  async deleteSnapshot(): Promise<void> {
-    throw new Unsupported("Not yet.");
+  deleteSnapshot(volume: string, name: string, call: Call): Promise<void> {
+    return this.#change(volume, call, (project) => this.#volumes.deleteSnapshot(project, volume, name));
   }
-  async revertVolume(): Promise<void> {
-    throw new Unsupported("Not yet.");
+  revertVolume(volume: string, snapshot: string, call: Call): Promise<void> {
+    return this.#change(volume, call, (project) => this.#volumes.revert(project, volume, snapshot));
   }
 
   async consoleLog(host: string): Promise<string> {
     const instance = await findInstance(this.#client, host);
     if (!instance) throw new NotFound(`There is no host ${host}.`);
-    return this.#client.endOf(`/1.0/instances/${lxdName(host)}/console`, consoleBytes, { project: instance.project });
+    try {
+      return await this.#client.endOf(`/1.0/instances/${lxdName(host)}/console`, consoleBytes, { project: instance.project });
+    } catch (error) {
+      // So the server says that nothing was shown yet.
+      if (error instanceof NotFound || (error instanceof Refused && error.message.startsWith("open :"))) return "";
+      throw error;
+    }
   }
 
   importImage(name: string, file: ImageFile): Promise<void> {
@@ -196,7 +211,7 @@ export class LxdDriver implements Driver {
     return {
       at,
       hosts: instances.flatMap((one) => this.#hosts.reading(one) ?? []),
-      volumes: stored.map(({ id, scope, spec, raw }, index) => {
+      volumes: stored.map(({ id, scope, spec, raw, snapshots }, index) => {
         const host = attached.get(spec.name);
         return {
           id,
@@ -205,6 +220,7 @@ export class LxdDriver implements Driver {
           pool: spec.pool,
           sizeGib: spec.sizeGib,
           usedBytes: used[index]!,
+          snapshots: snapshots.map(({ name, createdAt }) => ({ name, createdAt })),
           ...(host ? { attachedTo: host } : {}),
           ...memberOf(raw.location),
         };

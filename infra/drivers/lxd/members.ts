@@ -1,5 +1,5 @@
 /** The members of a cluster; a server that is alone is its only one. */
-import { type MemberReading, NotFound, Unsupported } from "../driver.ts";
+import { DriverError, type MemberReading, NotFound, Unsupported } from "../driver.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
 import { key } from "./names.ts";
@@ -23,6 +23,7 @@ interface Space {
   total: number;
 }
 
+const alone = "The server is alone: there is no other member that could take its hosts.";
 /** Who gets instances without being named: `manual` is nobody. */
 const scheduler = "scheduler.instance";
 /** By whom it is out of use: us, and what its scheduler's setting was before (may be empty). Without it `manual` may be somebody else's way to run a cluster. */
@@ -70,8 +71,29 @@ export class Members {
     return { clustered, members };
   }
 
+  /** One that hosts can be brought to. @throws NotFound @throws Unsupported where there is one machine only @throws DriverError unreachable */
+  async require(name: string): Promise<MemberReading> {
+    const { clustered, members } = await this.list();
+    if (!clustered) throw new Unsupported(alone);
+    const member = members.find((one) => one.name === name);
+    if (!member) throw new NotFound(`There is no member ${name}; there are: ${members.map((one) => one.name).join(", ")}.`);
+    if (member.state === "offline") throw new DriverError("unreachable", `Member ${name} of the cluster does not answer: ${member.message}`);
+    return member;
+  }
+
+  /** Where a new instance is made: on the member that was chosen while that takes hosts, else where the server thinks best. */
+  async targetFor(chosen: string | undefined): Promise<string | undefined> {
+    const { group } = this.#address;
+    const best = group === undefined ? undefined : `@${group}`;
+    if (chosen === undefined) return best;
+    const { clustered, members } = await this.list();
+    if (!clustered) return undefined;
+    const takesIt = members.some((one) => one.name === chosen && one.state === "online" && (group === undefined || one.groups.includes(group)));
+    return takesIt ? chosen : best;
+  }
+
   async set(name: string, state: "online" | "evacuated"): Promise<void> {
-    if (!(await this.#environment()).server_clustered) throw new Unsupported("The server is alone: there is no other member that could take its hosts.");
+    if (!(await this.#environment()).server_clustered) throw new Unsupported(alone);
     const path = `/1.0/cluster/members/${name}`;
     for (;;) {
       const there = await this.#client.find<RawMember>(path);

@@ -1,7 +1,7 @@
 /** A project for each department: its own limits on the server, the highest fencing token seen, and its backup policies. */
 import type { BackupPolicySpec } from "../../spec.ts";
 import { type Call, type Made, StaleFence } from "../driver.ts";
-import { hasMoved, type LxdClient } from "./client.ts";
+import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import { key, lxdName, nameOf, newId, projectOf } from "./names.ts";
 
 export interface Project {
@@ -15,6 +15,7 @@ export interface StoredPolicy {
   spec: BackupPolicySpec;
 }
 
+const lowLevel = "restricted.containers.lowlevel";
 const policyKey = (name: string) => key(`policy.${lxdName(name)}`);
 const policiesOf = ({ config }: Pick<Project, "config">): StoredPolicy[] =>
   Object.entries(config)
@@ -52,7 +53,25 @@ export class Projects {
       }
       const highest = Number(there.metadata.config[key("fence")] ?? -1);
       if (fence < highest) throw new StaleFence(`The lease of ${scope} has passed on: token ${fence} is older than ${highest}.`);
-      if (fence === highest || (await this.#put(there, { [key("fence")]: String(fence) }))) return there.metadata;
+      if (fence === highest || (await this.#put(there, { [key("fence")]: String(fence), [lowLevel]: undefined }))) return there.metadata;
+    }
+  }
+
+  /** Does what the server refuses in a restricted project: a change of what it keeps of an instance itself. Put back afterwards, or by the next who enters. */
+  async unrestricted<T>(project: string, work: () => Promise<T>): Promise<T> {
+    const restrict = async (allow: boolean) => {
+      while (!(await this.#put(await this.#client.get<Project>(`/1.0/projects/${project}`), { [lowLevel]: allow ? "allow" : undefined })));
+    };
+    for (let attempt = 1; ; attempt++) {
+      await restrict(true);
+      try {
+        return await work();
+      } catch (error) {
+        // Another one that did the same has put it back meanwhile.
+        if (attempt === 10 || !(error instanceof Refused && error.message.includes("is forbidden"))) throw error;
+      } finally {
+        await restrict(false);
+      }
     }
   }
 

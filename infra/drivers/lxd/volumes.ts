@@ -4,13 +4,13 @@
  */
 import type { Readable } from "node:stream";
 import type { AttachmentSpec, VolumeSpec } from "../../spec.ts";
-import { type Call, InUse, type Made, NotFound, Unsupported } from "../driver.ts";
+import { type Call, InUse, type Made, NotFound, type SnapshotReading, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
-import { attachmentKey, attachmentsOf, type Instance, listInstances, type StoredAttachment } from "./instances.ts";
-import { key, lxdName, nameOf, newId } from "./names.ts";
+import { attachmentKey, attachmentsOf, type Instance, listInstances, memberOf, type StoredAttachment } from "./instances.ts";
+import { key, lxdName, nameOf, nameOfLxd, newId } from "./names.ts";
 
 interface RawVolume {
   name: string;
@@ -30,16 +30,31 @@ interface Kept {
 }
 export interface StoredVolume extends Kept {
   raw: RawVolume;
+  snapshots: RawSnapshot[];
+}
+interface RawSnapshot extends SnapshotReading {
+  /** What it is called on the server. */
+  is: string;
+  config: Record<string, string>;
 }
 
 /** `vol-01j…`, and after a restore `vol-01j…-r1` */
 const copyOf = (name: string, number: number) => (number === 0 ? lxdName(name) : `${lxdName(name)}-r${number}`);
 const numberOf = (lxd: string) => Number(/-r(\d+)$/.exec(lxd)?.[1] ?? 0);
 
-function storedOf(raw: RawVolume): StoredVolume | undefined {
+function storedOf(raw: RawVolume, all: readonly RawVolume[]): StoredVolume | undefined {
   const text = raw.config[key("volume")];
   const kept = text === undefined ? undefined : (JSON.parse(text) as Kept);
-  return kept?.is === raw.name ? { ...kept, raw } : undefined;
+  if (kept?.is !== raw.name) return undefined;
+  const own = all.filter((one) => one.project === raw.project && one.name.startsWith(`${raw.name}/`));
+  return { ...kept, raw, snapshots: own.flatMap((one) => snapshotOf(one) ?? []).toSorted((a, b) => a.createdAt - b.createdAt) };
+}
+
+/** `vol-01j…/snp-01j….1764331200000`: the server keeps no time of it that we could rely on, so that its name says when. */
+const snapshotNamed = (name: string, createdAt: number) => `${lxdName(name)}.${createdAt}`;
+function snapshotOf({ name, config }: RawVolume): RawSnapshot | undefined {
+  const [, is, own, createdAt] = /\/((.+)\.(\d+))$/.exec(name) ?? [];
+  return is === undefined ? undefined : { is, config, name: nameOfLxd(own!), createdAt: Number(createdAt) };
 }
 
 export class Volumes {
@@ -52,7 +67,8 @@ export class Volumes {
 
   /** Of one project, or of all of ours: the one that counts of each name. */
   async all(project?: string): Promise<StoredVolume[]> {
-    const whole = (await this.#list(project)).flatMap((raw) => storedOf(raw) ?? []);
+    const all = await this.#list(project);
+    const whole = all.flatMap((raw) => storedOf(raw, all) ?? []);
     return [...Map.groupBy(whole, (one) => one.spec.name).values()].map((copies) =>
       copies.reduce((best, one) => (numberOf(one.is) > numberOf(best.is) ? one : best)),
     );
@@ -79,7 +95,7 @@ export class Volumes {
     return undoing(async (undo) => {
       const is = copyOf(spec.name, 0);
       const kept: Kept = { id: newId(spec.name), scope: call.scope, spec, is };
-      undo.add(() => this.#remove(project, is));
+      undo.add(() => this.remove(project, is));
       fault("lxd.volume.create:asked");
       try {
         if (fill) await fill((tar) => this.#import(project, kept, "", tar));
@@ -112,12 +128,11 @@ export class Volumes {
     if (there?.id !== id) return;
     const users = (await this.#users(project, there.spec.name)).map(({ stored }) => stored.spec.host);
     if (users.length > 0) throw new InUse(`Volume ${nameOf(id)} is attached to ${users.join(", ")}.`);
-    await this.#remove(project, there.is);
+    await this.remove(project, there.is);
   }
 
   async attach(project: string, spec: AttachmentSpec, call: Call): Promise<Made> {
-    const volume = await this.settle(project, spec.volume);
-    if (!volume) throw new NotFound(`There is no volume ${spec.volume}.`);
+    const volume = await this.whole(project, spec.volume);
     const instances = await listInstances(this.#client, project);
     const clash = instances
       .flatMap(attachmentsOf)
@@ -131,20 +146,27 @@ export class Volumes {
     fault("lxd.attachment.create:asked");
     const host = instances.find((one) => one.name === lxdName(spec.host));
     // On a cluster whose storage is each member's own, the volume comes to where its host is.
-    const shown = host && host.location !== volume.raw.location && volume.raw.location !== "" ? await this.#moveTo(project, volume, host.location) : volume;
-    return this.#changeHost(project, spec.host, (instance) => {
+    const shown = (host && (await this.bring(project, volume, host.location))) ?? volume.is;
+    const made = await this.changeHost(project, spec.host, (instance) => {
       const there = attachmentsOf(instance).find((one) => one.spec.name === spec.name);
       const stored: StoredAttachment = { id: there?.id ?? newId(spec.name), scope: call.scope, spec };
       instance.config[attachmentKey(spec.name)] = JSON.stringify(stored);
-      instance.devices[lxdName(spec.name)] = { type: "disk", pool: this.#storage, source: shown.is, path: spec.path };
+      instance.devices[lxdName(spec.name)] = this.deviceOf(stored, shown);
       return { id: stored.id, adopted: there !== undefined };
     });
+    if (shown !== volume.is) await this.settle(project, spec.volume);
+    return made;
+  }
+
+  /** How a host shows a copy of a volume. */
+  deviceOf({ spec }: StoredAttachment, is: string): Record<string, string> {
+    return { type: "disk", pool: this.#storage, source: is, path: spec.path };
   }
 
   async detach(project: string, id: string): Promise<void> {
     const found = (await listInstances(this.#client, project)).flatMap(attachmentsOf).find((one) => one.id === id);
     if (!found) return;
-    await this.#changeHost(project, found.spec.host, (instance) => {
+    await this.changeHost(project, found.spec.host, (instance) => {
       delete instance.config[attachmentKey(found.spec.name)];
       delete instance.devices[lxdName(found.spec.name)];
     });
@@ -163,39 +185,109 @@ export class Volumes {
 
   /** Puts an export's content in place of what there is: all or nothing, by switching to a new volume. */
   async replace(project: string, name: string, tar: Readable): Promise<void> {
-    const old = await this.settle(project, name);
-    if (!old) throw new NotFound(`There is no volume ${name}.`);
-    await this.#switchTo(project, old, tar, old.raw.location);
+    const old = await this.whole(project, name);
+    await this.#beside(project, old, (kept) => this.#import(project, kept, old.raw.location, tar));
+    await this.settle(project, name);
   }
 
-  /** To another member of the cluster. @returns the copy that counts from now on */
-  async #moveTo(project: string, volume: StoredVolume, location: string): Promise<StoredVolume> {
-    const { name } = volume.spec;
-    const { tar, done } = await this.export(project, name, "move");
-    try {
-      await this.#switchTo(project, volume, tar, location);
-    } finally {
-      await done();
-    }
-    return this.require(project, name);
+  /** Twice makes one. */
+  async snapshot(project: string, name: string, label: string, signal: AbortSignal | undefined): Promise<SnapshotReading> {
+    const there = await this.whole(project, name);
+    const made = there.snapshots.find((one) => one.name === label);
+    if (made) return { name: label, createdAt: made.createdAt };
+    const createdAt = Date.now();
+    await this.#client.change("POST", `${this.#path(there.is)}/snapshots`, { project, signal, body: { name: snapshotNamed(label, createdAt) } });
+    return { name: label, createdAt };
   }
 
-  /** A new copy, of the same name and id, with an export's content; the old one goes when the new one is whole. */
-  async #switchTo(project: string, old: StoredVolume, tar: Readable, location: string): Promise<void> {
-    const { name } = old.spec;
-    const is = copyOf(name, numberOf(old.is) + 1);
+  async deleteSnapshot(project: string, name: string, label: string): Promise<void> {
+    const there = await this.settle(project, name);
+    for (const one of there?.snapshots ?? [])
+      if (one.name === label) await this.#client.change("DELETE", `${this.#path(there!.is)}/snapshots/${one.is}`, { project });
+  }
+
+  /** The server puts no volume back that a running host shows: a copy is put back, and hosts are switched to it. */
+  async revert(project: string, name: string, label: string): Promise<void> {
+    const old = await this.whole(project, name);
+    const snapshot = old.snapshots.find((one) => one.name === label);
+    if (!snapshot) throw new NotFound(`Volume ${name} has no snapshot ${label}.`);
+    await this.#beside(project, old, async (kept) => {
+      await this.#copy(project, old, kept.is, old.raw.location);
+      await this.#client.change("PUT", this.#path(kept.is), { project, body: { restore: snapshot.is } });
+      // Whose ids the files have now.
+      await this.#keep(project, kept, idsOf(snapshot.config));
+    });
+    await this.settle(project, name);
+  }
+
+  /** To another member; hosts are not switched to it yet. Where all members share the storage there is nothing to bring. @returns the copy that goes again when the whole fails */
+  async bring(project: string, volume: StoredVolume, member: string): Promise<string | undefined> {
+    const { location } = volume.raw;
+    if (location === member || memberOf(location).member === undefined) return undefined;
+    return this.#beside(project, volume, async (kept) => {
+      await this.#copy(project, volume, kept.is, member);
+      fault("lxd.volume.move:copied");
+      await this.#keep(project, kept);
+    });
+  }
+
+  async move(project: string, id: string, member: string): Promise<void> {
+    const there = await this.settle(project, nameOf(id));
+    if (there?.id !== id) throw new NotFound(`There is no volume ${id}.`);
+    const [user] = await this.#users(project, there.spec.name);
+    if (user) throw new InUse(`Volume ${nameOf(id)} is attached to ${user.stored.spec.host}: it moves with its host.`);
+    await this.bring(project, there, member);
+    await this.settle(project, there.spec.name);
+  }
+
+  /** A new copy, of the same name and id, which counts from when it is whole. */
+  async #beside(project: string, { id, scope, spec, is: old }: StoredVolume, make: (kept: Kept) => Promise<void>): Promise<string> {
+    const is = copyOf(spec.name, numberOf(old) + 1);
     await undoing(async (undo) => {
-      undo.add(() => this.#remove(project, is));
-      const { id, scope, spec } = old;
-      await this.#import(project, { id, scope, spec, is }, location, tar);
+      undo.add(() => this.remove(project, is));
+      await make({ id, scope, spec, is });
     });
     fault("lxd.volume.restore:whole");
-    await this.settle(project, name);
+    return is;
+  }
+
+  /** With its snapshots. The copy doesn't count yet: its settings still name the old one. */
+  async #copy(project: string, { is, raw }: StoredVolume, to: string, location: string): Promise<void> {
+    const common = { name: to, type: "custom", content_type: raw.content_type, config: raw.config };
+    if (location === raw.location) {
+      const source = { type: "copy", name: is, pool: this.#storage, project, volume_only: false };
+      await this.#client.change("POST", this.#path(), { project, body: { ...common, source }, ...at(location) });
+      return;
+    }
+    const [{ metadata: server }, { metadata: from }] = await Promise.all([
+      this.#client.get<{ environment: { certificate: string } }>("/1.0"),
+      this.#client.get<{ url: string }>(`/1.0/cluster/members/${raw.location}`),
+    ]);
+    const sending = await this.#client.begin<Record<string, string>>(this.#path(is), {
+      project,
+      body: { name: is, pool: this.#storage, migration: true },
+      ...at(raw.location),
+    });
+    const source = {
+      type: "migration",
+      mode: "pull",
+      operation: `${from.url}/1.0/operations/${sending.id}`,
+      secrets: sending.metadata,
+      certificate: server.environment.certificate,
+      volume_only: false,
+    };
+    await this.#client.change("POST", this.#path(), { project, body: { ...common, source }, ...at(location) });
+  }
+
+  /** Says of a copy what it is. */
+  async #keep(project: string, kept: Kept, more: Record<string, string> = {}): Promise<void> {
+    const path = this.#path(kept.is);
+    const { metadata, etag } = await this.#client.get<RawVolume>(path, { project });
+    await this.#client.change("PUT", path, { project, etag, body: { description: "", config: { ...metadata.config, ...configOf(kept), ...more } } });
   }
 
   /** A volume of an export's content, which counts from when its settings say what it is. */
   async #import(project: string, kept: Kept, location: string, tar: Readable): Promise<void> {
-    const path = this.#path(kept.is);
     await this.#client.change("POST", this.#path(), {
       project,
       raw: tar,
@@ -203,8 +295,7 @@ export class Volumes {
       ...at(location),
     });
     fault("lxd.volume.restore:imported");
-    const { metadata, etag } = await this.#client.get<RawVolume>(path, { project });
-    await this.#client.change("PUT", path, { project, etag, body: { description: "", config: { ...metadata.config, ...configOf(kept) } } });
+    await this.#keep(project, kept);
   }
 
   /** Bytes that a volume really uses; 0 where the storage cannot tell. */
@@ -223,20 +314,29 @@ export class Volumes {
 
   /** Everything of a project, whole or not. */
   async purge(project: string): Promise<void> {
-    for (const raw of await this.#list(project)) await this.#remove(project, raw.name);
+    for (const raw of await this.#list(project)) if (!raw.name.includes("/")) await this.remove(project, raw.name);
   }
 
   /** Makes hosts show the copy that counts, and removes the others. @returns the one that counts */
   async settle(project: string, name: string): Promise<StoredVolume | undefined> {
-    const copies = (await this.#list(project)).filter((raw) => raw.name === copyOf(name, 0) || raw.name.startsWith(`${lxdName(name)}-r`));
-    const current = copies.flatMap((raw) => storedOf(raw) ?? []).toSorted((a, b) => numberOf(b.is) - numberOf(a.is))[0];
+    const all = await this.#list(project);
+    const copies = all.filter((raw) => !raw.name.includes("/") && (raw.name === copyOf(name, 0) || raw.name.startsWith(`${lxdName(name)}-r`)));
+    const current = copies.flatMap((raw) => storedOf(raw, all) ?? []).toSorted((a, b) => numberOf(b.is) - numberOf(a.is))[0];
     if (current && copies.length > 1)
       for (const { instance, stored } of await this.#users(project, name))
-        if (instance.devices[lxdName(stored.spec.name)]?.["source"] !== current.is)
-          await this.#changeHost(project, stored.spec.host, ({ devices }) => {
+        // A host that is being moved shows none.
+        if ((instance.devices[lxdName(stored.spec.name)]?.["source"] ?? current.is) !== current.is)
+          await this.changeHost(project, stored.spec.host, ({ devices }) => {
             devices[lxdName(stored.spec.name)]!["source"] = current.is;
           });
-    for (const raw of copies) if (raw.name !== current?.is) await this.#remove(project, raw.name);
+    for (const raw of copies) if (raw.name !== current?.is) await this.remove(project, raw.name);
+    return current;
+  }
+
+  /** @throws NotFound */
+  async whole(project: string, name: string): Promise<StoredVolume> {
+    const current = await this.settle(project, name);
+    if (!current) throw new NotFound(`There is no volume ${name}.`);
     return current;
   }
 
@@ -250,7 +350,7 @@ export class Volumes {
   }
 
   /** Changes a host's settings and devices as nobody else does at the same moment. */
-  async #changeHost<T>(project: string, host: string, change: (instance: Instance) => T): Promise<T> {
+  async changeHost<T>(project: string, host: string, change: (instance: Instance) => T): Promise<T> {
     const path = `/1.0/instances/${lxdName(host)}`;
     for (;;) {
       const there = await this.#client.find<Instance>(path, { project });
@@ -273,7 +373,7 @@ export class Volumes {
     await this.#client.change("PUT", this.#path(is), { project, body: { description: raw.description, config } });
   }
 
-  async #remove(project: string, is: string): Promise<void> {
+  async remove(project: string, is: string): Promise<void> {
     if (await this.#client.find(this.#path(is), { project })) await this.#client.change("DELETE", this.#path(is), { project });
   }
 
@@ -291,5 +391,7 @@ export class Volumes {
 }
 
 /** Where in a cluster; a server that is alone has no members to name. */
-const at = (location: string) => (location === "" || location === "none" ? {} : { query: { target: location } });
+const at = (location: string) => (memberOf(location).member === undefined ? {} : { query: { target: location } });
+/** The server's notes of the user ids that a volume's files have. */
+const idsOf = (config: Record<string, string>) => Object.fromEntries(Object.entries(config).filter(([name]) => name === "volatile.idmap.last"));
 const configOf = (kept: Kept) => ({ size: `${kept.spec.sizeGib}GiB`, [key("volume")]: JSON.stringify(kept) });

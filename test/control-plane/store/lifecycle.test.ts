@@ -232,6 +232,8 @@ class World {
   #excess = new Map<string, number>();
   #overspent = new Map<string, number>();
   #resources = new Map<string, string>();
+  /** Departments where something failed: the job runs the engine again at once, which removes what is left of it. */
+  readonly #again = new Set<string>();
   constructor(opened: OpenDatabase) {
     this.#opened = opened;
   }
@@ -341,6 +343,7 @@ class World {
       case "room":
         return ticks["waiting"]!(this.#jobs());
       case "terms":
+        await this.#applyAgain(act);
         this.#now = new Date(this.#now.getTime() + one.days * 86_400_000);
         await ticks["terms"]!(this.#jobs());
         return this.#roll();
@@ -351,10 +354,12 @@ class World {
         return;
       }
       case "expire":
+        await this.#applyAgain(act);
         this.#now = new Date(this.#now.getTime() + 31 * 86_400_000);
         await this.#change((tx) => expireReservations(tx, { ...act, now: this.#now }));
         return this.#roll();
       case "new-year":
+        await this.#applyAgain(act);
         if (this.#now.getUTCFullYear() < 2027) this.#now = new Date("2026-12-31T16:30:00Z");
         return this.#roll();
       case "resize":
@@ -426,8 +431,12 @@ class World {
   async #apply(code: string, result: string, act: Act): Promise<void> {
     const { id } = await this.#db.selectFrom("departments").select("id").where("code", "=", code).executeTakeFirstOrThrow();
     const begun = await this.#change((tx) => beginApply(tx, act, id, plain));
+    this.#again.delete(code);
     if (begun.unchanged) return;
-    if (result === "engine") return this.#change((tx) => failApply(tx, act, id, { code: "engine-failed", message: "no" }));
+    if (result === "engine") {
+      this.#again.add(code);
+      return this.#change((tx) => failApply(tx, act, id, { code: "engine-failed", message: "no" }));
+    }
     const applying = await this.#db
       .selectFrom("request_items as i")
       .innerJoin("requests as r", "r.id", "i.request_id")
@@ -439,7 +448,13 @@ class World {
     const failing = result === "ok" ? [] : result === "part" ? applying.slice(0, 1) : applying;
     const failures = failing.map((one) => ({ kind: "host" as const, name: one.resource_id, code: "no", message: "no" }));
     const outcome = { operation: "op", steps: [], durationMs: 1, result: failures.length > 0 ? ("failed" as const) : ("succeeded" as const), failures };
-    await this.#change((tx) => settleApply(tx, act, id, { hash: begun.hash, fence: begun.fence, outcome }));
+    const { again } = await this.#change((tx) => settleApply(tx, act, id, { hash: begun.hash, fence: begun.fence, outcome }));
+    if (again) this.#again.add(code);
+  }
+
+  /** Before days go by: no job waits for as long. */
+  async #applyAgain(act: Act): Promise<void> {
+    for (const code of this.#again) await this.#apply(code, "ok", act);
   }
 
   async #roll(): Promise<void> {

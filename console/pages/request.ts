@@ -216,7 +216,9 @@ export class RequestPage extends Page {
         }
         ${(plan.waits ?? []).map((line) => html`<p class="warn">▲ ${msg("目前资源不足，批准后将按批准先后排队等待：", { id: "will-wait" })} ${line}</p>`)}
         <p class="muted">
-          ${plan.transfer ? msg("移交内容", { id: "plan-transfer" }) : msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} · <code>${plan.hash.slice(0, 16)}</code></p>
+          ${plan.transfer ? msg("移交内容", { id: "plan-transfer" }) : msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} ·
+          <code>${plan.hash.slice(0, 16)}</code>
+        </p>
         ${plan.transfer ? html`<zy-transfer-sides .transfer=${plan.transfer} .cost=${plan.cost}></zy-transfer-sides>` : nothing}
         <p ?hidden=${plan.transfer !== undefined}>
           ${msg("配额占用", { id: "charge" })}:

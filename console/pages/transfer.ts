@@ -88,7 +88,10 @@ export class ApplicationTransfer extends Page {
                   <td>${projects.get(one.project) ?? ""}</td>
                   <td>${one.protectionLevel}</td>
                   <td>
-                    <button aria-label=${`${msg("移交…", { id: "transfer" })} ${one.name}`} @click=${() => this.#choose(this.#chosen === one ? undefined : one)}>
+                    <button
+                      aria-label=${`${msg("移交…", { id: "transfer" })} ${one.name}`}
+                      @click=${() => this.#choose(this.#chosen === one ? undefined : one)}
+                    >
                       ${msg("移交…", { id: "transfer" })}
                     </button>
                   </td>

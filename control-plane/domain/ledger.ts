@@ -206,7 +206,9 @@ export function exceeded(limits: readonly Limit[]): Refusal {
 export function passingRefusal(steps: readonly Step[]): Refusal | undefined {
   const short = steps.filter((step) => !step.fits);
   if (short.length === 0) return undefined;
-  const text = short.map(({ account, asked }) => `${account.name_zh}: ${account.dimension}${account.level ? ` of level ${account.level}` : ""}, ${asked} asked`);
+  const text = short.map(
+    ({ account, asked }) => `${account.name_zh}: ${account.dimension}${account.level ? ` of level ${account.level}` : ""}, ${asked} asked`,
+  );
   return new Refusal("quota-exceeded", `The receiving side's quota has no room for it. ${text.join("; ")}`, {
     remedy: "The receiving department asks for a higher limit, or the application is made smaller first.",
   });

@@ -28,4 +28,3 @@ export function transferStages(giver: Side, receiver: Side, above: Side): SidedS
   };
   return [...of(giver, "department-approval", "移出方 "), ...of(receiver, "department-approval", "接收方 "), ...of(above, "authority-approval", "")];
 }
-

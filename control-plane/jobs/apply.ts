@@ -86,12 +86,15 @@ const explain = (outcome: Outcome) => ({ code: "engine-failed", message: outcome
 export async function sweep(context: JobContext, departmentId: string): Promise<string[]> {
   // Of whatever department: what is just passing from one to another is nobody's orphan.
   const isWanted = async (names: readonly string[]): Promise<Set<string>> => {
-    const rows = names.length === 0 ? [] : await context.db
-      .selectFrom("resources")
-      .select("id")
-      .where("id", "in", [...names])
-      .where("phase", "in", ["wanted", "live", "retiring"])
-      .execute();
+    const rows =
+      names.length === 0
+        ? []
+        : await context.db
+            .selectFrom("resources")
+            .select("id")
+            .where("id", "in", [...names])
+            .where("phase", "in", ["wanted", "live", "retiring"])
+            .execute();
     return new Set(rows.map((row) => row.id));
   };
   const fence = await currentFence(context.db, departmentId);

@@ -91,7 +91,9 @@ export async function startUpdate(db: Db, stack: Stack, id: string): Promise<Sta
  */
 async function requireCurrent(trx: Queries, { stack }: Stack, id: string): Promise<void> {
   const { rows } = await sql<{ id: string }>`
-    select u.id from state_updates u join estates e on e.department_id = ${stack} where u.id = ${id} and u.kind <> 'preview' and u.fence < e.fence`.execute(trx);
+    select u.id from state_updates u join estates e on e.department_id = ${stack} where u.id = ${id} and u.kind <> 'preview' and u.fence < e.fence`.execute(
+    trx,
+  );
   if (rows.length > 0) throw new UpdateRevoked(`The update ${id} was made for the department as it was before: its lease has passed on.`);
 }
 

@@ -40,17 +40,7 @@ import {
   type StoredItem,
 } from "./requests.ts";
 import type { Projects, RequestOrigin, Resources } from "./schema.ts";
-import {
-  asTaken,
-  chargesOf,
-  costOf,
-  type Passing,
-  readPassing,
-  requireStaying,
-  transferOf,
-  transfersUnderWay,
-  withoutFigures,
-} from "./transferring.ts";
+import { asTaken, chargesOf, costOf, type Passing, readPassing, requireStaying, transferOf, transfersUnderWay, withoutFigures } from "./transferring.ts";
 import type { Selectable } from "kysely";
 
 const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy": "bkp" } as const;
@@ -475,11 +465,7 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[], passing: Read
   const ledger = await lockLedger(tx, departments);
   // Only what may grow is priced: nothing else waits for a project.
   const growing = candidates.filter((one) => one.items.some((item) => item.action === "create" || item.action === "resize"));
-  const payers = await lockPayers(
-    tx,
-    act,
-    [...growing.map((one) => one.row.project_id), ...receivers.map((one) => one.project)],
-  );
+  const payers = await lockPayers(tx, act, [...growing.map((one) => one.row.project_id), ...receivers.map((one) => one.project)]);
   return {
     passing,
     transfers: await transfersUnderWay(tx, applications),
@@ -637,7 +623,8 @@ function decidePassing(candidate: Candidate, books: Books): Decision {
   requireStaying(books.transfers.get(application.id), candidate.row.id);
   const [refusal] = passing.refusals;
   if (refusal) throw refusal;
-  if (books.changed.has(application.id)) throw new Refusal("conflict", "Another request on this application came at the same moment.", { remedy: "Try again when it is done." });
+  if (books.changed.has(application.id))
+    throw new Refusal("conflict", "Another request on this application came at the same moment.", { remedy: "Try again when it is done." });
   const { from, to } = passing.transfer;
   const level = application.protectionLevel;
   const [item] = stored;

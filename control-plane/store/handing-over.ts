@@ -115,7 +115,9 @@ export async function handOver(tx: Tx, act: Act, id: string): Promise<boolean> {
   const ids = kept.held.map((one) => one.id);
   // Locked before backups are looked at: who asks for one waits, and then sees whose it is.
   const resources =
-    ids.length === 0 ? [] : await tx.selectFrom("resources").selectAll().where("id", "in", ids).where("department_id", "=", giver).orderBy("id").forUpdate().execute();
+    ids.length === 0
+      ? []
+      : await tx.selectFrom("resources").selectAll().where("id", "in", ids).where("department_id", "=", giver).orderBy("id").forUpdate().execute();
   await requireQuiet(tx, row.application_id);
   await lockLedger(tx, [giver, receiver]);
   await lockPayers(tx, act, [...new Set([project, ...resources.map((one) => one.project_id)])]);

@@ -108,8 +108,15 @@ export async function readPassing(db: Db, now: Date, ask: Ask): Promise<Passing>
       charge: charge.map(({ dimension, quantity }) => ({ dimension, quantity: sign * quantity })),
     }));
   const committed =
-    ids.length === 0 ? [] : await db.selectFrom("fund_charges").selectAll().where("resource_id", "in", ids).where("state", "=", "committed").orderBy("id").execute();
-  const side = (department: string, of: { id: string; code: string }) => ({ department, departmentName: nameOf(department), project: of.id, projectCode: of.code });
+    ids.length === 0
+      ? []
+      : await db.selectFrom("fund_charges").selectAll().where("resource_id", "in", ids).where("state", "=", "committed").orderBy("id").execute();
+  const side = (department: string, of: { id: string; code: string }) => ({
+    department,
+    departmentName: nameOf(department),
+    project: of.id,
+    projectCode: of.code,
+  });
   return {
     transfer: {
       from: side(application.department_id, ask.project),
@@ -122,7 +129,12 @@ export async function readPassing(db: Db, now: Date, ask: Ask): Promise<Passing>
     held,
     lines: committed.map((one) => ({ resourceId: one.resource_id, priceBookId: one.price_book_id, lines: one.lines as CostLine[] })),
     receiver: project,
-    refusals: await standingInTheWay(db, ask, receiver.id, rows.filter((row) => row.phase !== "live").map((row) => `${row.name} (${row.phase})`)),
+    refusals: await standingInTheWay(
+      db,
+      ask,
+      receiver.id,
+      rows.filter((row) => row.phase !== "live").map((row) => `${row.name} (${row.phase})`),
+    ),
   };
 }
 
@@ -159,7 +171,8 @@ async function standingInTheWay(db: Db, { application, requestId }: Ask, receive
     select mine.code from applications mine join applications theirs on theirs.code = mine.code and theirs.department_id = ${receiver} where mine.id = ${application.id}`.execute(
     db,
   );
-  if (taken.length > 0) conflict(`The receiving department has an application with the code ${taken[0]!.code} already.`, "Have one of the two renamed by operations.");
+  if (taken.length > 0)
+    conflict(`The receiving department has an application with the code ${taken[0]!.code} already.`, "Have one of the two renamed by operations.");
   return refusals;
 }
 

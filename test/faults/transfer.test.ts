@@ -34,7 +34,7 @@ describe("a transfer", { timeout: 240_000 }, () => {
 
   beforeAll(async () => {
     await plane.start();
-    await sides.fill({ driver: "embedded", endpoint: join(plane.data, "embedded") });
+    await sides.settle({ driver: "embedded", endpoint: join(plane.data, "embedded") });
     const secret = { ...host("web"), spec: { ...host("web").spec, userData: "s3cret" } };
     const attached = { action: "create", kind: "attachment", spec: { host: "web", volume: "data" } };
     const policy = { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } };
@@ -88,7 +88,12 @@ describe("a transfer", { timeout: 240_000 }, () => {
     expect(await status(to, `/api/v1/backups/${backup}`)).toBe(200);
     // Both sides see the request.
     expect([await status(from, `/api/v1/requests/${asked.id}`), await status(to, `/api/v1/requests/${asked.id}`)]).toEqual([200, 200]);
-    expect([await used(from), await used(to), await used("bureau"), await used("city")]).toEqual([[0, 0], [0, 1], [0, 1], [0, 1]]);
+    expect([await used(from), await used(to), await used("bureau"), await used("city")]).toEqual([
+      [0, 0],
+      [0, 1],
+      [0, 1],
+      [0, 1],
+    ]);
     await sides.expectUnchanged(names);
     expect(await reading()).toEqual(before);
   });

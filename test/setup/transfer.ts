@@ -28,7 +28,7 @@ export class Sides {
   constructor(plane: TestPlane) {
     this.plane = plane;
   }
-  async fill(pools: { driver: string; endpoint: string }): Promise<void> {
+  async settle(pools: { driver: string; endpoint: string }): Promise<void> {
     await this.plane.fill(citySided(pools));
     this.#secrets = { office: await this.plane.grant("applicant", "office"), annex: await this.plane.grant("applicant", "annex") };
     this.#third = await this.plane.grant("approver", "city");
@@ -65,8 +65,7 @@ export class Sides {
     expect(looked.error).toBeNull();
     return looked.steps;
   }
-  updates = async (department: Side) =>
-    (await this.plane.operations.get<{ items: StackUpdate[] }>(`/api/v1/stack-updates?department=${department}`)).items;
+  updates = async (department: Side) => (await this.plane.operations.get<{ items: StackUpdate[] }>(`/api/v1/stack-updates?department=${department}`)).items;
 
   /** The engine finds nothing to do on either side: not in its own look after the transfer, nor when all is read anew; each thing is in one stack. */
   async expectUnchanged(names: readonly string[]): Promise<void> {
@@ -76,7 +75,13 @@ export class Sides {
       const seen = await this.#look(one, "preview");
       expect(steps.filter((step) => step.changes.length > 0)).toEqual([]);
       expect(seen.filter((step) => step.action !== "same")).toEqual([]);
-      expect(seen.filter((step) => names.includes(step.name)).map((step) => step.name).toSorted(), one).toEqual(one === side ? [...names].toSorted() : []);
+      expect(
+        seen
+          .filter((step) => names.includes(step.name))
+          .map((step) => step.name)
+          .toSorted(),
+        one,
+      ).toEqual(one === side ? [...names].toSorted() : []);
       const changes = (await this.updates(one)).filter((update) => update.kind === "update").map((update) => update.changes ?? {});
       // Beside what was made when it was filled: nothing was made, changed or removed by any update.
       for (const update of changes.slice(0, -1)) expect(Object.keys(update).filter((kind) => kind !== "same")).toEqual([]);

@@ -9,15 +9,14 @@ import type { Backups } from "./backups.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
 import { attachmentKey, attachmentsOf, type Instance, keptOf, listInstances } from "./instances.ts";
 import { key, lxdName } from "./names.ts";
-import type { Project, Projects, StoredPolicy } from "./projects.ts";
+import type { Project, Projects } from "./projects.ts";
 import type { Volumes } from "./volumes.ts";
 
 const homePrefix = key("home.");
 const homeKey = (application: string) => `${homePrefix}${lxdName(application)}`;
 
 /** Applications of a department that have their home in another's project: by their key. */
-const homesOf = ({ config }: Pick<Project, "config">): Map<string, string> =>
-  new Map(Object.entries(config).filter(([name]) => name.startsWith(homePrefix)));
+const homesOf = ({ config }: Pick<Project, "config">): Map<string, string> => new Map(Object.entries(config).filter(([name]) => name.startsWith(homePrefix)));
 
 /** Projects in which things of a department lie, its own first. */
 export const projectsOf = (project: Pick<Project, "name" | "config">): string[] => [...new Set([project.name, ...homesOf(project).values()])];
@@ -74,8 +73,7 @@ export class Passing {
       const config = { ...there.metadata.config };
       const kept = keptOf(there.metadata);
       if (kept && passing.has(kept.spec.name)) config[key("host")] = JSON.stringify({ ...kept, scope });
-      for (const one of attachmentsOf(there.metadata))
-        if (passing.has(one.spec.name)) config[attachmentKey(one.spec.name)] = JSON.stringify({ ...one, scope });
+      for (const one of attachmentsOf(there.metadata)) if (passing.has(one.spec.name)) config[attachmentKey(one.spec.name)] = JSON.stringify({ ...one, scope });
       if (JSON.stringify(config) === JSON.stringify(there.metadata.config)) return;
       try {
         await this.#client.change("PUT", path, { project, etag: there.etag, body: { architecture, description, ephemeral, profiles, config, devices } });

@@ -308,8 +308,7 @@ export class Volumes {
 
   /** Volumes of a project that are called another department's from now on. */
   async pass(project: string, names: ReadonlySet<string>, scope: string): Promise<void> {
-    for (const one of await this.all(project))
-      if (names.has(one.spec.name) && one.scope !== scope) await this.#resize(project, { ...one, scope }, one.spec);
+    for (const one of await this.all(project)) if (names.has(one.spec.name) && one.scope !== scope) await this.#resize(project, { ...one, scope }, one.spec);
   }
 
   /** Everything of a project, whole or not. */

@@ -100,19 +100,30 @@ describe.each(engines)("transfers, on %s", (engine) => {
   };
   const held = async () => {
     const rows = await opened.db.selectFrom("quota_accounts").selectAll().where("dimension", "=", "hosts").where("level", "=", 0).execute();
-    return Object.fromEntries(Object.entries(ids).map(([code, id]) => [code, [rows.find((one) => one.department_id === id)!.reserved, rows.find((one) => one.department_id === id)!.used]]));
+    return Object.fromEntries(
+      Object.entries(ids).map(([code, id]) => [
+        code,
+        [rows.find((one) => one.department_id === id)!.reserved, rows.find((one) => one.department_id === id)!.used],
+      ]),
+    );
   };
-  const fund = async (department: string) =>
-    opened.db
-      .selectFrom("project_funds as f")
-      .innerJoin("projects as p", "p.id", "f.project_id")
-      .select((of) => [of.fn.sum<number>("f.reserved_fen").as("reserved"), of.fn.sum<number>("f.committed_fen").as("committed"), of.fn.sum<number>("f.spent_fen").as("spent")])
-      .where("p.department_id", "=", department)
-      .executeTakeFirstOrThrow()
-      .then((row) => ({ reserved: Number(row.reserved), committed: Number(row.committed), spent: Number(row.spent) }));
+  const fund = async (department: string) => {
+    const { rows } = await sql<{ reserved: number; committed: number; spent: number }>`
+      select coalesce(sum(f.reserved_fen), 0)::bigint as reserved, coalesce(sum(f.committed_fen), 0)::bigint as committed, coalesce(sum(f.spent_fen), 0)::bigint as spent
+      from project_funds f join projects p on p.id = f.project_id where p.department_id = ${department}`.execute(opened.db);
+    return rows[0]!;
+  };
   const sound = async () => expect((await reconcile(opened.db, systemAct(new Date()))).findings).toEqual([]);
   const fill = async () => {
-    await books.decide(await books.ask("office", [host("web"), host("db"), volume("data", 20), { action: "create", kind: "attachment", spec: { host: "db", volume: "data" } }, { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } }]));
+    await books.decide(
+      await books.ask("office", [
+        host("web"),
+        host("db"),
+        volume("data", 20),
+        { action: "create", kind: "attachment", spec: { host: "db", volume: "data" } },
+        { action: "create", kind: "backup-policy", spec: { name: "nightly", volume: "data" } },
+      ]),
+    );
     await books.apply(ids.office);
     await books.observe();
   };
@@ -156,11 +167,15 @@ describe.each(engines)("transfers, on %s", (engine) => {
     const resources = await opened.db.selectFrom("resources").selectAll().execute();
     expect(resources).toHaveLength(5);
     for (const one of resources) expect(one).toMatchObject({ department_id: ids.annex, project_id: project.id, phase: "live", request_id: asked.id });
-    expect(await opened.db.selectFrom("backups").select("department_id").where("id", "=", backup).executeTakeFirstOrThrow()).toEqual({ department_id: ids.annex });
+    expect(await opened.db.selectFrom("backups").select("department_id").where("id", "=", backup).executeTakeFirstOrThrow()).toEqual({
+      department_id: ids.annex,
+    });
 
     const { rows: touching } = await sql<{ departments: string[]; same: boolean }>`
       select array_agg(department_id order by from_at, to_at nulls last) as departments, bool_and(coalesce(next = to_at, to_at is null)) as same from (
-        select *, lead(from_at) over (partition by resource_id, meter order by from_at, to_at nulls last) as next from allocations) a group by resource_id, meter`.execute(opened.db);
+        select *, lead(from_at) over (partition by resource_id, meter order by from_at, to_at nulls last) as next from allocations) a group by resource_id, meter`.execute(
+      opened.db,
+    );
     expect(touching.length).toBeGreaterThan(5);
     for (const one of touching) expect(one).toEqual({ departments: [ids.office, ids.annex], same: true });
     const uptime = await opened.db.selectFrom("uptime_intervals").selectAll().orderBy("from_at").execute();
@@ -204,7 +219,9 @@ describe.each(engines)("transfers, on %s", (engine) => {
     expect(await inbox(people.receiver)).toEqual([]);
     expect(await refusal(approveAs(people.receiver, row))).toMatchObject({ code: "forbidden" });
     expect(await refusal(approveAs({ ...people.giver, id: "tok_applicant" }, row))).toMatchObject({ code: "self-approval" });
-    expect(await refusal(books.change((tx) => approve(tx, books.act(people.giver.id), people.giver, row.id, { planHash: "0".repeat(64), reason: "" })))).toMatchObject({
+    expect(
+      await refusal(books.change((tx) => approve(tx, books.act(people.giver.id), people.giver, row.id, { planHash: "0".repeat(64), reason: "" }))),
+    ).toMatchObject({
       code: "plan-changed",
     });
     const second = await approveAs(people.giver, row);
@@ -255,7 +272,9 @@ describe.each(engines)("transfers, on %s", (engine) => {
     expect(await detail({}, { trialDays: 3 })).toBe("/trialDays");
     const body = await bodyOf();
     const two = { ...body, items: [...body.items, ...body.items] };
-    expect((await refusal(books.change((tx) => createRequest(tx, books.act("tok_applicant"), books.applicant, two, plain)))).errors?.[0]?.pointer).toBe("/items");
+    expect((await refusal(books.change((tx) => createRequest(tx, books.act("tok_applicant"), books.applicant, two, plain)))).errors?.[0]?.pointer).toBe(
+      "/items",
+    );
     await opened.db.updateTable("projects").set({ stage: "closed" }).where("code", "=", "annex-plan").execute();
     expect(await detail({})).toBe("/items/0/spec/project");
     await opened.db.updateTable("projects").set({ stage: "operating" }).where("code", "=", "annex-plan").execute();
@@ -290,7 +309,10 @@ describe.each(engines)("transfers, on %s", (engine) => {
     const quota = await look();
     expect(quota.refusals.map((one) => [one.code, one.limits])).toEqual([["quota-exceeded", undefined]]);
     expect(quota.transfer).toMatchObject({ to: { department: ids.annex } });
-    expect(quota.steps.every((step) => step.account.department_id === ids.annex), "above both nothing changes").toBe(true);
+    expect(
+      quota.steps.every((step) => step.account.department_id === ids.annex),
+      "above both nothing changes",
+    ).toBe(true);
     expect(quota.cost!.amountFen).toBeGreaterThan(0);
     expect(await refusal(ask())).toMatchObject({ code: "quota-exceeded", limits: undefined });
     await sql`update quota_accounts set limit_value = 2 where department_id = ${ids.annex} and dimension = 'hosts'`.execute(opened.db);
@@ -301,7 +323,12 @@ describe.each(engines)("transfers, on %s", (engine) => {
     const other = newId("app", new Date());
     await opened.db
       .insertInto("applications")
-      .values({ ...mine, id: other, department_id: ids.annex, project_id: (await opened.db.selectFrom("projects").select("id").where("code", "=", "annex-plan").executeTakeFirstOrThrow()).id })
+      .values({
+        ...mine,
+        id: other,
+        department_id: ids.annex,
+        project_id: (await opened.db.selectFrom("projects").select("id").where("code", "=", "annex-plan").executeTakeFirstOrThrow()).id,
+      })
       .execute();
     const body = { ...(await bodyOf()), application: id };
     expect(await refusal(books.change((tx) => createRequest(tx, books.act("tok_applicant"), books.applicant, body, plain)))).toMatchObject({
@@ -321,7 +348,23 @@ describe.each(engines)("transfers, on %s", (engine) => {
     const row = await ask({ department: up, project: "p" });
     expect(await held(), "nothing is new there").toEqual(before);
     let now = await plan(row);
-    await opened.db.insertInto("role_bindings").values({ id: "rbd_up", subject_id: people.receiver.id, role: "approver", department_id: above, kind: "standing", valid_from: new Date(0), valid_until: null, period_from: null, period_to: null, reason: "t", granted_by: "t", granted_at: new Date(0) }).execute();
+    await opened.db
+      .insertInto("role_bindings")
+      .values({
+        id: "rbd_up",
+        subject_id: people.receiver.id,
+        role: "approver",
+        department_id: above,
+        kind: "standing",
+        valid_from: new Date(0),
+        valid_until: null,
+        period_from: null,
+        period_to: null,
+        reason: "t",
+        granted_by: "t",
+        granted_at: new Date(0),
+      })
+      .execute();
     for (const who of [people.giver, people.receiver, people.authority]) now = await approveAs(who, now);
     await doIt(row.id);
     expect(await held()).toEqual({ ...before, office: [0, 0], ...(up === "city" ? { bureau: [0, 0] } : {}) });

@@ -167,6 +167,17 @@ async function standingInTheWay(db: Db, { application, requestId }: Ask, receive
     select distinct r.name from resources r join quota_charges c on c.resource_id = r.id and c.state <> 'released'
     where r.application_id = ${application.id} and r.phase = 'failed' order by 1`.execute(db);
   if (left.length > 0) conflict(`What could not be made is still being removed: ${left.map((one) => one.name).join(", ")}.`, "Wait a moment.");
+  // What it lies in must be the receiver's to use. (By name, so that it holds also where pools are dedicated to nobody yet.)
+  const { rows: pools } = await sql<{ code: string }>`
+    select distinct p.code from resources r join pools p on p.id = r.pool_id
+    where r.application_id = ${application.id} and r.phase in ('wanted', 'live', 'retiring') and to_jsonb(p)->>'dedicated_department' is not null
+      and coalesce(to_jsonb(p)->>'dedicated_application' <> ${application.id}, to_jsonb(p)->>'dedicated_department' not in (select ancestor_id from department_ancestors where department_id = ${receiver}))
+    order by 1`.execute(db);
+  if (pools.length > 0)
+    conflict(
+      `It lies in pools that are dedicated to others than the receiver: ${pools.map((one) => one.code).join(", ")}.`,
+      "Have operations move it to another pool, or dedicate the pool to both.",
+    );
   const { rows: taken } = await sql<{ code: string }>`
     select mine.code from applications mine join applications theirs on theirs.code = mine.code and theirs.department_id = ${receiver} where mine.id = ${application.id}`.execute(
     db,

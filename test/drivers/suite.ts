@@ -319,9 +319,9 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
       expect((await driver.list(scope)).map((one) => one.name)).toEqual([other.name]);
       expect((await driver.list(there.scope)).toSorted(byId)).toEqual(things.map((one) => ({ ...one, scope: there.scope })).toSorted(byId));
-      const { scope: seen, ...same } = (await reading(host.name))!;
-      expect(seen).toBe(there.scope);
-      expect(same).toMatchObject({ id, state: "running", startedAt: was.startedAt, ...(was.pid === undefined ? {} : { pid: was.pid }) });
+      const now = (await reading(host.name))!;
+      expect([now.scope, now.id, now.state]).toEqual([there.scope, id, "running"]);
+      expect([now.pid, now.startedAt, now.member]).toEqual([was.pid, was.startedAt, was.member]);
       await expect(driver.pass(application, names, call(1), there)).rejects.toMatchObject({ code: "stale-fence" });
       // Its new scope goes on with it, beside what it had, and with what is made for it from then on.
       await driver.updateHost(id, { ...host, addresses: ["10.0.0.9"] }, there);

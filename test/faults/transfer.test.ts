@@ -53,7 +53,7 @@ describe("a transfer", { timeout: 240_000 }, () => {
     names = (await plane.driver.list()).filter((one) => one.kind !== "backup").map((one) => one.name);
     expect(names).toHaveLength(4);
     before = await reading();
-  });
+  }, 240_000);
   afterAll(() => plane.remove());
 
   it.each([undefined, ...handOverSteps])("restarts, moves and renames nothing, killed at %s", async (fault) => {

@@ -84,7 +84,7 @@ export class TestPlane {
     const url = await waitFor(
       async () => /serves at (\S+)/.exec(this.output.slice(from))?.[1] ?? (child.exitCode === null && child.signalCode === null ? undefined : "ended"),
       (found) => found !== undefined,
-      { timeoutMs: 60_000, intervalMs: 50 },
+      { timeoutMs: 120_000, intervalMs: 50 },
     );
     if (url === undefined || url === "ended") throw new Error(`the control plane ended:\n${this.output.slice(-3000)}`);
     this.operations = createClient({ url, token: this.token });

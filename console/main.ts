@@ -32,6 +32,7 @@ import "./pages/supervision-mine.ts";
 import "./pages/supervision-rules.ts";
 import "./pages/usage.ts";
 import "./pages/images.ts";
+import "./pages/pools.ts";
 import "./pages/webhooks.ts";
 
 type Me = z.infer<typeof Session>;
@@ -107,6 +108,10 @@ class App extends LitElement {
     {
       pattern: new URLPattern({ pathname: "/images" }),
       render: () => html`<zy-images-page .changes=${this.#holds("operations")}></zy-images-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/pools" }),
+      render: () => html`<zy-pools-page .changes=${this.#holds("operations")}></zy-pools-page>`,
     },
     {
       pattern: new URLPattern({ pathname: "/maintenance" }),
@@ -255,7 +260,7 @@ class App extends LitElement {
           >${this.#holds("approver", "authority") ? html`<a href=${pages.inbox()}>${msg("审批", { id: "inbox" })}</a>` : nothing}<a href=${pages.requests()}
             >${msg("申请", { id: "requests" })}</a
           ><a href=${pages.newRequest()}>${msg("新建申请", { id: "new-request" })}</a
-          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.supervision()}>${msg("电子监察", { id: "supervision" })}</a>` : nothing}${this.#holds("applicant", "approver", "authority", "finance", "operations") || this.#pending > 0 ? html`<a href=${pages.ownCards()}>${msg("我的监察件", { id: "own-cards" })}${this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a>` : nothing}${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("operations") ? html`<a href=${pages.images()}>${msg("镜像", { id: "images" })}</a>` : nothing}${this.#holds("operations", "authority") ? html`<a href=${pages.maintenance()}>${msg("维护窗口", { id: "mw-title" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}${this.#holds("system-admin", "supervision") ? html`<a href=${pages.calendars()}>${msg("工作日历", { id: "calendars" })}</a>` : nothing}
+          >${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.supervision()}>${msg("电子监察", { id: "supervision" })}</a>` : nothing}${this.#holds("applicant", "approver", "authority", "finance", "operations") || this.#pending > 0 ? html`<a href=${pages.ownCards()}>${msg("我的监察件", { id: "own-cards" })}${this.#pending > 0 ? html` <strong class="warn">(${this.#pending})</strong>` : nothing}</a>` : nothing}${this.#holds("supervision", "audit-admin", "auditor") ? html`<a href=${pages.audit()}>${msg("审计记录", { id: "audit" })}</a>` : nothing}${this.#holds("operations", "authority", "audit-admin", "auditor") ? html`<a href=${pages.pools()}>${msg("资源池", { id: "pools" })}</a>` : nothing}${this.#holds("operations") ? html`<a href=${pages.images()}>${msg("镜像", { id: "images" })}</a>` : nothing}${this.#holds("operations", "authority") ? html`<a href=${pages.maintenance()}>${msg("维护窗口", { id: "mw-title" })}</a>` : nothing}${this.#holds("system-admin", "audit-admin", "auditor") ? html`<a href=${pages.webhooks()}>${msg("对外通知（Webhook）", { id: "webhooks" })}</a>` : nothing}${this.#holds("system-admin", "supervision") ? html`<a href=${pages.calendars()}>${msg("工作日历", { id: "calendars" })}</a>` : nothing}
         </nav>
         ${this.#me ? html`<span class=${this.#connected ? "good" : "warn"}>${this.#connected ? `● ${msg("实时", { id: "live" })}` : `○ ${msg("连接中断", { id: "not-live" })}`}</span><zy-bell .unread=${this.#unread}></zy-bell><span><a href=${pages.account()}>${this.#me.name}</a> · ${[...new Set(this.#me.roles.map(({ role }) => roleNames[role][getLocale() === "en" ? "en" : "zh"]))].join(", ")}</span>` : nothing}
         <button @click=${() => choose(other)} lang=${other}>${other === "en" ? "English" : "中文"}</button>

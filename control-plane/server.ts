@@ -179,6 +179,7 @@ export async function startControlPlane(config: Config) {
       publicUrl: config.publicUrl,
       oidcLoopback: config.oidcLoopback,
       circuitOf,
+      read: (driver, endpoint) => observer.of(driver, endpoint),
       defaultEndpoint: join(config.data, "embedded"),
       consoleDirectory: join(import.meta.dirname, "../console/dist"),
       usedBytes: () => new Map([...observer.volumes()].map(([id, volume]) => [id, volume.usedBytes])),

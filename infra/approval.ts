@@ -17,11 +17,12 @@ const shapes = { host: HostSpec, volume: VolumeSpec, attachment: AttachmentSpec,
 
 /**
  * SHA-256 over the canonical JSON (RFC 8785) of a specification. What the provider adds (ids of what an attachment ties together) doesn't count,
- * nor does user data: it is sealed for its host from the moment that it is asked for.
+ * nor does user data: it is sealed for its host from the moment that it is asked for. Nor does the member: the pool is approved, and where in it a host is
+ * made first is for placement, and for the server when that member is gone by then.
  * @throws ZodError for what is no specification of this kind
  */
 export function specDigest(kind: SpecKind, spec: unknown): string {
-  const { userData: _secret, ...shown } = shapes[kind].parse(spec) as { userData?: string };
+  const { userData: _secret, member: _first, ...shown } = shapes[kind].parse(spec) as { userData?: string; member?: string };
   return createHash("sha256")
     .update(canonicalize(shown) ?? "")
     .digest("hex");

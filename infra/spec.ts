@@ -102,6 +102,18 @@ export const PoolEndpoint = z.object({
 });
 export type PoolEndpoint = z.infer<typeof PoolEndpoint>;
 
+/**
+ * The server or cluster behind an endpoint, without what stands behind the question mark (storage pool, cluster group, network, files): pools of one
+ * server serve each other. It is to be named alike in all of them.
+ */
+export const serverOf = ({ driver, endpoint }: Pick<PoolEndpoint, "driver" | "endpoint">): string => `${driver} ${endpoint.split("?")[0]}`;
+
+/** The cluster group whose members take a pool's hosts; undefined: all members do. */
+export const groupOf = ({ endpoint }: Pick<PoolEndpoint, "endpoint">): string | undefined => settingOf(endpoint, "group");
+/** The directory that a pool's driver keeps recovery points in, where its endpoint names one. */
+export const backupsOf = ({ endpoint }: Pick<PoolEndpoint, "endpoint">): string | undefined => settingOf(endpoint, "backups");
+const settingOf = (endpoint: string, name: string) => new URLSearchParams(endpoint.split("?")[1] ?? "").get(name) ?? undefined;
+
 const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 
 /** The same estate with its lists in one order, so that equal estates have equal JSON (canonical form and hash build on it). */

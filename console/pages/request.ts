@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { DecisionOffer } from "../../control-plane/contract/approvals.ts";
-import type { Request } from "../../control-plane/contract/requests.ts";
+import type { Placement, Request } from "../../control-plane/contract/requests.ts";
 import { get, post } from "../client/index.ts";
 import { live } from "../client/live.ts";
 import { time, yuan } from "../format.ts";
@@ -249,7 +249,7 @@ export class RequestPage extends Page {
                     <td>${kindName(step.kind)}</td>
                     <th scope="row">${step.name}</th>
                     <td>
-                      ${step.changes.map((one) => html`<div><code>${one.path}</code>: ${text(one.before)} → ${text(one.after)}</div>`)}${plan.placement.find((one) => one.resource === step.resource)?.pool ?? ""}
+                      ${step.changes.map((one) => html`<div><code>${one.path}</code>: ${text(one.before)} → ${text(one.after)}</div>`)}${placed(plan.placement.find((one) => one.resource === step.resource))}
                     </td>
                   </tr>`,
               )}
@@ -258,5 +258,21 @@ export class RequestPage extends Page {
         </details>
       </div>`;
   }
+}
+
+/** Where it goes and why; what else was considered is there to be opened. */
+function placed(placement: Placement | undefined): TemplateResult | typeof nothing {
+  if (!placement) return nothing;
+  const { pool, member, reason, memberReason, considered = [] } = placement;
+  const where = member === undefined ? pool : `${pool} · ${member}`;
+  if (considered.length === 0) return html`<span title=${reason}>${where}</span>`;
+  return html`<details>
+    <summary>${where}</summary>
+    <div>${reason}${memberReason === undefined ? nothing : html`<br />${member}: ${memberReason}`}</div>
+    <div class="muted">
+      ${msg("未选", { id: "not-chosen" })}:
+      ${considered.map((one) => html`<div>${one.member === undefined ? one.pool : `${one.pool} · ${one.member}`}: ${one.why}</div>`)}
+    </div>
+  </details>`;
 }
 customElements.define("zy-request-page", RequestPage);

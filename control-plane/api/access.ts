@@ -127,6 +127,7 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "patch /api/v1/applications/{id}": operates,
   "get /api/v1/pools": { roles: platform, scope: "all" },
   "get /api/v1/pools/{id}": { roles: platform, scope: "all" },
+  "get /api/v1/pools/{id}/members": { roles: platform, scope: "all" },
   "post /api/v1/pools": operates,
   "patch /api/v1/pools/{id}": operates,
   "get /api/v1/catalogue": { roles: everyone, scope: "all" },

@@ -55,6 +55,8 @@ export interface AppDeps {
   oidcLoopback?: boolean;
   /** Whether an endpoint is asked now; left out: it is. */
   circuitOf?: (driver: string, endpoint: string) => PoolCircuit;
+  /** What the observer read of an endpoint last; left out, or undefined: nothing. */
+  read?: (driver: string, endpoint: string) => Partial<Record<"disk" | "memory", { totalBytes: number; freeBytes: number }>> | undefined;
   /** Endpoint of pools that name none: the embedded driver's directory in the data directory. */
   defaultEndpoint: string;
 }

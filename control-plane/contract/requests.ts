@@ -22,6 +22,7 @@ export const NewHost = z
     flavour: Code.meta({ description: "Code of a flavour of the catalogue", example: "standard" }),
     image: z.string().min(1).max(128),
     pool: Reference.optional().meta({ description: "Code of a compute pool; left out, placement chooses" }),
+    type: z.enum(["container", "vm"]).optional().meta({ description: "Left out: a container, or a virtual machine where no pool may take it as a container" }),
     sshKeys: z.array(sshKey).max(20).default([]),
     addresses: z
       .array(z.union([z.ipv4(), z.ipv6()]))
@@ -198,6 +199,20 @@ export const Transfer = z
   .meta({ id: "Transfer" });
 export type Transfer = z.infer<typeof Transfer>;
 
+/** Where something goes, and why there. */
+export const Placement = z
+  .object({
+    pool: Code,
+    reason: z.string(),
+    member: z.string().optional().meta({ description: "Of the pool's cluster, where it is made first" }),
+    memberReason: z.string().optional(),
+    considered: z
+      .array(z.object({ pool: z.string(), member: z.string().optional(), why: z.string() }))
+      .optional()
+      .meta({ description: "Where else it could have gone, and why not; the first of them" }),
+  })
+  .meta({ id: "Placement" });
+export type Placement = z.infer<typeof Placement>;
 /** The change plan (变更方案): what the request would do to its own resources, by a real Pulumi preview. An approval is bound to its hash. */
 export const ChangePlan = z
   .object({
@@ -211,7 +226,9 @@ export const ChangePlan = z
       .array(z.object({ resource: Id, digest: z.string() }))
       .default([])
       .meta({ description: "SHA-256 of exactly what is approved; the provider refuses anything else" }),
-    placement: z.array(z.object({ resource: Id, pool: Code, reason: z.string() })),
+    placement: z
+      .array(Placement.extend({ resource: Id }))
+      .meta({ description: "What is approved is the pool; member and what else was considered are not part of the hash" }),
     transfer: Transfer.optional().meta({ description: "Of a transfer only" }),
     waits: z.array(z.string()).default([]).meta({ description: "What there is no room for now: once approved, it waits for capacity. Not part of the hash" }),
     differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),

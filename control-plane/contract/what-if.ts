@@ -1,8 +1,8 @@
 /** What a request would do, before anyone submits it. */
 import { z } from "zod";
-import { Code, Count, Dimension, Id, SecurityLevel } from "./common.ts";
+import { Count, Dimension, Id, SecurityLevel } from "./common.ts";
 import { AccountLevel, SoftWarning } from "./quotas.ts";
-import { RequestCost, Transfer } from "./requests.ts";
+import { Placement, RequestCost, Transfer } from "./requests.ts";
 
 const Quantity = z.object({ dimension: Dimension, quantity: z.int() });
 /** An account that a request would charge, before and after. */
@@ -40,7 +40,7 @@ export const WhatIf = z
         kind: z.string(),
         name: z.string(),
         charge: z.array(Quantity).meta({ description: "Negative: given back after the apply" }),
-        placement: z.object({ pool: Code, reason: z.string() }).nullable(),
+        placement: Placement.nullable(),
       }),
     ),
     charge: z.array(Quantity),

@@ -1,8 +1,18 @@
 /** From the items of a request to proposed resources: references resolved, places chosen, charges counted. Pure. */
-import type { Item } from "../contract/requests.ts";
+import type { Item, Placement } from "../contract/requests.ts";
 import type { Application } from "../contract/applications.ts";
-import type { AttachmentSpec, BackupPolicySpec, Flavour, HostSpec, SpecKind, VolumeSpec } from "../../infra/spec.ts";
-import { place, type Placed, type PoolView, type Wish } from "./placement.ts";
+import {
+  type AttachmentSpec,
+  backupsOf,
+  type BackupPolicySpec,
+  type Flavour,
+  type HostSpec,
+  serverOf,
+  type SpecKind,
+  type VolumeSpec,
+} from "../../infra/spec.ts";
+import type { Members } from "./members.ts";
+import { type Considered, memberPool, place, type Placed, type PoolView, type Wish } from "./placement.ts";
 import { Refusal } from "./refusal.ts";
 import { type AnySpec, metersOf, type Quantity } from "./resources.ts";
 
@@ -18,6 +28,8 @@ export interface Held {
   changedBy: string | null;
   /** The project that pays for it, where that matters. */
   projectId?: string;
+  /** Where a host was seen last, on a cluster. */
+  member?: string | null;
 }
 
 /** A recovery point that a new volume may be made with. */
@@ -33,11 +45,18 @@ export interface BackupView {
   endpoint: string;
 }
 
+/** Whose request it is. */
+export interface Applicant extends Pick<Application, "id" | "protectionLevel" | "zone" | "antiAffinity"> {
+  /** Ids of its department and of all above it. */
+  departments: readonly string[];
+}
 export interface Context {
-  application: Pick<Application, "id" | "protectionLevel" | "zone">;
+  application: Applicant;
   flavours: ReadonlyMap<string, Flavour>;
   images: ReadonlySet<string>;
   pools: readonly PoolView[];
+  /** Of the pools' servers; left out: no pool has any. They are left as they were. */
+  members?: Members;
   held: readonly Held[];
   /** Of the department, by id, those that items name. */
   backups?: ReadonlyMap<string, BackupView>;
@@ -54,6 +73,9 @@ export interface Proposal {
   wanted: AnySpec;
   poolId: string | null;
   placement: string | null;
+  /** Why its member, and why nowhere else. */
+  memberReason?: string | undefined;
+  considered?: Considered[] | undefined;
   /** What it adds to the quota; negative where it gives back after the apply. */
   charge: Quantity[];
   expiresAt: string | null;
@@ -73,6 +95,26 @@ export interface Proposals {
  * each change is counted from what the thing is now, so two at once would be charged wrongly
  */
 export function propose(items: readonly Item[], context: Context): Proposals {
+  const taken: (() => void)[] = [];
+  try {
+    return proposed(items, context, taken);
+  } finally {
+    // Whether it is taken in is decided afterwards.
+    for (const giveBack of taken.toReversed()) giveBack();
+  }
+}
+
+/** Who makes a proposal true takes its hosts' members too. */
+export function takeMembers(proposals: readonly Proposal[], application: Pick<Applicant, "id">, pools: readonly PoolView[], members: Members): void {
+  for (const one of proposals) {
+    const pool = one.action === "create" && one.kind === "host" ? pools.find(({ id }) => id === one.poolId) : undefined;
+    if (!pool) continue;
+    const { member, flavour } = one.wanted as HostSpec;
+    members.take(memberPool(pool), member ?? "", { application: application.id, ...flavour });
+  }
+}
+
+function proposed(items: readonly Item[], context: Context, takenMembers: (() => void)[]): Proposals {
   const errors: { pointer: string; detail: string }[] = [];
   const shortages: string[] = [];
   const proposals: Proposal[] = [];
@@ -97,15 +139,33 @@ export function propose(items: readonly Item[], context: Context): Proposals {
     );
   const idOf = (found: Proposal | Held) => ("resourceId" in found ? found.resourceId : found.id);
 
-  const put = (position: number, wish: Omit<Wish, "securityLevel" | "zone">): Extract<Placed, { pool: PoolView }> | undefined => {
-    const placed = place({ ...wish, securityLevel: context.application.protectionLevel, zone: context.application.zone }, pools);
+  const { application } = context;
+  const owner = { application: application.id, departments: application.departments, protectionLevel: application.protectionLevel, zone: application.zone };
+  type Put = Extract<Placed, { pool: PoolView }> & { vm: boolean };
+  const put = (position: number, wish: Omit<Wish, "owner" | "host">, host?: Pick<HostSpec, "flavour" | "type">): Put | undefined => {
+    const tryAs = (vm: boolean) => {
+      const asHost = host && { vm, vcpu: host.flavour.vcpu, memoryMib: host.flavour.memoryMib, apart: application.antiAffinity };
+      return { vm, placed: place({ ...wish, owner, host: asHost }, pools, context.members) };
+    };
+    let { vm, placed } = tryAs(host?.type === "vm");
+    // Where no pool may take it as a container, one may take it as a virtual machine.
+    if (!placed.pool && !placed.later && host && host.type === undefined) {
+      const asVm = tryAs(true);
+      if (asVm.placed.pool ?? asVm.placed.later) ({ vm, placed } = asVm);
+    }
     if (placed.pool) {
-      for (const { dimension, quantity } of wish.needs) placed.pool.free[dimension] = (placed.pool.free[dimension] ?? 0) - quantity;
-      return placed;
+      const { pool, member } = placed;
+      for (const { dimension, quantity } of wish.needs) pool.free[dimension] = (pool.free[dimension] ?? 0) - quantity;
+      if (host && context.members) {
+        const [of, need] = [memberPool(pool), { application: application.id, ...host.flavour }];
+        context.members.take(of, member ?? "", need);
+        takenMembers.push(() => context.members!.take(of, member ?? "", need, -1));
+      }
+      return { ...placed, vm };
     }
     if (placed.later) {
       shortages.push(placed.reason);
-      return { pool: placed.later, reason: `waits for capacity in ${placed.later.code} (${placed.reason})` };
+      return { pool: placed.later, reason: `waits for capacity in ${placed.later.code} (${placed.reason})`, considered: placed.considered, vm };
     }
     fail(position, "/spec", `No pool may take this: ${placed.reason}`);
     return undefined;
@@ -116,7 +176,7 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       if (item.action !== "create" || item.kind !== "attachment" || item.spec[kind] !== name) continue;
       const other = kind === "host" ? find("volume", item.spec.volume) : find("host", item.spec.host);
       const pool = other && poolOf(other.poolId);
-      if (pool) return { driver: pool.driver, endpoint: pool.endpoint };
+      if (pool) return serverOf(pool);
     }
     return undefined;
   };
@@ -166,9 +226,11 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         const { flavour: _code, pool, expiresAt, name, ...rest } = item.spec;
         const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, power: "running", application: context.application.id };
         const charge = metersOf("host", wanted);
-        const placed = put(position, { kind: "compute", pool, needs: charge, beside: besideOf("host", name) });
+        const placed = put(position, { kind: "compute", pool, needs: charge, beside: besideOf("host", name) }, wanted);
         wanted.pool = placed?.pool.id ?? unplaced("compute");
-        proposals.push({ ...proposal, name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge, expiresAt: expiresAt ?? null });
+        if (placed?.vm) wanted.type = "vm";
+        if (placed?.member !== undefined) wanted.member = placed.member;
+        proposals.push({ ...proposal, name, wanted, ...whereOf(placed), charge, expiresAt: expiresAt ?? null });
       } else if (item.kind === "volume") {
         const backup = item.spec.backup === undefined ? undefined : backupOf(position, item.spec.backup, item.spec.sizeGib);
         const wanted: VolumeSpec = {
@@ -185,18 +247,12 @@ export function propose(items: readonly Item[], context: Context): Proposals {
           tier: item.spec.tier,
           pool: item.spec.pool,
           needs: charge,
-          beside: backup ?? besideOf("volume", item.spec.name),
+          beside: backup ? serverOf(backup) : besideOf("volume", item.spec.name),
         });
+        if (placed && backup && backupsOf(placed.pool) !== backupsOf(backup))
+          fail(position, "/spec/backup", `The pool ${placed.pool.code} keeps its backups elsewhere than where this one is: name a pool that reaches it.`);
         wanted.pool = placed?.pool.id ?? unplaced("storage");
-        proposals.push({
-          ...proposal,
-          name: item.spec.name,
-          wanted,
-          poolId: placed?.pool.id ?? null,
-          placement: placed?.reason ?? null,
-          charge,
-          expiresAt: item.spec.expiresAt ?? null,
-        });
+        proposals.push({ ...proposal, name: item.spec.name, wanted, ...whereOf(placed), charge, expiresAt: item.spec.expiresAt ?? null });
       } else if (item.kind === "attachment") {
         const host = find("host", item.spec.host);
         const volume = find("volume", item.spec.volume);
@@ -204,7 +260,7 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         if (!volume) fail(position, "/spec/volume", `There is no volume ${item.spec.volume} in this application or earlier in this request.`);
         if (!host || !volume) continue;
         const [here, there] = [poolOf(host.poolId), poolOf(volume.poolId)];
-        if (here && there && (here.driver !== there.driver || here.endpoint !== there.endpoint))
+        if (here && there && serverOf(here) !== serverOf(there))
           fail(position, "/spec", `The volume's pool ${there.code} cannot be reached from the host's pool ${here.code}.`);
         const taken = [...context.held, ...proposals].find(
           (one) => one.kind === "attachment" && (one.wanted as AttachmentSpec).volume === idOf(volume) && !retiring.has("id" in one ? one.id : ""),
@@ -229,7 +285,7 @@ export function propose(items: readonly Item[], context: Context): Proposals {
         const charge = metersOf("backup-policy", wanted, (volume.wanted as VolumeSpec).sizeGib);
         const placed = put(position, { kind: "backup", pool: item.spec.pool, needs: charge });
         wanted.pool = placed?.pool.id ?? unplaced("backup");
-        proposals.push({ ...proposal, name: item.spec.name, wanted, poolId: placed?.pool.id ?? null, placement: placed?.reason ?? null, charge });
+        proposals.push({ ...proposal, name: item.spec.name, wanted, ...whereOf(placed), charge });
       }
       const last = proposals.at(-1);
       if (last?.position === position) {
@@ -284,8 +340,8 @@ export function propose(items: readonly Item[], context: Context): Proposals {
       if (!context.images.has(image)) fail(position, "/spec/image", `There is no image ${image}; there are ${[...context.images].join(", ")}.`);
       // It stays where it is: beside its volumes, and where its capacity is counted.
       const pool = poolOf(held.poolId);
-      const placed =
-        pool && place({ kind: "compute", pool: pool.id, needs: [], securityLevel: context.application.protectionLevel, zone: context.application.zone }, pools);
+      const host = { vm: before.type === "vm", ...before.flavour, apart: "preferred" as const };
+      const placed = pool && place({ kind: "compute", pool: pool.id, needs: [], owner, host }, pools);
       if (placed && !placed.pool)
         fail(
           position,
@@ -293,7 +349,9 @@ export function propose(items: readonly Item[], context: Context): Proposals {
           `${held.name} cannot be made anew where it is: ${placed.reason.split("; ").find((why) => why.startsWith(`${pool.code}:`)) ?? placed.reason}`,
         );
       const placement = placed?.pool ? "stays where it is" : null;
-      proposals.push({ ...change, placement, wanted: { ...before, image, generation: (before.generation ?? 0) + 1 }, charge: [] });
+      const wanted: HostSpec = { ...before, image, generation: (before.generation ?? 0) + 1 };
+      if (held.member) wanted.member = held.member;
+      proposals.push({ ...change, placement, wanted, charge: [] });
     } else if (item.action === "start" || item.action === "stop") {
       proposals.push({ ...change, wanted: { ...(held.wanted as HostSpec), power: item.action === "start" ? "running" : "stopped" }, charge: [] });
     } else {
@@ -324,4 +382,20 @@ export function propose(items: readonly Item[], context: Context): Proposals {
   }
   if (errors.length > 0) throw new Refusal(conflicts === errors.length ? "conflict" : "invalid-body", errors[0]!.detail, { errors });
   return { items: proposals, shortages };
+}
+
+const whereOf = (placed: Extract<Placed, { pool: PoolView }> | undefined): Pick<Proposal, "poolId" | "placement" | "memberReason" | "considered"> => ({
+  poolId: placed?.pool.id ?? null,
+  placement: placed?.reason ?? null,
+  memberReason: placed?.memberReason,
+  considered: placed?.considered,
+});
+
+/** As it is shown to people. @param pool its code */
+export function shownPlacement(
+  { placement, wanted, memberReason, considered = [] }: Pick<Proposal, "placement" | "memberReason" | "considered"> & { wanted: unknown },
+  pool: string,
+): Placement {
+  const { member } = wanted as HostSpec;
+  return { pool, reason: placement ?? "", ...(member ? { member } : {}), ...(memberReason ? { memberReason } : {}), considered };
 }

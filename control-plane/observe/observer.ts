@@ -4,6 +4,8 @@ import type { Driver, HostReading, PoolReading, VolumeReading } from "../../infr
 import { systemAct } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
 import { notifyEvents } from "../store/events.ts";
+import { membersMoved, recordMembers } from "../store/members.ts";
+import { recordVm } from "../store/pools.ts";
 import { lockReadings, recordTransitions, transitionsOf } from "../store/readings.ts";
 
 export interface ObserverOptions {
@@ -25,12 +27,16 @@ interface Endpoint {
   pools: string[];
 }
 
+/** What an endpoint can changes with its software only. */
+const capabilitiesEveryMs = 600_000;
 const keyOf = (driver: string, endpoint: string) => `${driver} ${endpoint}`;
 
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #readings = new Map<string, PoolReading>();
   readonly #running = new Map<string, Promise<void>>();
+  /** When each endpoint was asked last what it can. */
+  readonly #asked = new Map<string, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
 
@@ -121,11 +127,31 @@ export class Observer {
         ]
       : "unreadable";
     if (!record) return;
+    if (reading) await this.#recordMembers({ key, driver, endpoint, pools }, reading);
     if ((await transitionsOf(db, pools, seen)).length === 0) return;
     await db.transaction().execute(async (tx) => {
       await lockReadings(tx);
       await recordTransitions(tx, systemAct(now()), await transitionsOf(tx, pools, seen));
     });
     notifyEvents();
+  }
+
+  /** Which machines there are, and whether they can make virtual machines: what placement goes by. */
+  async #recordMembers({ key, driver, endpoint, pools }: Endpoint, reading: PoolReading): Promise<void> {
+    const { db, now, log } = this.#options;
+    const { members = [] } = reading;
+    if (await membersMoved(db, pools, members, now()))
+      await db.transaction().execute(async (tx) => {
+        await lockReadings(tx);
+        await recordMembers(tx, pools, members, now());
+      });
+    if ((this.#asked.get(key) ?? 0) > now().getTime() - capabilitiesEveryMs) return;
+    this.#asked.set(key, now().getTime());
+    try {
+      await recordVm(db, pools, (await this.#options.driver(driver, endpoint).capabilities()).vm);
+    } catch (error) {
+      this.#asked.delete(key);
+      log.warn({ driver, pools, error: String(error) }, "an endpoint does not say what it can");
+    }
   }
 }

@@ -6,7 +6,7 @@ import { sql } from "kysely";
 import type { Amendment, Item, NewRequest, RequestCost, Transfer } from "../contract/requests.ts";
 import { differingPaths } from "../domain/difference.ts";
 import { nextState, whyNot } from "../domain/lifecycle.ts";
-import { type Context, type Held, type Proposal, type Proposals, propose } from "../domain/proposals.ts";
+import { type Context, type Held, type Proposal, type Proposals, propose, takeMembers } from "../domain/proposals.ts";
 import { exceeded, limitsOf, passingRefusal, type SoftWarning, type Step } from "../domain/ledger.ts";
 import type { PoolView } from "../domain/placement.ts";
 import { grows } from "../domain/proposals.ts";
@@ -18,10 +18,12 @@ import type { Act } from "./act.ts";
 import { invalidateSteps } from "./approval-steps.ts";
 import { appendAudit, appendAuditsOf, type AuditSubject } from "./audit.ts";
 import type { Tx } from "./database.ts";
+import { ancestorsOf } from "./departments.ts";
 import { appendEvents } from "./events.ts";
 import { type FundCharge, lockPayers, reservationOf, writeFundReservations } from "./fund-charges.ts";
 import { readFundLedger, readPayers } from "./funds.ts";
 import { newId } from "./ids.ts";
+import { readMembers } from "./members.ts";
 import { pricesAt } from "./prices.ts";
 import { afterQueue, lockPools, moveCapacity, queuedNeeds, readBackups, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
 import { type Charge, lockLedger, writeReservations } from "./quotas.ts";
@@ -90,7 +92,10 @@ interface Decision {
   warnings: readonly SoftWarning[];
 }
 /** What of a proposal is shown before anybody submits it. */
-type Prospective = Pick<Proposal, "position" | "action" | "name" | "charge" | "placement" | "poolId"> & { kind: Proposal["kind"] | "application" };
+type Prospective = Pick<Proposal, "position" | "action" | "name" | "charge" | "placement" | "poolId" | "memberReason" | "considered"> & {
+  kind: Proposal["kind"] | "application";
+  wanted: unknown;
+};
 /** What a request would do. */
 export interface Prospect extends Subject {
   proposals: Pick<Proposals, "shortages"> & { items: Prospective[] };
@@ -224,6 +229,7 @@ export async function placedAnew(tx: Tx, act: Act, row: RequestRow, pools: reado
   return propose(items, {
     ...(await readCatalogue(tx)),
     pools,
+    members: await readMembers(tx, pools, [application]),
     application,
     held,
     backups,
@@ -245,9 +251,12 @@ async function findSubjects(tx: Tx, asks: readonly Pick<Ask, "body" | "principal
     department_id: string;
     protection_level: number;
     zone: Subject["application"]["zone"];
+    anti_affinity: Subject["application"]["antiAffinity"];
+    departments: string[];
     project: Subject["project"] | null;
   }>`
-    select w.i::int, a.id, a.department_id, a.protection_level, a.zone,
+    select w.i::int, a.id, a.department_id, a.protection_level, a.zone, a.anti_affinity,
+      (select json_agg(x.ancestor_id) from department_ancestors x where x.department_id = a.department_id) as departments,
       case when p.id is not null then json_build_object('id', p.id, 'code', p.code, 'name', p.name, 'stage', p.stage) end as project
     from rows from (jsonb_to_recordset(${JSON.stringify(asked)}::jsonb) as (application text, project text, department text, seen jsonb)) with ordinality as w(application, project, department, seen, i)
     join applications a on a.id = w.application or a.code = w.application
@@ -273,7 +282,8 @@ async function findSubjects(tx: Tx, asks: readonly Pick<Ask, "body" | "principal
       return new Refusal("not-found", `The application's department has no project ${body.project}.`, {
         errors: [{ pointer: "/project", detail: "no such project" }],
       });
-    return { application: { id: row.id, department_id: row.department_id, protectionLevel: row.protection_level, zone: row.zone }, project: row.project };
+    const { id, department_id, protection_level, zone, anti_affinity, departments } = row;
+    return { application: { id, department_id, protectionLevel: protection_level, zone, antiAffinity: anti_affinity, departments }, project: row.project };
   });
 }
 
@@ -344,7 +354,16 @@ export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRe
   const held = (await readHeld(tx, [application.id], body.items)).get(application.id)!;
   const catalogue = await readCatalogue(tx);
   const backups = (await readBackups(tx, body.items))(application.department_id);
-  const proposals = propose(body.items, { ...catalogue, pools, application, held, backups, newId: (kind: SpecKind) => newId(prefixes[kind], act.now) });
+  const members = await readMembers(tx, pools, [application]);
+  const proposals = propose(body.items, {
+    ...catalogue,
+    pools,
+    members,
+    application,
+    held,
+    backups,
+    newId: (kind: SpecKind) => newId(prefixes[kind], act.now),
+  });
   const funds = await readFundLedger(tx, await readPayers(tx, [project.id]));
   const books = { funds, prices: await pricesAt(tx, act.now) };
   const refusals: Refusal[] = [];
@@ -390,7 +409,7 @@ async function whatIfPassed(tx: Tx, act: Act, body: NewRequest, { application, p
     refusals.push(refusal);
   }
   const { name } = await tx.selectFrom("applications").select("name").where("id", "=", application.id).executeTakeFirstOrThrow();
-  const shown: Prospective = { position: 0, action: "transfer", kind: "application", name, charge, placement: null, poolId: null };
+  const shown: Prospective = { position: 0, action: "transfer", kind: "application", name, charge, placement: null, poolId: null, wanted: null };
   return { application, project, proposals: { items: [shown], shortages: [] }, transfer: passing.transfer, pools: [], steps, refusals, cost };
 }
 
@@ -402,7 +421,10 @@ async function standing(tx: Tx, act: Act, row: RequestRow, unseal: Seal): Promis
   const project = await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow();
   const stored = await tx.selectFrom("request_items").selectAll().where("request_id", "=", row.id).orderBy("position").execute();
   const items = stored.map((item) => unsealItem((item.spec as Kept).item, `${row.id}/${item.position}`, unseal));
-  return { application: { ...application, protectionLevel: application.protection_level }, project, act, row, stored, items, fresh: false, submit: true };
+  const { protection_level, anti_affinity } = application;
+  const departments = await ancestorsOf(tx, application.department_id);
+  const applicant = { ...application, protectionLevel: protection_level, antiAffinity: anti_affinity, departments };
+  return { application: applicant, project, act, row, stored, items, fresh: false, submit: true };
 }
 
 async function take(tx: Tx, candidates: readonly (Candidate | Refusal)[], seal: Seal): Promise<(Taken | Refusal)[]> {
@@ -453,6 +475,7 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[], passing: Read
       funds: undefined!,
       prices: undefined,
       pools: [],
+      members: undefined!,
       flavours: new Map(),
       images: new Set<string>(),
       held: new Map(),
@@ -466,15 +489,24 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[], passing: Read
   // Only what may grow is priced: nothing else waits for a project.
   const growing = candidates.filter((one) => one.items.some((item) => item.action === "create" || item.action === "resize"));
   const payers = await lockPayers(tx, act, [...growing.map((one) => one.row.project_id), ...receivers.map((one) => one.project)]);
+  const funds = await readFundLedger(tx, payers);
+  const prices = growing.length > 0 || receivers.length > 0 ? await pricesAt(tx, act.now) : undefined;
+  const pools = afterQueue(await lockPools(tx), await queuedNeeds(tx));
   return {
     passing,
     transfers: await transfersUnderWay(tx, applications),
     /** Applications of which this transaction has taken in a request. */
     changed: new Set<string>(),
     ledger,
-    funds: await readFundLedger(tx, payers),
-    prices: growing.length > 0 || receivers.length > 0 ? await pricesAt(tx, act.now) : undefined,
-    pools: afterQueue(await lockPools(tx), await queuedNeeds(tx)),
+    funds,
+    prices,
+    pools,
+    // Behind the pools' locks: nobody else places at the same time.
+    members: await readMembers(
+      tx,
+      pools,
+      candidates.map((one) => one.application),
+    ),
     ...(await readCatalogue(tx)),
     backups: await readBackups(
       tx,
@@ -584,6 +616,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     const pool = books.pools.find((one) => one.id === poolId);
     if (pool) pool.free[dimension] = (pool.free[dimension] ?? 0) - quantity;
   }
+  if (!short) takeMembers(proposals.items, application, books.pools, books.members);
   for (const one of proposals.items) {
     const before = held.find((other: Held) => other.id === one.resourceId);
     if (one.action === "create")
@@ -599,6 +632,8 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
       const kept: Kept = {
         ...(before.spec as Kept),
         placement: one.placement,
+        memberReason: one.memberReason,
+        considered: one.considered,
         expiresAt: one.expiresAt,
         wanted: sealed(one.wanted, one.kind, seal),
         charge: one.charge,

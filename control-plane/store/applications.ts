@@ -9,7 +9,11 @@ import { type Page, page, type PageAsk } from "./page.ts";
 import type { Applications } from "./schema.ts";
 
 export type ApplicationRow = Selectable<Applications>;
-export type ApplicationAsk = Pick<ApplicationRow, "department_id" | "project_id" | "code" | "name" | "contact" | "protection_level" | "filing_number" | "zone">;
+export type ApplicationAsk = Pick<
+  ApplicationRow,
+  "department_id" | "project_id" | "code" | "name" | "contact" | "protection_level" | "filing_number" | "zone"
+> &
+  Partial<Pick<ApplicationRow, "anti_affinity">>;
 
 export async function getApplication(db: Db, id: string): Promise<ApplicationRow | undefined> {
   return db.selectFrom("applications").selectAll().where("id", "=", id).executeTakeFirst();
@@ -49,7 +53,7 @@ export async function createApplication(tx: Tx, act: Act, ask: ApplicationAsk): 
   return row;
 }
 
-export type ApplicationPatch = Partial<Pick<ApplicationRow, "name" | "contact" | "filing_number">>;
+export type ApplicationPatch = Partial<Pick<ApplicationRow, "name" | "contact" | "filing_number" | "anti_affinity">>;
 
 /** @param check is given the revision as it is now, the row being locked; throws to refuse */
 export async function changeApplication(tx: Tx, act: Act, id: string, patch: ApplicationPatch, check: (revision: number) => void): Promise<ApplicationRow> {

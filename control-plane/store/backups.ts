@@ -1,6 +1,7 @@
 /** Backups and restores, from the request to the result. */
 import { sql, type Selectable } from "kysely";
-import type { BackupPolicySpec, VolumeSpec } from "../../infra/spec.ts";
+import { backupsOf, type BackupPolicySpec, serverOf, type VolumeSpec } from "../../infra/spec.ts";
+import { whyNotIn } from "../domain/levels.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
@@ -8,6 +9,7 @@ import type { Db, Tx } from "./database.ts";
 import { appendEvent } from "./events.ts";
 import { newId } from "./ids.ts";
 import { page, type Page, type PageAsk } from "./page.ts";
+import { protectionOf, readOwner } from "./pools.ts";
 import type { Backups, Restores } from "./schema.ts";
 
 export type BackupRow = Selectable<Backups>;
@@ -30,10 +32,7 @@ export async function requestBackup(tx: Tx, act: Act, volumeId: string, policyId
     .where("phase", "=", "live")
     .execute();
   const policy = policies.find((one) => (policyId ? one.id === policyId : (one.wanted as BackupPolicySpec).volume === volumeId));
-  const pool =
-    policy?.pool_id ??
-    (await tx.selectFrom("pools").select("id").where("kind", "=", "backup").where("state", "=", "open").orderBy("id").executeTakeFirst())?.id;
-  if (!pool) throw new Refusal("rule-broken", "There is no open backup pool.", { remedy: "Operations can add one." });
+  const pool = await backupPool(tx, volume.application_id, policy?.pool_id ?? null);
   const row = await tx
     .insertInto("backups")
     .values({
@@ -58,6 +57,19 @@ export async function requestBackup(tx: Tx, act: Act, volumeId: string, policyId
     after: { volume: volumeId },
   });
   return row;
+}
+
+/** Of the policy, or the first that may hold it. @throws Refusal rule-broken: what is protected more is never backed up to where less is protected */
+async function backupPool(tx: Tx, applicationId: string, ofPolicy: string | null): Promise<string> {
+  const pools = tx.selectFrom("pools").selectAll().orderBy("id");
+  const asked = await (ofPolicy === null ? pools.where("kind", "=", "backup").where("state", "=", "open") : pools.where("id", "=", ofPolicy)).execute();
+  const owner = await readOwner(tx, applicationId);
+  const refused = asked.map((one) => ({ one, why: whyNotIn(owner, protectionOf(one)) }));
+  const found = refused.find(({ why }) => why === undefined);
+  if (found) return found.one.id;
+  const detail =
+    refused.length === 0 ? "There is no open backup pool." : `No backup pool may hold it: ${refused.map(({ one, why }) => `${one.code} ${why}`).join("; ")}.`;
+  throw new Refusal("rule-broken", detail, { remedy: "Operations can add one." });
 }
 
 /** @returns undefined when it is not to be started (again): it has ended */
@@ -169,10 +181,24 @@ export async function requestRestore(tx: Tx, act: Act, backup: BackupRow, volume
 }
 
 /** What is protected more is never put where less is protected. @throws Refusal rule-broken */
-async function requireLevel(tx: Tx, backup: BackupRow, volume: { name: string; application_id: string; pool_id: string | null }): Promise<void> {
-  const pool = await tx.selectFrom("pools").select(["code", "security_level"]).where("id", "=", volume.pool_id).executeTakeFirst();
-  const there = Math.min(await levelOf(tx, volume.application_id), pool?.security_level ?? 0);
-  if (backup.protection_level !== null && backup.protection_level <= there) return;
+async function requireLevel(tx: Tx, backup: BackupRow, volume: { id: string; name: string; application_id: string }): Promise<void> {
+  const pools = await tx
+    .selectFrom("pools as p")
+    .innerJoin("resources as r", "r.pool_id", "p.id")
+    .selectAll("p")
+    .select("r.id as volume")
+    .where("r.id", "in", [volume.id, backup.volume_id])
+    .execute();
+  const [pool, from] = [volume.id, backup.volume_id].map((id) => pools.find((one) => one.volume === id));
+  if (pool && from && (serverOf(pool) !== serverOf(from) || backupsOf(pool) !== backupsOf(from)))
+    throw new Refusal("rule-broken", `Volume ${volume.name} cannot be reached from where the backup is kept.`, {
+      remedy: "Restore it to a volume of the same server.",
+    });
+  const owner = await readOwner(tx, volume.application_id);
+  const there = Math.min(owner.protectionLevel, pool?.security_level ?? 0);
+  // As if what is restored were the volume's own: a level that nobody knows is restored nowhere.
+  const why = pool && whyNotIn({ ...owner, protectionLevel: backup.protection_level ?? Number.POSITIVE_INFINITY }, protectionOf(pool));
+  if (why === undefined && (backup.protection_level ?? Number.POSITIVE_INFINITY) <= there) return;
   throw new Refusal(
     "rule-broken",
     `The backup is of protection level ${backup.protection_level ?? "unknown"}; volume ${volume.name} is protected by level ${there}.`,

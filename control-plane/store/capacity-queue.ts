@@ -71,7 +71,7 @@ export async function placeElsewhere(tx: Tx, act: Act, id: string, seal: Seal, u
   for (const one of moved) {
     const wanted = sealed(one.wanted, one.kind, seal);
     const item = items.find((other) => other.resource_id === one.resourceId)!;
-    const kept: Kept = { ...(item.spec as Kept), placement: one.placement, wanted };
+    const kept: Kept = { ...(item.spec as Kept), placement: one.placement, memberReason: one.memberReason, considered: one.considered, wanted };
     await tx
       .updateTable("resources")
       .set({ pool_id: one.poolId, wanted: JSON.stringify(wanted), updated_at: act.now })

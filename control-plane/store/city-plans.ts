@@ -140,7 +140,7 @@ export async function importApplications(
     else if (!project) importer.error(`/applications/${index}/project`, `the department has no project "${one.project}"`);
     if (!department || !project) continue;
     const there = known.get(`${department.id} ${one.code}`);
-    const wanted = { name: one.name, contact: one.contact, filing_number: one.filingNumber };
+    const wanted = { name: one.name, contact: one.contact, filing_number: one.filingNumber, anti_affinity: one.antiAffinity };
     if (!there) {
       fresh.push({
         id: newId("app", act.now),
@@ -159,7 +159,12 @@ export async function importApplications(
       importer.error(`/applications/${index}/protectionLevel`, `is ${there.protection_level}: hosts were placed by it, so an import does not change it`);
     else if (there.zone !== one.zone)
       importer.error(`/applications/${index}/zone`, `is ${there.zone}: hosts were placed by it, so an import does not change it`);
-    else if (there.name === wanted.name && there.contact === wanted.contact && there.filing_number === wanted.filing_number)
+    else if (
+      there.name === wanted.name &&
+      there.contact === wanted.contact &&
+      there.filing_number === wanted.filing_number &&
+      there.anti_affinity === wanted.anti_affinity
+    )
       importer.count("unchanged", "applications");
     else {
       await changeApplication(tx, act, there.id, wanted, () => {});

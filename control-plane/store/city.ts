@@ -10,7 +10,7 @@ import { type Directory, importDepartments } from "./city-departments.ts";
 import { CityImporter, repeated } from "./city-import.ts";
 import { importApplications, importProjects } from "./city-plans.ts";
 import type { Tx } from "./database.ts";
-import { type Amounts, changePool, createPool, listPools, type PoolWithAccounts } from "./pools.ts";
+import { type Amounts, changePool, createPool, listPools, type PoolWithAccounts, sameDedication } from "./pools.ts";
 import { digestOf } from "../domain/digest.ts";
 import { publishPrices } from "./price-books.ts";
 import { pricesAt } from "./prices.ts";
@@ -34,12 +34,13 @@ export async function importCity(tx: Tx, act: Act, city: CityData, context: City
   const importer = new CityImporter(tx, act);
   await importPrices(importer, city);
   await importCatalogue(importer, city);
-  await importPools(importer, city.pools, context.defaultEndpoint);
   const departments = await importDepartments(importer, city.departments);
   await importQuotas(importer, city.quotas, departments);
   const projects = await importProjects(importer, city.projects, departments);
   await importApplications(importer, city.applications, departments, projects);
   importer.settle();
+  // After those whom they may be dedicated to.
+  await importPools(importer, city.pools, context.defaultEndpoint);
   const requests = await importRequests(importer, city.requests, context);
   importer.settle();
   const { created, changed, unchanged } = importer;
@@ -102,7 +103,7 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
     if (next === null) break;
     cursor = next;
   }
-  for (const [index, { securityLevel, overcommitPercent, endpoint, ...one }] of pools.entries()) {
+  for (const [index, { securityLevel, overcommitPercent, endpoint, dedicatedTo, ...one }] of pools.entries()) {
     const there = known.get(one.code);
     const fixed = {
       kind: one.kind,
@@ -115,19 +116,32 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
     };
     if (!there) {
       await importer.at(`/pools/${index}`, () =>
-        createPool(tx, act, { code: one.code, name: one.name, ...fixed, overcommit_percent: overcommitPercent, capacity: one.capacity }),
+        createPool(tx, act, {
+          ...fixed,
+          code: one.code,
+          name: one.name,
+          strategy: one.strategy,
+          overcommit_percent: overcommitPercent,
+          capacity: one.capacity,
+          dedicatedTo,
+        }),
       );
       importer.count("created", "pools");
       continue;
     }
     const moved = (Object.keys(fixed) as (keyof typeof fixed)[]).filter((key) => there[key] !== fixed[key]);
     if (moved.length > 0) importer.error(`/pools/${index}`, `${moved.join(", ")}: hosts were placed by this, so an import does not change it`);
-    else if (there.name === one.name && there.overcommit_percent === overcommitPercent && sameAmounts(there.capacity, one.capacity))
+    else if (
+      there.name === one.name &&
+      there.overcommit_percent === overcommitPercent &&
+      there.strategy === one.strategy &&
+      sameAmounts(there.owned, one.capacity) &&
+      (await sameDedication(tx, there, dedicatedTo))
+    )
       importer.count("unchanged", "pools");
     else {
-      await importer.at(`/pools/${index}`, () =>
-        changePool(tx, act, there.id, { name: one.name, overcommit_percent: overcommitPercent, capacity: one.capacity }, () => {}),
-      );
+      const patch = { name: one.name, strategy: one.strategy, overcommit_percent: overcommitPercent, capacity: one.capacity, dedicatedTo };
+      await importer.at(`/pools/${index}`, () => changePool(tx, act, there.id, patch, () => {}));
       importer.count("changed", "pools");
     }
   }

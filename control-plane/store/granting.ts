@@ -3,11 +3,14 @@ import { sql } from "kysely";
 import type { ChangePlan } from "../contract/requests.ts";
 import { digestOf } from "../domain/digest.ts";
 import { claim } from "../domain/capacity-queue.ts";
+import { memberPool, type PoolView } from "../domain/placement.ts";
 import { Refusal } from "../domain/refusal.ts";
+import type { HostSpec } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import { bindApproval, specificationsOf } from "./approvals.ts";
 import type { Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
+import { readMembers } from "./members.ts";
 import { extendedMeanwhile, followResources } from "./terms.ts";
 import { freeIn, isBefore, lockPools, moveCapacity, needsOf, queuedNeeds } from "./proposing.ts";
 import { growing, type Kept, move, type RequestRow } from "./requests.ts";
@@ -49,14 +52,45 @@ export async function finalise(tx: Tx, act: Act, row: RequestRow, { by, reason }
   return row.waits ? tx.updateTable("requests").set({ waits: false, error: null }).where("id", "=", row.id).returningAll().executeTakeFirstOrThrow() : approved;
 }
 
-/** Takes what it needs of its pools, if that is there for it: whoever was approved before is served before. @returns whether it was */
-export async function capacityTaken(tx: Tx, row: Pick<RequestRow, "id" | "decided_at">): Promise<boolean> {
-  const free = freeIn(await lockPools(tx));
+/** Takes what it needs of its pools, and of their members, if that is there for it: whoever was approved before is served before. @returns whether it was */
+export async function capacityTaken(tx: Tx, row: Pick<RequestRow, "id" | "decided_at" | "application_id">): Promise<boolean> {
+  const pools = await lockPools(tx);
+  const free = freeIn(pools);
   const own = await needsOf(tx, row.id);
   const ahead = (await queuedNeeds(tx)).filter((need) => isBefore(need, row));
   claim(ahead, free);
-  if (claim(own, free).length > 0) return false;
+  if (claim(own, free).length > 0 || !(await placedOnMembers(tx, row, pools))) return false;
   await moveCapacity(tx, own);
+  return true;
+}
+
+/** Hosts that had no room when they were placed get their members now. @returns whether there is one for each */
+async function placedOnMembers(tx: Tx, row: Pick<RequestRow, "id" | "application_id">, pools: readonly PoolView[]): Promise<boolean> {
+  const hosts = await tx
+    .selectFrom("resources")
+    .select(["id", "pool_id", "wanted"])
+    .where("request_id", "=", row.id)
+    .where("kind", "=", "host")
+    .orderBy("id")
+    .execute();
+  if (hosts.length === 0) return true;
+  const { anti_affinity } = await tx.selectFrom("applications").select("anti_affinity").where("id", "=", row.application_id).executeTakeFirstOrThrow();
+  const members = await readMembers(tx, pools, [{ id: row.application_id, antiAffinity: anti_affinity }], row.id);
+  const chosen: { id: string; member: string; reason: string }[] = [];
+  for (const { id, pool_id, wanted } of hosts) {
+    const pool = pools.find((one) => one.id === pool_id);
+    if (!pool) continue;
+    const need = { application: row.application_id, ...(wanted as HostSpec).flavour };
+    const { member, reason } = members.choose(memberPool(pool), { ...need, apart: anti_affinity });
+    if (member === null) return false;
+    members.take(memberPool(pool), member ?? "", need);
+    if (member !== undefined) chosen.push({ id, member, reason: reason ?? "" });
+  }
+  if (chosen.length === 0) return true;
+  const rows = sql`unnest(${sql.val(chosen.map((one) => one.id))}::text[], ${sql.val(chosen.map((one) => one.member))}::text[], ${sql.val(chosen.map((one) => one.reason))}::text[]) as w(id, member, reason)`;
+  await sql`update resources r set wanted = r.wanted || jsonb_build_object('member', w.member) from ${rows} where r.id = w.id`.execute(tx);
+  await sql`update request_items i set spec = i.spec || jsonb_build_object('wanted', i.spec->'wanted' || jsonb_build_object('member', w.member), 'memberReason', w.reason)
+    from ${rows} where i.resource_id = w.id and i.request_id = ${row.id}`.execute(tx);
   return true;
 }
 

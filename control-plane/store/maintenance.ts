@@ -131,7 +131,7 @@ function within(scope: MaintenanceScope): RawBuilder<boolean> {
       return sql`r.pool_id = ${scope.pool}`;
     case "member":
       // Pools of one cluster share its members.
-      return sql`r.member = ${scope.member} and r.pool_id in (select b.id from pools a join pools b on b.driver = a.driver and b.endpoint = a.endpoint where a.id = ${scope.pool})`;
+      return sql`r.member = ${scope.member} and r.pool_id in (select b.id from pools a join pools b on b.driver = a.driver and split_part(b.endpoint, '?', 1) = split_part(a.endpoint, '?', 1) where a.id = ${scope.pool})`;
     case "application":
       return sql`r.application_id = ${scope.application}`;
     case "hosts":

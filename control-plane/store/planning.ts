@@ -2,6 +2,7 @@
 import type { ChangePlan } from "../contract/requests.ts";
 import { digestOf } from "../domain/digest.ts";
 import { isDeciding } from "../domain/lifecycle.ts";
+import { shownPlacement } from "../domain/proposals.ts";
 import { planDifferences } from "../domain/plan-difference.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { sumByDimension } from "../domain/resources.ts";
@@ -46,7 +47,8 @@ export async function recordPlan(
     return move(tx, act, row, "fail", { error: JSON.stringify(plan.error) });
   }
   const content = { ...(await contentOf(tx, id, plan.steps)), cost: await costOf(tx, act, row) };
-  const hash = digestOf(content);
+  // The pool is approved; which member of it, and what else was considered, is shown.
+  const hash = digestOf({ ...content, placement: content.placement.map(({ resource, pool, reason }) => ({ resource, pool, reason })) });
   if (again && hash === row.plan_hash) return row;
   const submitted = again
     ? await sendBackToPlanning(tx, act, row, { code: "plan-moved", message: "What the request would do has changed since it was planned." })
@@ -158,7 +160,8 @@ async function contentOf(tx: Tx, id: string, steps: ChangePlan["steps"]) {
     placement: placed.flatMap((one) => {
       const pool = one.pool_id === null ? undefined : pools.get(one.pool_id);
       const item = items.find((item) => item.resource_id === one.id);
-      return pool && item ? [{ resource: one.id, pool, reason: (item.spec as Kept).placement ?? "" }] : [];
+      if (!pool || !item) return [];
+      return [{ resource: one.id, ...shownPlacement(item.spec as Kept, pool) }];
     }),
   };
 }

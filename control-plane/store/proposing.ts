@@ -14,17 +14,16 @@ import type { Selectable } from "kysely";
 
 /** Pools with what is free in each, their accounts locked. @param lock false: only read, for what changes nothing */
 export async function lockPools(tx: Db, lock = true): Promise<PoolView[]> {
-  const { rows } = await sql<
-    Omit<PoolView, "securityLevel" | "free" | "capacity"> & { security_level: number; dimension: Dimension; capacity: number; taken: number }
-  >`
-    select p.id, p.code, p.kind, p.tier, p.security_level, p.zone, p.driver, p.endpoint, p.state, a.dimension, a.capacity, a.taken
-    from pool_accounts a join pools p on p.id = a.pool_id order by a.pool_id, a.dimension ${lock ? sql`for update of a` : sql``}`.execute(tx);
+  const { rows } = await sql<Omit<PoolView, "free" | "capacity"> & { dimension: Dimension; capacity: number; taken: number }>`
+    select p.id, p.code, p.kind, p.tier, p.security_level as "securityLevel", p.zone, p.driver, p.endpoint, p.state, p.strategy, p.vm,
+      p.overcommit_percent as "overcommitPercent", a.dimension, a.capacity, a.taken, case when p.dedicated_department is not null
+        then json_build_object('department', p.dedicated_department, 'application', p.dedicated_application) end as "dedicatedTo"
+    from pool_accounts a join pools p on p.id = a.pool_id order by a.pool_id, a.dimension ${lock ? sql`for update of a for share of p` : sql``}`.execute(tx);
   return [...Map.groupBy(rows, (row) => row.id).values()]
     .map((accounts) => {
-      const { security_level, dimension: _dimension, capacity: _capacity, taken: _taken, ...pool } = accounts[0]!;
+      const { dimension: _dimension, capacity: _capacity, taken: _taken, ...pool } = accounts[0]!;
       return {
         ...pool,
-        securityLevel: security_level,
         free: Object.fromEntries(accounts.map((one) => [one.dimension, one.capacity - one.taken])),
         capacity: Object.fromEntries(accounts.map((one) => [one.dimension, one.capacity])),
       };
@@ -126,7 +125,7 @@ export async function readHeld(db: Db, applicationIds: readonly string[], items:
   const uses = sql<boolean>`(${named} or r.kind in ('attachment', 'backup-policy'))`;
   const rows = await db
     .selectFrom("resources as r")
-    .select(["r.id", "r.application_id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted", "r.project_id"])
+    .select(["r.id", "r.application_id", "r.kind", "r.name", "r.phase", "r.pool_id", "r.wanted", "r.project_id", "r.member"])
     .select((where) =>
       where
         .selectFrom("request_items as i")
@@ -155,6 +154,7 @@ export async function readHeld(db: Db, applicationIds: readonly string[], items:
       wanted: row.wanted as AnySpec,
       changedBy: row.changed_by,
       projectId: row.project_id,
+      member: row.member,
     });
   return held;
 }

@@ -33,6 +33,8 @@ export const reservationDays = 30;
 export interface Kept {
   item: Item;
   placement: string | null;
+  memberReason?: string | undefined;
+  considered?: Proposal["considered"];
   expiresAt: string | null;
   wanted: unknown;
   charge: { dimension: string; quantity: number }[];

@@ -64,6 +64,8 @@ export interface Applications {
   protection_level: number;
   filing_number: string | null;
   zone: "extranet" | "internet";
+  /** Whether its hosts must be on different members, or are where that can be. */
+  anti_affinity: Generated<"preferred" | "required">;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -83,6 +85,14 @@ export interface Pools {
   driver: string;
   endpoint: string;
   state: "open" | "maintenance" | "closed";
+  /** How hosts go to the members: evenly, or the fullest first. */
+  strategy: Generated<"spread" | "pack">;
+  /** Only for this department and what is below it; null: for all. */
+  dedicated_department: string | null;
+  /** Of that department only this application. */
+  dedicated_application: string | null;
+  /** Whether virtual machines can be made there, as its driver said last. */
+  vm: Generated<boolean>;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -92,8 +102,28 @@ export interface Pools {
 export interface PoolAccounts {
   pool_id: string;
   dimension: Dimension;
+  /** What there is. */
+  owned: number;
+  /** What may be given out: of vCPU by the overcommit ratio more than there is. */
   capacity: number;
   taken: Generated<number>;
+}
+
+/** A machine behind a pool, as it was read last. Bytes. */
+export interface PoolMembers {
+  pool_id: string;
+  name: string;
+  state: "online" | "evacuated" | "offline";
+  groups: Json<string[]>;
+  message: string;
+  vcpu: number | null;
+  memory_bytes: number | null;
+  memory_free_bytes: number | null;
+  disk_bytes: number | null;
+  disk_free_bytes: number | null;
+  /** When it came into its state. */
+  since: Time;
+  seen_at: Time;
 }
 
 /** The quota account of a department and dimension: its own subtree's use. A null limit is no limit at this node (its ancestors govern). */
@@ -242,7 +272,7 @@ export interface Resources {
   observed_state: Generated<string>;
   observed_at: MaybeTime;
   physical_id: string | null;
-  /** The member of its endpoint's cluster on which it was seen last. */
+  /** The member of its cluster that a host was seen on last. */
   member: string | null;
   /** The request that opened it. */
   request_id: string;
@@ -1073,6 +1103,7 @@ export interface Database extends StateTables {
   applications: Applications;
   pools: Pools;
   pool_accounts: PoolAccounts;
+  pool_members: PoolMembers;
   quota_accounts: QuotaAccounts;
   quota_charges: QuotaCharges;
   quota_findings: QuotaFindings;

@@ -11,6 +11,7 @@ import { fundKindOf } from "../domain/project-stages.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { type Quantity, sumByDimension } from "../domain/resources.ts";
 import { fiscalYearOf, yearEnd } from "../domain/time.ts";
+import { whyNotIn } from "../domain/levels.ts";
 import { commonOf, ownOf, type SidedStage, transferStages } from "../domain/transfers.ts";
 import type { RequestCost } from "../contract/requests.ts";
 import type { SpecKind } from "../../infra/spec.ts";
@@ -20,6 +21,7 @@ import type { Db } from "./database.ts";
 import { ancestorsOf, findDepartment } from "./departments.ts";
 import type { FundCharge } from "./fund-charges.ts";
 import { newId } from "./ids.ts";
+import { protectionOf, readOwner } from "./pools.ts";
 import { type Charge, usedBy } from "./quotas.ts";
 import type { Kept, RequestRow, StoredItem } from "./requests.ts";
 import type { Projects } from "./schema.ts";
@@ -167,17 +169,24 @@ async function standingInTheWay(db: Db, { application, requestId }: Ask, receive
     select distinct r.name from resources r join quota_charges c on c.resource_id = r.id and c.state <> 'released'
     where r.application_id = ${application.id} and r.phase = 'failed' order by 1`.execute(db);
   if (left.length > 0) conflict(`What could not be made is still being removed: ${left.map((one) => one.name).join(", ")}.`, "Wait a moment.");
-  // What it lies in must be the receiver's to use. (By name, so that it holds also where pools are dedicated to nobody yet.)
-  const { rows: pools } = await sql<{ code: string }>`
-    select distinct p.code from resources r join pools p on p.id = r.pool_id
-    where r.application_id = ${application.id} and r.phase in ('wanted', 'live', 'retiring') and to_jsonb(p)->>'dedicated_department' is not null
-      and coalesce(to_jsonb(p)->>'dedicated_application' <> ${application.id}, to_jsonb(p)->>'dedicated_department' not in (select ancestor_id from department_ancestors where department_id = ${receiver}))
-    order by 1`.execute(db);
-  if (pools.length > 0)
-    conflict(
-      `It lies in pools that are dedicated to others than the receiver: ${pools.map((one) => one.code).join(", ")}.`,
-      "Have operations move it to another pool, or dedicate the pool to both.",
-    );
+  const pools = await db
+    .selectFrom("pools as p")
+    .innerJoin("resources as r", "r.pool_id", "p.id")
+    .select(["p.code", "p.kind", "p.security_level", "p.zone", "p.dedicated_department", "p.dedicated_application"])
+    .select(sql<boolean>`bool_and(r.kind <> 'host' or r.wanted->>'type' = 'vm')`.as("vm"))
+    .where("r.application_id", "=", application.id)
+    .where("r.phase", "in", ["wanted", "live", "retiring"])
+    .groupBy("p.id")
+    .orderBy("p.code")
+    .execute();
+  const owner = await readOwner(db, application.id);
+  const receiving = { ...owner, departments: await ancestorsOf(db, receiver) };
+  for (const { code, vm, ...pool } of pools) {
+    const why = whyNotIn(receiving, protectionOf(pool), { vm });
+    // Where it may not lie already, the transfer changes nothing.
+    if (why && whyNotIn(owner, protectionOf(pool), { vm }) === undefined)
+      conflict(`Its pool ${code} ${why}.`, "Have operations move it to a pool that the receiver may use first.");
+  }
   const { rows: taken } = await sql<{ code: string }>`
     select mine.code from applications mine join applications theirs on theirs.code = mine.code and theirs.department_id = ${receiver} where mine.id = ${application.id}`.execute(
     db,

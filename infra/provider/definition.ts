@@ -18,6 +18,8 @@ export interface Definition<I extends { name: string } = any> {
   secrets: readonly string[];
   /** Inputs that a resource has for life: another value deletes it and makes it anew. */
   replaceOn: readonly string[];
+  /** Inputs that matter at its creation alone: another value changes nothing of what is there. */
+  firstOnly?: readonly string[];
   /** The pool whose driver has the resource. */
   pool(inputs: I): string;
   /** Why the change cannot be made in place, or undefined. `before` may lack what an earlier state did not have. */

@@ -27,7 +27,8 @@ function compare(path: string, before: unknown, after: unknown, replace: boolean
  */
 export function differences(definition: Definition, outputs: Properties, oldInputs: Properties, inputs: Properties): Difference[] {
   const before = currentOf(definition, outputs, oldInputs);
-  return Object.keys(definition.inputs.shape).flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
+  const lasting = Object.keys(definition.inputs.shape).filter((key) => !definition.firstOnly?.includes(key));
+  return lasting.flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
 }
 
 /** The inputs that describe what is there now. */

@@ -11,6 +11,7 @@ export const host: Definition<HostSpec> = {
   secrets: ["userData"],
   // User data is read at the first boot only: other user data means another host.
   replaceOn: ["name", "pool", "image", "userData", "generation"],
+  firstOnly: ["member"],
   pool: (inputs) => inputs.pool,
   refuses(before, after) {
     const disk = before.flavour?.diskGib;

@@ -9,6 +9,7 @@ import { cityFillFigure } from "./city-fill.ts";
 import { growthFigures } from "./growth.ts";
 import { lxdFigures } from "./lxd.ts";
 import { noopFigures, noopHundredFigures } from "./noop.ts";
+import { placementFigures } from "./placement.ts";
 import { quotaContentionFigure } from "./quota-contention.ts";
 import { scrapeFigure } from "./scrape.ts";
 import { engines } from "../setup/databases.ts";
@@ -34,6 +35,7 @@ const benches: { names: string[]; run(): Promise<Figure[]> }[] = [
   ...engines.map((engine) => ({ names: [`city-fill-${engine}`], run: async () => [await cityFillFigure(engine)] })),
   ...engines.map((engine) => ({ names: [`quota-contention-${engine}`], run: async () => [await quotaContentionFigure(engine)] })),
   { names: ["lxd-batch", "lxd-observe"], run: lxdFigures },
+  { names: ["placement-spread", "placement-pack"], run: async () => placementFigures() },
   { names: ["scrape"], run: async () => [await scrapeFigure()] },
 ];
 

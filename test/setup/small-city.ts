@@ -48,6 +48,9 @@ export function smallCity(options: { driver?: string; endpoint?: string; hosts?:
         name: "Compute",
         kind: "compute",
         site: "Site A",
+        dedicatedTo: { department: "city" },
+        // The members of a test's cluster are all this one machine, which may have two cores.
+        overcommitPercent: at.driver === "lxd" ? 1600 : 100,
         ...at,
         capacity: { hosts: 60, vcpu: 1000, memory_mib: 4_000_000, "storage_gib:standard": 40_000 },
       },

@@ -56,6 +56,7 @@ function shown(row: ApplicationRow): Application {
     protectionLevel: row.protection_level,
     filingNumber: row.filing_number,
     zone: row.zone,
+    antiAffinity: row.anti_affinity,
     revision: row.revision,
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
@@ -94,16 +95,19 @@ export function registerApplications(app: App, deps: AppDeps): void {
         protection_level: body.protectionLevel,
         filing_number: body.filingNumber,
         zone: body.zone,
+        anti_affinity: body.antiAffinity,
       });
       return { status: 201, body: shown(row), headers: { location: `${path}/${row.id}`, etag: etag(row.revision) } };
     }),
   );
   app.openapi(change, async (c) => {
-    const { name, contact, filingNumber } = c.req.valid("json");
+    const { name, contact, filingNumber, antiAffinity } = c.req.valid("json");
     const row = await deps.db
       .transaction()
       .execute((tx) =>
-        changeApplication(tx, c.get("act"), c.req.valid("param").id, { name, contact, filing_number: filingNumber }, (revision) => requireMatch(c, revision)),
+        changeApplication(tx, c.get("act"), c.req.valid("param").id, { name, contact, filing_number: filingNumber, anti_affinity: antiAffinity }, (revision) =>
+          requireMatch(c, revision),
+        ),
       );
     return c.json(shown(row), 200, { etag: etag(row.revision) });
   });

@@ -1,6 +1,8 @@
 import { PageQuery, pageOf } from "../../contract/common.ts";
-import { NewPool, Pool, PoolChange } from "../../contract/pools.ts";
+import { NewPool, Pool, PoolChange, PoolMember } from "../../contract/pools.ts";
+import { memberCounts, pageOfMembers } from "../../store/members.ts";
 import { changePool, createPool, getPool, listPools, type PoolWithAccounts } from "../../store/pools.ts";
+import type { Db } from "../../store/database.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { etag, requireMatch } from "../middleware/etag.ts";
 import { idempotent } from "../middleware/idempotency.ts";
@@ -41,36 +43,66 @@ const change = defineRoute({
   responses: { 200: jsonAnswer(Pool) },
 });
 
+const members = defineRoute({
+  method: "get",
+  path: `${path}/{id}/members`,
+  tags,
+  summary: "The machines behind a pool, as they were read last, and what is on each",
+  request: { ...byReference, query: PageQuery },
+  responses: { 200: jsonAnswer(pageOf(PoolMember)) },
+});
+
 const asked: Pool["circuit"] = { state: "closed", since: null, error: null };
 
 export function registerPools(app: App, deps: AppDeps): void {
-  const shown = (row: PoolWithAccounts): Pool => ({
-    id: row.id,
-    code: row.code,
-    name: row.name,
-    kind: row.kind,
-    site: row.site,
-    tier: row.tier,
-    securityLevel: row.security_level,
-    zone: row.zone,
-    overcommitPercent: row.overcommit_percent,
-    driver: row.driver,
-    endpoint: row.endpoint,
-    state: row.state,
-    circuit: deps.circuitOf?.(row.driver, row.endpoint) ?? asked,
-    capacity: row.capacity,
-    taken: row.taken,
-    revision: row.revision,
-    createdAt: row.created_at.toISOString(),
-    updatedAt: row.updated_at.toISOString(),
-  });
+  const shown = (row: PoolWithAccounts, counts: Pool["members"]): Pool => {
+    const read = deps.read?.(row.driver, row.endpoint);
+    return {
+      id: row.id,
+      code: row.code,
+      name: row.name,
+      kind: row.kind,
+      site: row.site,
+      tier: row.tier,
+      securityLevel: row.security_level,
+      zone: row.zone,
+      dedicatedTo: row.dedicated,
+      strategy: row.strategy,
+      overcommitPercent: row.overcommit_percent,
+      driver: row.driver,
+      endpoint: row.endpoint,
+      server: row.server,
+      group: row.group,
+      vm: row.vm,
+      state: row.state,
+      circuit: deps.circuitOf?.(row.driver, row.endpoint) ?? asked,
+      capacity: row.owned,
+      offered: row.offered,
+      taken: row.taken,
+      queued: row.queued,
+      used: read ? { disk: read.disk ?? null, memory: read.memory ?? null } : null,
+      members: counts,
+      revision: row.revision,
+      createdAt: row.created_at.toISOString(),
+      updatedAt: row.updated_at.toISOString(),
+    };
+  };
+  const show = async (db: Db, rows: readonly PoolWithAccounts[]): Promise<Pool[]> => {
+    const counts = await memberCounts(db, rows);
+    return rows.map((row) => shown(row, counts.get(row.id)!));
+  };
+  const one = async (db: Db, row: PoolWithAccounts): Promise<Pool> => (await show(db, [row]))[0]!;
   app.openapi(list, async (c) => {
     const { items, next } = await listPools(deps.db, c.req.valid("query"));
-    return c.json({ items: items.map(shown), next });
+    return c.json({ items: await show(deps.db, items), next });
   });
   app.openapi(read, async (c) => {
     const row = await getPool(deps.db, c.req.valid("param").id);
-    return c.json(shown(row), 200, { etag: etag(row.revision) });
+    return c.json(await one(deps.db, row), 200, { etag: etag(row.revision) });
+  });
+  app.openapi(members, async (c) => {
+    const pool = await getPool(deps.db, c.req.valid("param").id);
+    return c.json(await pageOfMembers(deps.db, pool, c.req.valid("query")));
   });
   app.openapi(create, (c) =>
     idempotent(c, deps, async (tx) => {
@@ -82,15 +114,17 @@ export function registerPools(app: App, deps: AppDeps): void {
         endpoint: endpoint || deps.defaultEndpoint,
       });
       const row = await getPool(tx, id);
-      return { status: 201, body: shown(row), headers: { location: `${path}/${id}`, etag: etag(row.revision) } };
+      return { status: 201, body: await one(tx, row), headers: { location: `${path}/${id}`, etag: etag(row.revision) } };
     }),
   );
   app.openapi(change, async (c) => {
-    const { name, state, capacity, overcommitPercent } = c.req.valid("json");
+    const { overcommitPercent, ...patch } = c.req.valid("json");
     const row = await deps.db.transaction().execute(async (tx) => {
       const { id } = await getPool(tx, c.req.valid("param").id);
-      return changePool(tx, c.get("act"), id, { name, state, overcommit_percent: overcommitPercent, capacity }, (revision) => requireMatch(c, revision));
+      return changePool(tx, c.get("act"), id, { ...patch, ...(overcommitPercent === undefined ? {} : { overcommit_percent: overcommitPercent }) }, (revision) =>
+        requireMatch(c, revision),
+      );
     });
-    return c.json(shown(row), 200, { etag: etag(row.revision) });
+    return c.json(await one(deps.db, row), 200, { etag: etag(row.revision) });
   });
 }

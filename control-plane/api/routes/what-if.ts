@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { NewRequest } from "../../contract/requests.ts";
 import { WhatIf, type WhatIfAccount } from "../../contract/what-if.ts";
+import { shownPlacement } from "../../domain/proposals.ts";
 import { borrowedOf, heldOf, type Step } from "../../domain/ledger.ts";
 import { sumByDimension } from "../../domain/resources.ts";
 import { type Prospect, whatIf } from "../../store/acceptance.ts";
@@ -47,7 +48,7 @@ function show({ application, project, proposals, transfer, pools, steps, refusal
       kind: one.kind,
       name: one.name,
       charge: one.charge,
-      placement: one.placement !== null && one.poolId !== null ? { pool: codes.get(one.poolId) ?? "", reason: one.placement } : null,
+      placement: one.placement !== null && one.poolId !== null ? shownPlacement(one, codes.get(one.poolId) ?? "") : null,
     })),
     charge: sumByDimension(proposals.items.flatMap((one) => one.charge)),
     accounts: steps.map(showStep),

@@ -1,7 +1,9 @@
-/** Applications and pools: read by everybody who may, kept by the city file and the API. */
+/** Applications: read by everybody who may, kept by the city file and the API. */
 import { defineCommand } from "citty";
 import type { Application } from "../../contract/applications.ts";
-import type { Pool } from "../../contract/pools.ts";
+import { json } from "../arguments.ts";
+import { clientFromEnvironment } from "../client.ts";
+import { showOne } from "../output.ts";
 import { listCommand } from "./list.ts";
 import { showCommand } from "./show.ts";
 import { transferCommand } from "./transfer.ts";
@@ -24,31 +26,19 @@ export const applications = defineCommand({
     }),
     show: showCommand("applications", "/api/v1/applications"),
     transfer: transferCommand,
-  },
-});
-
-const shares = (pool: Pool) =>
-  Object.entries(pool.capacity)
-    .map(([dimension, capacity]) => `${dimension} ${pool.taken[dimension as keyof typeof pool.taken] ?? 0}/${capacity}`)
-    .join(", ");
-
-export const pools = defineCommand({
-  meta: { name: "pools", description: "Capacity (资源池)" },
-  subCommands: {
-    list: listCommand<Pool>({
-      noun: "pools",
-      path: "/api/v1/pools",
-      columns: [
-        { title: "code", value: (row) => row.code },
-        { title: "kind", value: (row) => row.kind },
-        { title: "tier", value: (row) => row.tier },
-        { title: "level", value: (row) => row.securityLevel },
-        { title: "driver", value: (row) => row.driver },
-        { title: "state", value: (row) => row.state },
-        { title: "reached", value: (row) => (row.circuit.state === "closed" ? "yes" : `no: ${row.circuit.error ?? ""}`) },
-        { title: "taken/capacity", value: shares },
-      ],
+    change: defineCommand({
+      meta: { name: "change", description: "Say whether an application's hosts must be on different members of a cluster" },
+      args: {
+        id: { type: "positional", required: true, description: "Id of the application" },
+        "anti-affinity": { type: "string", required: true, description: "preferred: where they fit; required: nowhere else" },
+        json,
+      },
+      async run({ args }) {
+        const client = clientFromEnvironment();
+        const path = `/api/v1/applications/${encodeURIComponent(args.id)}`;
+        const { revision } = await client.get<Application>(path);
+        showOne(await client.patch<Application>(path, { antiAffinity: args["anti-affinity"] }, revision), args.json);
+      },
     }),
-    show: showCommand("pools", "/api/v1/pools"),
   },
 });

@@ -108,7 +108,7 @@ export class LxdDriver implements Driver {
   }
 
   attach(spec: AttachmentSpec, call: Call): Promise<Made> {
-    return this.#change(spec.volume, call, (project) => this.#volumes.attach(project, spec, call));
+    return this.#change(spec.volume, call, async (project) => (await this.#volumes.holding(project, spec.volume)).attach(project, spec, call));
   }
   detach(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#volumes.detach(project, id));

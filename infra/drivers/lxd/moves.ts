@@ -60,9 +60,10 @@ export class Moves {
       // First what may find no room there: until the host itself has moved, everything can go back.
       if (instance.location !== member) {
         for (const { spec } of attachmentsOf(instance)) {
-          const volume = await this.#volumes.whole(project, spec.volume);
-          const copy = await this.#volumes.bring(project, volume, member);
-          if (copy !== undefined) undo.add(async () => void ((await this.#placeOf(project, id)) !== member && (await this.#volumes.remove(project, copy))));
+          const volumes = await this.#volumes.holding(project, spec.volume);
+          const volume = await volumes.whole(project, spec.volume);
+          const copy = await volumes.bring(project, volume, member);
+          if (copy !== undefined) undo.add(async () => void ((await this.#placeOf(project, id)) !== member && (await volumes.remove(project, copy))));
         }
         signal?.throwIfAborted();
         await this.#move(project, instance, member);
@@ -80,19 +81,20 @@ export class Moves {
     const begun = movingOf(instance);
     const attached = attachmentsOf(instance);
     if (begun) {
-      const shown = new Map<string, string>();
-      for (const { spec } of attached) {
-        const volume = await this.#volumes.whole(project, spec.volume);
-        shown.set(spec.name, (await this.#volumes.bring(project, volume, instance.location)) ?? volume.is);
+      const shown = new Map<string, Record<string, string>>();
+      for (const one of attached) {
+        const volumes = await this.#volumes.holding(project, one.spec.volume);
+        const volume = await volumes.whole(project, one.spec.volume);
+        shown.set(one.spec.name, volumes.deviceOf(one, (await volumes.bring(project, volume, instance.location)) ?? volume.is));
       }
       if (begun.firstBoot !== undefined && begun.firstBoot !== instance.config[firstBoot]) await this.#sameFirstBoot(project, name, begun.firstBoot);
       await this.#volumes.changeHost(project, name, ({ config, devices }) => {
-        for (const one of attached) devices[lxdName(one.spec.name)] = this.#volumes.deviceOf(one, shown.get(one.spec.name)!);
+        for (const one of attached) devices[lxdName(one.spec.name)] = shown.get(one.spec.name)!;
         delete config[movingKey];
       });
       fault("lxd.host.move:shown");
     }
-    for (const { spec } of attached) await this.#volumes.settle(project, spec.volume);
+    for (const { spec } of attached) await (await this.#volumes.holding(project, spec.volume)).settle(project, spec.volume);
     if (kept.spec.power === "running" && instance.status !== "Running") await this.#hosts.power(project, name, "start", signal);
   }
 

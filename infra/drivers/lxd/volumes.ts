@@ -60,9 +60,21 @@ function snapshotOf({ name, config }: RawVolume): RawSnapshot | undefined {
 export class Volumes {
   readonly #client: LxdClient;
   readonly #storage: string;
-  constructor(client: LxdClient, address: Address) {
+  constructor(client: LxdClient, { storage }: Pick<Address, "storage">) {
     this.#client = client;
-    this.#storage = address.storage;
+    this.#storage = storage;
+  }
+
+  /** The volumes of the storage pool where a volume is: pools of one server serve each other, each with a storage pool of its own. These here where none has it. */
+  async holding(project: string, name: string): Promise<Volumes> {
+    if (await this.get(project, name)) return this;
+    for (const other of await this.#others()) if (await other.get(project, name)) return other;
+    return this;
+  }
+  async #others(): Promise<Volumes[]> {
+    const { metadata } = await this.#client.get<string[]>("/1.0/storage-pools");
+    const names = metadata.map((path) => decodeURIComponent(path.split("/").at(-1)!));
+    return names.filter((storage) => storage !== this.#storage).map((storage) => new Volumes(this.#client, { storage }));
   }
 
   /** Of one project, or of all of ours: the one that counts of each name. */
@@ -311,9 +323,10 @@ export class Volumes {
     for (const one of await this.all(project)) if (names.has(one.spec.name) && one.scope !== scope) await this.#resize(project, { ...one, scope }, one.spec);
   }
 
-  /** Everything of a project, whole or not. */
+  /** Everything of a project, whole or not, in whichever storage pool. */
   async purge(project: string): Promise<void> {
-    for (const raw of await this.#list(project)) if (!raw.name.includes("/")) await this.remove(project, raw.name);
+    for (const one of [this, ...(await this.#others())])
+      for (const raw of await one.#list(project)) if (!raw.name.includes("/")) await one.remove(project, raw.name);
   }
 
   /** Makes hosts show the copy that counts, and removes the others. @returns the one that counts */

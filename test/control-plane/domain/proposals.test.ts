@@ -19,6 +19,10 @@ const pool = (code: string, kind: PoolView["kind"], endpoint: string, room = 100
     driver: "embedded",
     endpoint,
     state: "open",
+    dedicatedTo: { department: "dep", application: null },
+    strategy: "spread",
+    overcommitPercent: 100,
+    vm: false,
     capacity,
     free: { ...capacity },
   };
@@ -68,7 +72,7 @@ const heldAttachment: Held = {
 function ask(items: unknown[], changes: Partial<Context> = {}) {
   let made = 0;
   const context: Context = {
-    application: { id: "app", protectionLevel: 2, zone: "extranet" },
+    application: { id: "app", protectionLevel: 2, zone: "extranet", departments: ["dep"], antiAffinity: "preferred" },
     flavours: new Map([
       ["small", small],
       ["standard", standard],

@@ -336,6 +336,10 @@ describe.each(engines)("transfers, on %s", (engine) => {
       detail: expect.stringContaining("code"),
     });
     await opened.db.deleteFrom("applications").where("id", "=", other).execute();
+    // A pool of the giver's own is not the receiver's to lie in.
+    await opened.db.updateTable("pools").set({ dedicated_department: ids.office }).where("code", "=", "storage").execute();
+    expect((await look()).refusals.map((one) => one.detail)).toEqual([expect.stringContaining("storage is dedicated to others")]);
+    await opened.db.updateTable("pools").set({ dedicated_department: ids.bureau }).where("code", "=", "storage").execute();
     await decide(await ask());
     await sound();
   });

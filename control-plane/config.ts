@@ -22,6 +22,7 @@ const Settings = z.object({
   ZHENGYUN_MASTER_KEY: z.string().optional(),
   ZHENGYUN_IMAGES: z.string().min(1).optional(),
   ZHENGYUN_OBSERVE_SECONDS: z.coerce.number().min(0.2).max(3600).default(5),
+  ZHENGYUN_DRIFT_MINUTES: z.coerce.number().min(0).max(525_600).default(60),
   ZHENGYUN_ENGINE_SLOTS: z.coerce.number().int().min(1).max(64).default(2),
   ZHENGYUN_ENGINE_SILENT_SECONDS: z.coerce.number().min(1).max(3600).default(120),
   ZHENGYUN_DRIVER_CALL_SECONDS: z.coerce.number().min(1).max(86_400).default(900),
@@ -52,6 +53,8 @@ export interface Config {
   /** Where operators' own `pulumi` may connect, over TLS; undefined: nowhere. */
   stateListen: { host: string; port: number; certificate: string; key: string } | undefined;
   observeMs: number;
+  /** How often each department is looked at for drift; 0: only when it is asked for. */
+  driftMs: number;
   engineSlots: number;
   /** How long an engine may make no progress before it is ended. */
   engineSilentMs: number;
@@ -125,6 +128,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     masterKey: data.ZHENGYUN_MASTER_KEY,
     stateListen: stateListen(data),
     observeMs: data.ZHENGYUN_OBSERVE_SECONDS * 1000,
+    driftMs: data.ZHENGYUN_DRIFT_MINUTES * 60_000,
     engineSlots: data.ZHENGYUN_ENGINE_SLOTS,
     engineSilentMs: data.ZHENGYUN_ENGINE_SILENT_SECONDS * 1000,
     driverCallMs: data.ZHENGYUN_DRIVER_CALL_SECONDS * 1000,

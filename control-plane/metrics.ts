@@ -7,6 +7,7 @@ import { lifecycle } from "./domain/lifecycle.ts";
 import { dayOf } from "./domain/working-days.ts";
 import { calendarsMissing } from "./store/calendars.ts";
 import { borrowedOf, heldOf } from "./domain/ledger.ts";
+import { openDrift } from "./store/drift.ts";
 import { deliveryFigures } from "./store/deliveries.ts";
 import type { Db } from "./store/database.ts";
 import { reconciledKey } from "./store/reconciliation.ts";
@@ -64,6 +65,7 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
   );
   const findings = gauge("quota_findings_open", "Differences between quota accounts and resources that nobody has closed.", ["kind"]);
   const reconciledAge = gauge("quota_reconciled_age_seconds", "Seconds since the quota accounts were last compared with resources and open requests.", []);
+  const drift = gauge("drift_open", "Properties that are otherwise on the cloud than they were applied, and that nobody has decided to leave so.", ["kind"]);
   const cards = gauge("supervision_cards_open", "Supervision cards that wait for an answer, for supervision or for a correction.", ["colour"]);
   const answersLate = gauge("supervision_answers_overdue", "Supervision cards whose answer is late.", []);
   const correctionsOpen = gauge("supervision_corrections_open", "Corrections that are not closed.", []);
@@ -284,6 +286,8 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
     }
     for (const kind of ["account", "charge", "pool"]) findings.set({ kind }, found.rows.find((row) => row.kind === kind)?.n ?? 0);
     if (reconciled) reconciledAge.set(Math.max(0, (at.getTime() - Date.parse((reconciled.value as { at: string }).at)) / 1000));
+    const drifted = await openDrift(db);
+    for (const kind of ["host", "volume", "attachment", "backup-policy"]) drift.set({ kind }, drifted.find((row) => row.kind === kind)?.n ?? 0);
     for (const colour of CardColour.options) cards.set({ colour }, supervision.colours.find((row) => row.colour === colour)?.pending ?? 0);
     answersLate.set(supervision.answersOverdue);
     correctionsOpen.set(supervision.correctionsOpen);

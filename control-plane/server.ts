@@ -124,6 +124,7 @@ export async function startControlPlane(config: Config) {
       now,
       archives,
       images: config.images,
+      driftMs: config.driftMs,
       version,
       driver: loadDriver,
       observe: (poolIds) => observer.observe(poolIds),

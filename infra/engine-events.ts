@@ -2,7 +2,7 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
 import { parseUrn } from "./naming.ts";
 import type { Outcome, Progress, Step } from "./operations.ts";
-import type { SpecKind } from "./spec.ts";
+import { type SpecKind, strangeKey } from "./spec.ts";
 
 type Failure = Outcome["failures"][number];
 type Report = Progress extends infer P ? (P extends Progress ? Omit<P, "operation" | "at"> : never) : never;
@@ -49,7 +49,9 @@ function changesOf(metadata: StepEventMetadata): Step["changes"] {
     .filter(([path]) => !INTERNAL.has(path))
     .map(([path, { inputDiff }]) => {
       const old = inputDiff ? metadata.old?.inputs : { ...metadata.old?.inputs, ...metadata.old?.outputs };
-      return { path, before: valueAt(old, path), after: valueAt(metadata.new?.inputs, path) };
+      // What nobody asked for is an output, and no input of anything.
+      const after = path === strangeKey ? metadata.new?.outputs : metadata.new?.inputs;
+      return { path, before: valueAt(old, path), after: valueAt(after, path) };
     });
 }
 

@@ -44,6 +44,7 @@ const ARGUMENTS: Record<OperationKind, string[]> = {
   preview: ["preview", "--suppress-progress", "--skip-plugin-pre-install"],
   // Interrupted creates stay in state until the next `up`, whose create takes over what they left.
   refresh: ["refresh", "--yes", "--skip-preview", "--skip-pending-creates", "--suppress-progress", "--skip-plugin-pre-install"],
+  drift: ["refresh", "--preview-only", "--skip-pending-creates", "--suppress-progress", "--skip-plugin-pre-install"],
   destroy: ["destroy", "--yes", "--skip-preview", "--continue-on-error", "--suppress-progress", "--skip-plugin-pre-install"],
 };
 

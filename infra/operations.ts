@@ -4,9 +4,10 @@
  */
 import { z } from "zod";
 import { Approval } from "./approval.ts";
-import { DepartmentSpec, PoolEndpoint } from "./spec.ts";
+import { DepartmentSpec, PoolEndpoint, ResourceName } from "./spec.ts";
 
-export const OperationKind = z.enum(["preview", "up", "refresh", "destroy"]);
+/** drift: a refresh that only tells what it would find; neither the state nor anything else is changed by it */
+export const OperationKind = z.enum(["preview", "up", "refresh", "destroy", "drift"]);
 export type OperationKind = z.infer<typeof OperationKind>;
 
 /** One engine run for one department. `state` is where Pulumi's HTTP backend is and the token for this operation. */
@@ -17,6 +18,8 @@ export const Operation = z.object({
   pools: z.array(PoolEndpoint),
   /** What may be created, changed and deleted; left out (previews, refreshes): no limit beside the state service's own. */
   approved: z.array(Approval).optional(),
+  /** What an `up` brings back to what is wanted though its state knows no difference; `anew`: it is gone, and is made anew. */
+  putBack: z.array(z.object({ name: ResourceName, anew: z.boolean() })).optional(),
   /** Fencing token of the department's lease; drivers refuse lower ones. */
   fence: z.int().min(0),
   state: z.object({ url: z.string(), token: z.string(), organization: z.string(), project: z.string(), stack: z.string() }),

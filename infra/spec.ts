@@ -44,6 +44,8 @@ export const HostSpec = z.object({
   userData: z.string().max(65_536).optional(),
   power: z.enum(["running", "stopped"]).default("running"),
   application: ResourceName,
+  /** An instance that was there before us and was taken over as it is: where it really is, for life. It is never made, renamed or moved to another project. */
+  adopted: z.object({ project: z.string().min(1).max(63), instance: z.string().min(1).max(63) }).optional(),
   /** How often it was made anew from its image, under its name and with its volumes; left out: never. */
   generation: z.int().min(1).optional(),
 });
@@ -126,5 +128,8 @@ export function normaliseSpec(spec: DepartmentSpec): DepartmentSpec {
     backupPolicies: spec.backupPolicies.toSorted(byName),
   };
 }
+
+/** An output of things on which something is set that nobody of ours asked for. */
+export const strangeKey = "strange";
 
 export type SpecKind = "host" | "volume" | "attachment" | "backup-policy";

@@ -36,6 +36,7 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
     fence: operation.fence,
     pools: operation.pools,
     approved: operation.approved,
+    putBack: operation.putBack,
     signal: abort.signal,
     watchdog,
   });

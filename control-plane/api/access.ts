@@ -217,6 +217,12 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "get /api/v1/usage": reads,
   "get /api/v1/register.csv": reads,
 
+  "get /api/v1/drift": reads,
+  "get /api/v1/drift/{id}": reads,
+  "post /api/v1/drift-scans": operates,
+  "post /api/v1/drift/{id}/put-back": operates,
+  "post /api/v1/drift/{id}/adopt": operates,
+  "post /api/v1/drift/{id}/accept": operates,
   "post /api/v1/stack-operations": operates,
   "get /api/v1/stack-operations/{id}": reads,
   "get /api/v1/stack-updates": reads,

@@ -12,6 +12,7 @@ import { onError, onInvalid, problemResponse } from "./middleware/problems.ts";
 import { problemAnswers } from "./route.ts";
 import { registerApprovalPolicies } from "./routes/approval-policies.ts";
 import { registerCalendars } from "./routes/calendars.ts";
+import { registerDrift } from "./routes/drift.ts";
 import { registerDelegations } from "./routes/delegations.ts";
 import { registerNotices } from "./routes/notices.ts";
 import { registerWebhooks } from "./routes/webhooks.ts";
@@ -123,6 +124,7 @@ export function createApp(deps: AppDeps): App {
   registerBackups(app, deps);
   registerUsage(app, deps);
   registerRoleBindings(app, deps);
+  registerDrift(app, deps);
   registerStackOperations(app, deps);
   registerStackUpdates(app, deps);
   registerCityImports(app, deps);

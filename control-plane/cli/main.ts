@@ -17,6 +17,7 @@ import { login, logout, setUp } from "./commands/login.ts";
 import { notices } from "./commands/notices.ts";
 import { webhooks } from "./commands/webhooks.ts";
 import { departments } from "./commands/departments.ts";
+import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
 import { roles } from "./commands/roles.ts";
 import { maintenance } from "./commands/maintenance.ts";
@@ -57,6 +58,7 @@ const main = defineCommand({
     usage,
     register,
     stack,
+    drift,
     system,
     audit,
     "set-up": setUp,

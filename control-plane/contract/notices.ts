@@ -104,6 +104,13 @@ export const noticeKinds = {
       en: "{departmentEn}: the quota of {dimension} is nearly full, {held} of {limit}",
     },
   },
+  "drift.found": {
+    name: { "zh-CN": "发现配置漂移", en: "Drift was found" },
+    text: {
+      "zh-CN": "{departmentZh}：云上有 {count} 处与批准的不一致（{what}），请决定恢复或采纳",
+      en: "{departmentEn}: {count} properties on the cloud are not as they were applied ({what}); decide to put back or adopt",
+    },
+  },
   "role.elevated": {
     name: { "zh-CN": "应急提权", en: "A role was taken in an emergency" },
     text: { "zh-CN": "{name} 应急取得角色 {role}，至 {until}：{reason}", en: "{name} has taken the role {role} until {until}: {reason}" },

@@ -106,7 +106,37 @@ export const Item = z
     }),
   ])
   .meta({ id: "Item" });
-export type Item = z.infer<typeof Item>;
+/**
+ * An item of a request. Two kinds come from operations staff alone, never as a body: `adopt` takes over what somebody changed behind our back (drift),
+ * and a host that is `adopted` was there before us.
+ */
+export type Item = z.infer<typeof Item> | AdoptItem | { action: "create"; kind: "host"; spec: AdoptedHost };
+interface Sizes {
+  vcpu: number;
+  memoryMib: number;
+  diskGib: number;
+  diskMibPerSecond?: number | undefined;
+  networkMbps?: number | undefined;
+}
+export interface AdoptItem {
+  action: "adopt";
+  kind: "host" | "volume";
+  id: string;
+  spec: { flavour?: Partial<Sizes>; power?: "running" | "stopped"; sizeGib?: number };
+}
+export interface AdoptedHost {
+  name: string;
+  pool: string;
+  flavour: Sizes;
+  type: "container" | "vm";
+  image: string;
+  power: "running" | "stopped";
+  addresses: string[];
+  adopted: { project: string; instance: string };
+  /** What of its isolation is weaker than our own hosts'. */
+  weaknesses: string[];
+  expiresAt?: string | undefined;
+}
 
 export const NewRequest = z
   .strictObject({

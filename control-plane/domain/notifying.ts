@@ -28,6 +28,7 @@ export const audiences = {
   "request.reclaiming": "authors",
   "request.reclaimed": "authors",
   "quota.nearly-full": ["approver", "authority"],
+  "drift.found": ["operations"],
   "role.elevated": ["audit-admin"],
   "account.locked": "person",
   "calendar.missing": ["system-admin", "supervision"],

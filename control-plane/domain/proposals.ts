@@ -1,5 +1,5 @@
 /** From the items of a request to proposed resources: references resolved, places chosen, charges counted. Pure. */
-import type { Item, Placement } from "../contract/requests.ts";
+import type { AdoptedHost, Item, Placement } from "../contract/requests.ts";
 import type { Application } from "../contract/applications.ts";
 import {
   type AttachmentSpec,
@@ -217,13 +217,28 @@ function proposed(items: readonly Item[], context: Context, takenMembers: (() =>
         poolId: null as string | null,
         expiresAt: null as string | null,
       };
-      if (item.kind === "host") {
-        const flavour = context.flavours.get(item.spec.flavour);
-        if (!flavour) fail(position, "/spec/flavour", `There is no flavour ${item.spec.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
-        if (!context.images.has(item.spec.image))
-          fail(position, "/spec/image", `There is no image ${item.spec.image}; there are ${[...context.images].join(", ")}.`);
+      if (item.kind === "host" && "adopted" in item.spec) {
+        const { pool, expiresAt, name, flavour, weaknesses, ...rest } = item.spec;
+        const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, sshKeys: [], ports: [], application: context.application.id };
+        if (context.application.protectionLevel >= 3 && weaknesses.length > 0)
+          fail(
+            position,
+            "/spec",
+            `An application of level ${context.application.protectionLevel} takes no host whose isolation is weaker: ${weaknesses.join("; ")}.`,
+          );
+        const charge = metersOf("host", wanted);
+        const placed = put(position, { kind: "compute", pool, needs: charge });
+        wanted.pool = placed?.pool.id ?? unplaced("compute");
+        const where = `${rest.adopted.instance} in the project ${rest.adopted.project}, taken over where it is`;
+        const placement = placed && [where, ...(weaknesses.length > 0 ? [`weaker isolation: ${weaknesses.join(", ")}`] : []), placed.reason].join("; ");
+        proposals.push({ ...proposal, name, wanted, poolId: placed?.pool.id ?? null, placement: placement ?? null, charge, expiresAt: expiresAt ?? null });
+      } else if (item.kind === "host") {
+        const asked = item.spec as Exclude<typeof item.spec, AdoptedHost>;
+        const flavour = context.flavours.get(asked.flavour);
+        if (!flavour) fail(position, "/spec/flavour", `There is no flavour ${asked.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);
+        if (!context.images.has(asked.image)) fail(position, "/spec/image", `There is no image ${asked.image}; there are ${[...context.images].join(", ")}.`);
         if (!flavour) continue;
-        const { flavour: _code, pool, expiresAt, name, ...rest } = item.spec;
+        const { flavour: _code, pool, expiresAt, name, ...rest } = asked;
         const wanted: HostSpec = { ...rest, name: resourceId, hostname: name, pool: "", flavour, power: "running", application: context.application.id };
         const charge = metersOf("host", wanted);
         const placed = put(position, { kind: "compute", pool, needs: charge, beside: besideOf("host", name) }, wanted);
@@ -259,6 +274,8 @@ function proposed(items: readonly Item[], context: Context, takenMembers: (() =>
         if (!host) fail(position, "/spec/host", `There is no host ${item.spec.host} in this application or earlier in this request.`);
         if (!volume) fail(position, "/spec/volume", `There is no volume ${item.spec.volume} in this application or earlier in this request.`);
         if (!host || !volume) continue;
+        if ((host.wanted as HostSpec).adopted)
+          fail(position, "/spec/host", `${host.name} was taken over where it is, in a project of its server where no volume of ours can be shown.`);
         const [here, there] = [poolOf(host.poolId), poolOf(volume.poolId)];
         if (here && there && serverOf(here) !== serverOf(there))
           fail(position, "/spec", `The volume's pool ${there.code} cannot be reached from the host's pool ${here.code}.`);
@@ -336,6 +353,7 @@ function proposed(items: readonly Item[], context: Context, takenMembers: (() =>
       proposals.push({ ...change, wanted: held.wanted, charge: [], expiresAt: item.spec.expiresAt });
     } else if (item.action === "redeploy") {
       const before = held.wanted as HostSpec;
+      if (before.adopted) fail(position, "/id", `${held.name} was taken over as it was: it cannot be made anew from an image.`);
       const image = item.spec.image ?? before.image;
       if (!context.images.has(image)) fail(position, "/spec/image", `There is no image ${image}; there are ${[...context.images].join(", ")}.`);
       // It stays where it is: beside its volumes, and where its capacity is counted.
@@ -357,7 +375,12 @@ function proposed(items: readonly Item[], context: Context, takenMembers: (() =>
     } else {
       const before = metersOf(held.kind, held.wanted);
       let wanted: AnySpec;
-      if (item.kind === "host") {
+      if (item.action === "adopt") {
+        // As it is there by now: less gives back, also of a disk.
+        const { flavour, ...rest } = item.spec;
+        const own = held.wanted as HostSpec;
+        wanted = { ...held.wanted, ...rest, ...(flavour ? { flavour: { ...own.flavour, ...flavour } } : {}) };
+      } else if (item.kind === "host") {
         const flavour = context.flavours.get(item.spec.flavour);
         if (!flavour) {
           fail(position, "/spec/flavour", `There is no flavour ${item.spec.flavour}; there are ${[...context.flavours.keys()].join(", ")}.`);

@@ -34,7 +34,7 @@ export async function applyDepartment(context: JobContext, departmentId: string)
     fault("apply.ran");
     if (outcome.result !== "succeeded" && (await lastUpdate(context, departmentId))?.status === "cancelled") return unwind(context, departmentId);
     const { again } = await change(context, async (tx, act) => {
-      const settlement = await settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome });
+      const settlement = await settleApply(tx, act, departmentId, { hash: begun.hash, fence: begun.fence, outcome, putBack: begun.putBack });
       // What is being decided on may not do any more what its approvers have seen.
       await context.queue.plan(tx, await plansThatMayMove(tx, departmentId));
       return settlement;
@@ -55,10 +55,10 @@ export async function applyDepartment(context: JobContext, departmentId: string)
 }
 
 /** The engine's run, told step by step. */
-async function up(context: JobContext, departmentId: string, { spec, fence, approved }: Extract<Begun, { unchanged: false }>) {
+async function up(context: JobContext, departmentId: string, { spec, fence, approved, putBack }: Extract<Begun, { unchanged: false }>) {
   const timeline = new Timeline(context, departmentId, await knownOf(context, departmentId));
   try {
-    return await runEngine(context, "up", spec, fence, { approved, onProgress: (progress) => timeline.accept(progress) });
+    return await runEngine(context, "up", spec, fence, { approved, putBack, onProgress: (progress) => timeline.accept(progress) });
   } finally {
     await timeline.flush();
   }

@@ -22,6 +22,8 @@ export interface JobContext {
   images: string;
   /** The control plane's version, as archives name it. */
   version: string;
+  /** How often a department is looked at for drift, ms; 0: only when it is asked for. */
+  driftMs: number;
   driver(name: string, endpoint: string): Driver;
   /** Reads these pools at once and records what changed. */
   observe(poolIds: readonly string[]): Promise<void>;

@@ -3,6 +3,7 @@ import type { Job, PgBoss } from "pg-boss";
 import { applyDepartment } from "./apply.ts";
 import { runBackup, runRestore } from "./backup.ts";
 import type { JobContext } from "./context.ts";
+import { look } from "./look.ts";
 import { planRequest } from "./plan.ts";
 import { type JobData, noteRunner, type QueueName } from "./queue.ts";
 import { resume } from "./resume.ts";
@@ -25,6 +26,7 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
     backup: { concurrency: 2, run: ({ id }) => runBackup(context, id) },
     restore: { concurrency: 2, run: ({ id }) => runRestore(context, id) },
     "stack-operation": { concurrency: 1, run: ({ id }) => runStackOperation(context, id) },
+    look: { concurrency: 1, run: ({ id }) => look(context, id) },
     "system-backup": { concurrency: 1, run: ({ id }) => runSystemBackup(context, id) },
     tick: { concurrency: 1, run: async ({ id }) => ticks[id]?.(context) },
   };

@@ -1,6 +1,6 @@
 /** One engine operation on a department's stack, with all that must stand around it. */
 import type { Approval } from "../../infra/approval.ts";
-import type { OperationKind, Outcome, Progress } from "../../infra/operations.ts";
+import type { Operation, OperationKind, Outcome, Progress } from "../../infra/operations.ts";
 import type { DepartmentSpec } from "../../infra/spec.ts";
 import { departmentStack, ensureStack, type Settled, settleUpdate } from "../state/index.ts";
 import { poolEndpoints, recordEngine } from "../store/estates.ts";
@@ -14,12 +14,12 @@ export async function runEngine(
   kind: OperationKind,
   spec: DepartmentSpec,
   fence: number,
-  { approved, onProgress }: { approved?: readonly Approval[]; onProgress?: (progress: Progress) => void } = {},
+  { approved, putBack, onProgress }: { approved?: readonly Approval[]; putBack?: Operation["putBack"]; onProgress?: (progress: Progress) => void } = {},
 ): Promise<{ outcome: Outcome; settled: Settled | undefined }> {
   const stack = departmentStack(spec.department);
   await ensureStack(context.db, stack);
   const id = newId("upd", context.now());
-  const changes = kind !== "preview";
+  const changes = kind !== "preview" && kind !== "drift";
   const token = context.state.issueOperationToken(stack, { scope: kind, fence, operation: id });
   let settled: Settled | undefined;
   let outcome: Outcome;
@@ -32,6 +32,7 @@ export async function runEngine(
         spec,
         fence,
         ...(approved ? { approved: [...approved] } : {}),
+        ...(putBack && putBack.length > 0 ? { putBack } : {}),
         pools: await poolEndpoints(context.db),
         state: { url: context.state.url, token, ...stack },
       },

@@ -11,7 +11,7 @@ export interface JobData {
   id: string;
   departmentId?: string;
 }
-export const queues = ["plan", "apply", "backup", "restore", "stack-operation", "system-backup", "tick"] as const;
+export const queues = ["plan", "apply", "backup", "restore", "stack-operation", "look", "system-backup", "tick"] as const;
 export type QueueName = (typeof queues)[number];
 
 /**
@@ -74,6 +74,7 @@ export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise
     // A refresh takes the stack: the department's apply job runs it.
     stackOperation: (tx, { id, department_id: departmentId, kind }) =>
       kind === "refresh" ? send(tx, "apply", departmentId, { id: departmentId, departmentId }) : send(tx, "stack-operation", id, { id, departmentId }),
+    look: (tx, id) => send(tx, "look", id, { id }),
     systemBackup: (tx, id) => send(tx, "system-backup", id, { id }),
     // Every replica ticks; the key lets one of them through.
     tick: async (name) => void (await boss.send("tick", { id: name }, { singletonKey: name })),

@@ -21,12 +21,13 @@ export async function resume(context: JobContext): Promise<void> {
     .where("r.phase", "=", "failed")
     .where("c.state", "<>", "released")
     .execute();
+  const back = await context.db.selectFrom("drift_findings").select("department_id").distinct().where("state", "=", "putting-back").execute();
   await change(context, async (tx) => {
     await context.queue.plan(
       tx,
       requests.filter((one) => one.state === "submitted"),
     );
-    const departments = new Set([...requests.filter((one) => one.state !== "submitted"), ...failed].map((one) => one.department_id));
+    const departments = new Set([...requests.filter((one) => one.state !== "submitted"), ...failed, ...back].map((one) => one.department_id));
     for (const departmentId of departments) await context.queue.apply(tx, departmentId);
     for (const one of backups) await context.queue.backup(tx, one.id, one.department_id);
     for (const one of restores) await context.queue.restore(tx, one.id, one.department_id);

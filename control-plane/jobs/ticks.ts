@@ -26,6 +26,7 @@ import { supervise } from "../store/supervising.ts";
 import { change, type JobContext } from "./context.ts";
 import { resume } from "./resume.ts";
 import { bringImages } from "./images.ts";
+import { lookForDrift } from "./look.ts";
 import { keepWindows } from "./maintenance.ts";
 import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
@@ -205,6 +206,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   unfinished: resume,
   unknown,
   "fiscal-year": fiscalYear,
+  drift: lookForDrift,
   supervision,
   terms: keepTerms,
   maintenance: keepWindows,

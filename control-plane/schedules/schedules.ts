@@ -9,6 +9,7 @@ const ticks: Record<string, string> = {
   "fiscal-year": "5 1 * * * *",
   "quota-reconcile": "35 */15 * * * *",
   supervision: "40 * * * * *",
+  drift: "10,40 * * * * *",
   images: "*/10 * * * * *",
   terms: "25 * * * * *",
   maintenance: "*/10 * * * * *",

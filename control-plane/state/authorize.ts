@@ -17,6 +17,7 @@ export type Act = "preview" | "update" | "refresh" | "destroy" | "cancel" | "man
 
 const allowed: Record<OperationScope, readonly Act[]> = {
   preview: ["preview"],
+  drift: ["preview"],
   up: ["preview", "update", "cancel"],
   refresh: ["preview", "refresh", "cancel"],
   destroy: ["preview", "destroy", "cancel"],

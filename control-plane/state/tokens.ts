@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import type { StackName } from "./stack-name.ts";
 
 /** What an operation may do. Each may read its stack and preview it; "manage" may do everything to it (tests, operators' tools). */
-export type OperationScope = "preview" | "up" | "refresh" | "destroy" | "manage";
+export type OperationScope = "preview" | "drift" | "up" | "refresh" | "destroy" | "manage";
 
 export interface OperationGrant {
   stack: StackName;

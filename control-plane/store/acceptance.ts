@@ -51,7 +51,7 @@ const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy
 export interface Ask {
   act: Act;
   principal: Principal;
-  body: NewRequest;
+  body: Omit<NewRequest, "items"> & { items: Item[] };
   /** Of what the terms or a refused trial of another request asks for. */
   purpose?: { origin: RequestOrigin; about: string };
 }
@@ -487,7 +487,7 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[], passing: Read
   const { act } = candidates[0]!;
   const ledger = await lockLedger(tx, departments);
   // Only what may grow is priced: nothing else waits for a project.
-  const growing = candidates.filter((one) => one.items.some((item) => item.action === "create" || item.action === "resize"));
+  const growing = candidates.filter((one) => one.items.some((item) => item.action === "create" || item.action === "resize" || item.action === "adopt"));
   const payers = await lockPayers(tx, act, [...growing.map((one) => one.row.project_id), ...receivers.map((one) => one.project)]);
   const funds = await readFundLedger(tx, payers);
   const prices = growing.length > 0 || receivers.length > 0 ? await pricesAt(tx, act.now) : undefined;
@@ -852,7 +852,7 @@ async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
 }
 
 function sealItem(item: Item, context: string, seal: Seal): Item {
-  if (item.action !== "create" || item.kind !== "host" || item.spec.userData === undefined) return item;
+  if (item.action !== "create" || item.kind !== "host" || "adopted" in item.spec || item.spec.userData === undefined) return item;
   return { ...item, spec: { ...item.spec, userData: seal(context, item.spec.userData) } };
 }
 const unsealItem = (item: Item, context: string, unseal: Seal): Item => sealItem(item, context, unseal);

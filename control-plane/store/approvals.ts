@@ -25,10 +25,14 @@ export async function bindApproval(tx: Tx, requestId: string, specifications: re
 /**
  * Everything of a department that may be made, changed or removed now: the last approval of each resource, and what is to go or was never finished.
  * What an approved plan replaces may go and come again as it is: a host that is made anew takes its attachments along.
+ * @param putBack by decision: what is gone is made anew, with what hangs on it
  */
-export async function approvedEstate(tx: Tx, departmentId: string): Promise<Approval[]> {
+export async function approvedEstate(tx: Tx, departmentId: string, putBack: readonly { name: string; anew: boolean }[] = []): Promise<Approval[]> {
+  const anew = sql`any(${sql.val(putBack.filter((one) => one.anew).map((one) => one.name))}::text[])`;
   const { rows } = await sql<{ id: string; phase: string; digest: string | null; replaced: boolean }>`
-    select r.id, r.phase, a.approved_digest as digest, coalesce(r.id = any(x.replaced), false) as replaced from resources r
+    select r.id, r.phase, a.approved_digest as digest,
+      coalesce(r.id = any(x.replaced), false) or r.id = ${anew} or coalesce(r.wanted->>'host' = ${anew} or r.wanted->>'volume' = ${anew}, false) as replaced
+    from resources r
     left join lateral (
       select i.approved_digest
       from request_items i join requests q on q.id = i.request_id

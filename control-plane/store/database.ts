@@ -31,6 +31,7 @@ import * as terms from "./migrations/0021_terms.ts";
 import * as providerSessions from "./migrations/0023_provider_sessions.ts";
 import * as images from "./migrations/0028_images.ts";
 import * as transfers from "./migrations/0030_transfers.ts";
+import * as drift from "./migrations/0036_drift.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
 import * as maintenance from "./migrations/0038_maintenance.ts";
@@ -75,6 +76,7 @@ const migrations: Record<string, Migration> = {
   "0028_images": images,
   "0030_transfers": transfers,
   "0032_pools": poolsAndMembers,
+  "0036_drift": drift,
   "0038_maintenance": maintenance,
 };
 

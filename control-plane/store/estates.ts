@@ -12,6 +12,7 @@ import { approvedEstate, notApproved } from "./approvals.ts";
 import { appendAudits } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
+import { type PutBack, puttingBack, settleAdoptions, settlePutBack } from "./drift-decisions.ts";
 import { type Take, moveCapacity } from "./proposing.ts";
 import { giveBackDifference, lockAccounts, releaseResources, settleCharges, usedBy } from "./quotas.ts";
 import { sendBack } from "./refused.ts";
@@ -86,7 +87,7 @@ export async function plannedSpec(db: Db, requestId: string, unseal: Seal): Prom
 }
 
 export type Begun =
-  | { unchanged: false; spec: DepartmentSpec; approved: Approval[]; hash: string; fence: number; requests: string[] }
+  | { unchanged: false; spec: DepartmentSpec; approved: Approval[]; putBack: PutBack[]; hash: string; fence: number; requests: string[] }
   | { unchanged: true; requests: string[] };
 
 /** Begins an apply: approved requests become applying, the fence goes up. Unchanged: the estate is what was applied last, nothing is to be run. */
@@ -125,7 +126,8 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
   const spec = await wantedSpec(tx, departmentId, unseal);
   const hash = digestOf(spec);
   const ids = requests.map((one) => one.id);
-  if (hash === estate.applied_hash) {
+  const putBack = await puttingBack(tx, departmentId);
+  if (hash === estate.applied_hash && putBack.length === 0) {
     await settle(tx, act, departmentId, new Map(), () => true);
     return { unchanged: true, requests: ids };
   }
@@ -135,7 +137,7 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
     .where("department_id", "=", departmentId)
     .returning("fence")
     .executeTakeFirstOrThrow();
-  return { unchanged: false, spec, approved: await approvedEstate(tx, departmentId), hash, fence, requests: ids };
+  return { unchanged: false, spec, approved: await approvedEstate(tx, departmentId, putBack), putBack, hash, fence, requests: ids };
 }
 
 /** What would grow and no longer fits the project's stage or fund is not begun: it fails here, and the rest of its request goes on. */
@@ -253,7 +255,7 @@ export async function settleApply(
   tx: Tx,
   act: Act,
   departmentId: string,
-  { hash, outcome, fence }: { hash: string; outcome: Outcome; fence?: number },
+  { hash, outcome, fence, putBack = [] }: { hash: string; outcome: Outcome; fence?: number; putBack?: readonly PutBack[] },
 ): Promise<{ again: boolean }> {
   const estate = await tx.selectFrom("estates").selectAll().where("department_id", "=", departmentId).forUpdate().executeTakeFirstOrThrow();
   if (fence !== undefined && estate.fence !== fence) return { again: false };
@@ -264,6 +266,14 @@ export async function settleApply(
   // Where something failed, the engine may not have come to what depended on it: only what it says is deleted is gone.
   const deleted = new Set(outcome.steps.filter((step) => step.action === "delete").map((step) => step.name));
   const again = await settle(tx, act, departmentId, failures, (id) => complete || deleted.has(id));
+  await settlePutBack(
+    tx,
+    act,
+    departmentId,
+    putBack.map((one) => one.name),
+    (name) => failures.get(name)?.message ?? (complete || outcome.steps.some((step) => step.name === name) ? undefined : "the engine did not come to it"),
+  );
+  await settleAdoptions(tx, act);
   await tx
     .updateTable("estates")
     .set(complete ? { applied_hash: hash, applied_at: act.now } : { applied_hash: null })
@@ -283,6 +293,15 @@ export async function failApply(tx: Tx, act: Act, departmentId: string, error: {
     .where("i.state", "=", "applying")
     .execute();
   await settle(tx, act, departmentId, new Map(applying.map((one) => [one.resource_id, error])), () => false);
+  const putBack = await puttingBack(tx, departmentId);
+  await settlePutBack(
+    tx,
+    act,
+    departmentId,
+    putBack.map((one) => one.name),
+    () => error.message,
+  );
+  await settleAdoptions(tx, act);
   await tx.updateTable("estates").set({ applied_hash: null }).where("department_id", "=", departmentId).execute();
 }
 
@@ -362,7 +381,10 @@ async function settle(
     );
     // Stopped by its owner is no downtime: the reading that follows may say nothing new.
     const switched = kept
-      .filter(({ item, resource }) => (item.action === "start" || item.action === "stop") && resource.observed_state !== "unknown")
+      .filter(
+        ({ item, resource }) =>
+          (item.action === "start" || item.action === "stop" || item.action === "adopt") && resource.kind === "host" && resource.observed_state !== "unknown",
+      )
       .map(({ resource }) => resource);
     await turnUptime(
       tx,
@@ -386,7 +408,7 @@ async function settle(
       resource.kind !== "host" ||
       item.action === "stop" ||
       item.action === "extend" ||
-      (item.action === "redeploy" && (resource.wanted as HostSpec).power === "stopped") ||
+      (resource.wanted as HostSpec).power === "stopped" ||
       (resource.observed_state === "running" && !anew.some((one) => one.item === item));
     await finishItems(
       tx,

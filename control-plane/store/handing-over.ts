@@ -143,6 +143,9 @@ export async function handOver(tx: Tx, act: Act, id: string): Promise<boolean> {
       .set({ department_id: receiver, project_id: project, request_id: id, updated_at: act.now, revision: sql<number>`revision + 1` })
       .where("id", "in", ids)
       .execute();
+  // What drifted is the receiver's to decide on, or to be put back by its next apply.
+  if (ids.length > 0)
+    await tx.updateTable("drift_findings").set({ department_id: receiver }).where("resource_id", "in", ids).where("closed_at", "is", null).execute();
   await passAllocations(tx, act, ids, { department_id: receiver, project_id: project });
   await passUptime(tx, act, ids, receiver);
   const backups = await backupsOf(tx, row.application_id);

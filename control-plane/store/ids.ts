@@ -44,7 +44,9 @@ export type IdPrefix =
   | "sen"
   | "cor"
   | "mwd"
-  | "idp";
+  | "idp"
+  | "dft"
+  | "fin";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 const randomBits = 80n;

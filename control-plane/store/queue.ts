@@ -8,5 +8,7 @@ export interface Queue {
   backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
   stackOperation(tx: Tx, operation: { id: string; department_id: string; kind: "preview" | "refresh" }): Promise<void>;
+  /** Looks for drift in a department, or for instances that are none of ours at a pool's endpoint: `dep_…` or `pol_…`. */
+  look(tx: Tx, id: string): Promise<void>;
   systemBackup(tx: Tx, id: string): Promise<void>;
 }

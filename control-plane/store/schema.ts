@@ -233,7 +233,7 @@ export interface Requests {
   updated_at: Time;
 }
 
-export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "redeploy" | "retire" | "transfer";
+export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "redeploy" | "retire" | "adopt" | "transfer";
 export type ResourceKind = "host" | "volume" | "attachment" | "backup-policy";
 
 export interface RequestItems {
@@ -842,6 +842,53 @@ export interface QuotaFindings {
   revision: Generated<number>;
 }
 
+type Note = ColumnType<string | null, string | null | undefined, string | null>;
+/** A property of a live resource that is otherwise on the cloud than it was applied. */
+export interface DriftFindings {
+  id: string;
+  department_id: string;
+  resource_id: string;
+  kind: ResourceKind;
+  /** See domain/drift.ts. */
+  property: string;
+  wanted: Json<unknown>;
+  actual: Json<unknown>;
+  /**
+   * open · proposed: somebody wants what is gone made anew, and a second person has to agree · putting-back: by the next apply · adopting: a request asks for it ·
+   * accepted: left as it is, by decision · put-back, adopted, gone (by itself): closed
+   */
+  state: "open" | "proposed" | "putting-back" | "adopting" | "accepted" | "put-back" | "adopted" | "gone";
+  first_seen_at: Time;
+  last_seen_at: Time;
+  proposed_by: Note;
+  decided_by: Note;
+  decided_at: MaybeTime;
+  reason: Note;
+  /** By which it is adopted. */
+  request_id: Note;
+  /** Why the last decision could not be done. */
+  error: Note;
+  closed_at: MaybeTime;
+  revision: Generated<number>;
+}
+
+/** An instance that a scan found on an endpoint and that was none of ours. */
+export interface FoundInstances {
+  id: string;
+  driver: string;
+  endpoint: string;
+  project: string;
+  instance: string;
+  /** As the driver read it. */
+  facts: Json<unknown>;
+  seen_at: Time;
+  /** The last scan did not find it any more. */
+  gone_at: MaybeTime;
+  /** The host that it is, or is proposed to become. */
+  resource_id: Note;
+  revision: Generated<number>;
+}
+
 /** Who may sign in (a person), or act by tokens alone (a service). */
 export interface Accounts {
   id: string;
@@ -1107,6 +1154,8 @@ export interface Database extends StateTables {
   quota_accounts: QuotaAccounts;
   quota_charges: QuotaCharges;
   quota_findings: QuotaFindings;
+  drift_findings: DriftFindings;
+  found_instances: FoundInstances;
   requests: Requests;
   request_items: RequestItems;
   resources: Resources;

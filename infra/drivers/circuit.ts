@@ -41,7 +41,7 @@ export interface Guarded {
   circuit(): Circuit;
 }
 
-const reads = new Set<PropertyKey>(["capabilities", "consoleLog", "find", "list", "members", "observe"]);
+const reads = new Set<PropertyKey>(["actual", "capabilities", "consoleLog", "find", "list", "members", "observe"]);
 const states = { [CircuitState.Closed]: "closed", [CircuitState.Open]: "open", [CircuitState.HalfOpen]: "half-open", [CircuitState.Isolated]: "open" } as const;
 
 /** @param name of the endpoint, for people */

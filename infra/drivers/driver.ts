@@ -8,13 +8,15 @@
  * - a `fence` lower than the highest one seen for its scope is refused (`StaleFence`), before any effect.
  * - drivers keep no truth in memory: any number of instances, in any process, see the same things.
  */
-import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../spec.ts";
+import type { AttachmentSpec, BackupPolicySpec, HostSpec, SpecKind, VolumeSpec } from "../spec.ts";
 
 /** Who calls: the department (scope) and its current lease's fencing token; cancelled by `signal`. */
 export interface Call {
   scope: string;
   fence: number;
   signal?: AbortSignal;
+  /** An update also takes away what nobody of ours has set: what was changed behind our back is put back. Left out: that stays. */
+  exact?: boolean;
 }
 
 /** What this kernel and this user let the driver enforce. Shown to operations; never assumed. */
@@ -109,6 +111,17 @@ export interface BackupReading {
   createdAt: number;
 }
 
+/** A thing as it really is, in the words of its specification: how it is found that somebody changed it behind our back. */
+export interface Actual {
+  kind: SpecKind;
+  id: string;
+  name: string;
+  /** Its properties as they are there now, in the specification's shape. What cannot be seen is left out; a limit that is not set is null. */
+  spec: Readonly<Record<string, unknown>>;
+  /** What is set on it that nobody of ours asked for, a line each; none: []. */
+  strange: readonly string[];
+}
+
 /** Everything observed in one bulk call, however many things there are. */
 export interface PoolReading {
   at: number;
@@ -200,6 +213,11 @@ export interface Driver {
   find(kind: "host" | "volume" | "attachment" | "backup-policy", name: string): Promise<{ id: string; spec: unknown } | undefined>;
   /** Names of everything that belongs to a scope (or all): how orphans and twins are counted. */
   list(scope?: string): Promise<{ kind: "host" | "volume" | "attachment" | "backup-policy" | "backup"; id: string; name: string; scope: string }[]>;
+  /**
+   * What a scope really has, from one bulk call a kind. What is gone is not in it; equal things read equal to their specification.
+   * @throws DriverError unreachable where something could not be read: it must not pass for gone
+   */
+  actual(scope?: string): Promise<Actual[]>;
   /** The bulk reading. */
   observe(): Promise<PoolReading>;
   /**

@@ -18,6 +18,7 @@ export const attachment: Definition<z.infer<typeof inputs>> = {
   pool: (attached) => attached.pool,
   made: () => ({}),
   create: (driver, { name, host, volume, path }, call) => driver.attach({ name, host, volume, path }, call),
+  // Only what is put back comes here: it is shown again as it was asked for.
+  update: async (driver, _id, { name, host, volume, path }, call) => void (await driver.attach({ name, host, volume, path }, call)),
   delete: (driver, id, call) => driver.detach(id, call),
-  read: (listing, id) => (listing.has(id) ? {} : undefined),
 };

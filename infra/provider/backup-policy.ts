@@ -22,5 +22,4 @@ export const backupPolicy: Definition<Inputs> = {
   create: (driver, policy, call) => driver.putBackupPolicy(specOf(policy), call),
   update: async (driver, _id, policy, call) => void (await driver.putBackupPolicy(specOf(policy), call)),
   delete: (driver, id, call) => driver.deleteBackupPolicy(id, call),
-  read: (listing, id) => (listing.has(id) ? {} : undefined),
 };

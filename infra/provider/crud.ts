@@ -3,7 +3,9 @@ import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
 import { DriverError, NotFound, type Driver } from "../drivers/driver.ts";
 import type { Definition } from "./definition.ts";
+import { strangeKey } from "../spec.ts";
 import { currentOf } from "./diff.ts";
+import { overlaid } from "./listing.ts";
 import type { Scope } from "./scopes.ts";
 import type { Properties } from "./wire.ts";
 
@@ -90,13 +92,21 @@ export interface Update {
 
 export async function update(definition: Definition, scope: Scope, change: Update) {
   const inputs = valid(definition, change.inputs);
-  refuse(definition, currentOf(definition, change.outputs, change.oldInputs), inputs);
+  await refuseUnlessThere(definition, scope, change, inputs);
   if (!change.preview) {
     scope.requireApproved(definition.kind, inputs);
     const driver = await scope.driver(definition.pool(inputs));
-    await definition.update?.(driver, change.id, inputs, scope.call);
+    await definition.update?.(driver, change.id, inputs, scope.putsBack(inputs.name) ? { ...scope.call, exact: true } : scope.call);
   }
   return { properties: outputsOf(definition, inputs) };
+}
+
+/** What cannot be made in place may be there already: somebody made it so behind our back, and that is wanted from now on. */
+async function refuseUnlessThere(definition: Definition, scope: Scope, { id, outputs, oldInputs }: Update, inputs: Properties) {
+  const known = currentOf(definition, outputs, oldInputs);
+  if (definition.refuses?.(known, inputs) === undefined) return;
+  const actual = (await scope.listing(definition.pool(known))).actual(id);
+  refuse(definition, actual ? overlaid(known, actual.spec) : known, inputs);
 }
 
 /** Deletes that generation; one that is gone already is no error. */
@@ -114,9 +124,16 @@ export async function remove(definition: Definition, scope: Scope, id: string, i
 export async function read(definition: Definition, scope: Scope, id: string, outputs: Properties, oldInputs: Properties) {
   const current = currentOf(definition, outputs, oldInputs);
   const listing = await scope.listing(definition.pool(current));
-  const seen = definition.read(listing, id, current);
-  if (!seen) return undefined;
-  return { inputs: { ...oldInputs, ...seen.inputs }, properties: { ...outputs, ...seen.inputs, ...seen.outputs } };
+  const actual = listing.actual(id);
+  if (!actual) return undefined;
+  const asked = Object.fromEntries(Object.entries(actual.spec).filter(([key]) => key in definition.inputs.shape && !definition.secrets.includes(key)));
+  const { inputs = {}, outputs: shown = {} } = definition.read?.(listing, actual, current) ?? {};
+  const seen = { ...asked, ...inputs };
+  const { [strangeKey]: _before, ...rest } = outputs;
+  return {
+    inputs: overlaid(oldInputs, seen),
+    properties: { ...overlaid(rest, seen), ...shown, ...(actual.strange.length > 0 ? { [strangeKey]: actual.strange } : {}) },
+  };
 }
 
 /** Any error as a code and a message for people. */

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Call, Driver, Made } from "../drivers/driver.ts";
+import type { Actual, Call, Driver, Made } from "../drivers/driver.ts";
 import type { SpecKind } from "../spec.ts";
 import type { Listing } from "./listing.ts";
 
@@ -30,6 +30,6 @@ export interface Definition<I extends { name: string } = any> {
   /** Absent when every change replaces. */
   update?(driver: Driver, id: string, inputs: I, call: Call): Promise<void>;
   delete(driver: Driver, id: string, call: Call): Promise<void>;
-  /** What a bulk listing says of it: inputs that drifted and current outputs; undefined when it is gone. */
-  read(listing: Listing, id: string, inputs: Partial<I>): { inputs?: Partial<I>; outputs?: Record<string, unknown> } | undefined;
+  /** What is said of a thing that is there, beside its properties: inputs that are known otherwise, and outputs. Left out: nothing. */
+  read?(listing: Listing, actual: Actual, inputs: Partial<I>): { inputs?: Partial<I>; outputs?: Record<string, unknown> };
 }

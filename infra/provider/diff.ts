@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Definition } from "./definition.ts";
+import { strangeKey } from "../spec.ts";
 import { isUnknown, type Properties } from "./wire.ts";
 
 /** One input that differs; `path` goes into objects (flavour.vcpu) but not into lists. */
@@ -28,7 +29,9 @@ function compare(path: string, before: unknown, after: unknown, replace: boolean
 export function differences(definition: Definition, outputs: Properties, oldInputs: Properties, inputs: Properties): Difference[] {
   const before = currentOf(definition, outputs, oldInputs);
   const lasting = Object.keys(definition.inputs.shape).filter((key) => !definition.firstOnly?.includes(key));
-  return lasting.flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
+  const own = lasting.flatMap((key) => compare(key, before[key], inputs[key], definition.replaceOn.includes(key)));
+  const strange = (outputs[strangeKey] ?? []) as unknown[];
+  return strange.length > 0 ? [...own, { path: strangeKey, kind: "delete", replace: false }] : own;
 }
 
 /** The inputs that describe what is there now. */

@@ -24,8 +24,7 @@ export const host: Definition<HostSpec> = {
   create: (driver, inputs, call) => driver.createHost(inputs, call),
   update: (driver, id, inputs, call) => driver.updateHost(id, inputs, call),
   delete: (driver, id, call) => driver.deleteHost(id, call),
-  read(listing, id) {
-    if (!listing.has(id)) return undefined;
+  read(listing, { id }) {
     const state = listing.host(id)?.state ?? "unknown";
     if (state === "unknown") return { outputs: { state } };
     // A host that should run and doesn't shows as switched off, so that the next update starts it again.

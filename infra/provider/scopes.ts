@@ -15,6 +15,8 @@ export interface ScopeOptions {
   pools: readonly PoolEndpoint[];
   /** What may be created, changed and deleted; undefined: everything. */
   approved?: readonly Approval[] | undefined;
+  /** What is brought back to what is wanted though its state knows no difference. */
+  putBack?: readonly { name: string; anew: boolean }[] | undefined;
   signal: AbortSignal;
   /** Is told of the calls. */
   watchdog?: Watchdog;
@@ -27,6 +29,7 @@ export type LoadDriver = (pool: PoolEndpoint) => Promise<Driver>;
 interface Common {
   readonly pools: ReadonlyMap<string, PoolEndpoint>;
   readonly approved: ReadonlyMap<string, Approval> | undefined;
+  readonly putBack: ReadonlyMap<string, "update" | "anew">;
   readonly load: LoadDriver;
   readonly listings: Map<Driver, Promise<Listing>>;
   readonly watchdog: Watchdog | undefined;
@@ -48,6 +51,7 @@ export class Scope {
     return new Scope(call, {
       pools: new Map(options.pools.map((pool) => [pool.pool, pool])),
       approved: options.approved && new Map(options.approved.map((one) => [one.name, one])),
+      putBack: new Map((options.putBack ?? []).map((one) => [one.name, one.anew ? "anew" : "update"])),
       load,
       listings: new Map(),
       watchdog: options.watchdog,
@@ -88,6 +92,11 @@ export class Scope {
   requireRemovable(name: string): void {
     if (this.#common.approved === undefined || this.#common.approved.get(name)?.remove) return;
     throw new DriverError("not-approved", `the deletion of ${name} was not approved: nothing was done`);
+  }
+
+  /** Whether a thing is put back by decision: changed in place, or made anew since it is gone. */
+  putsBack(name: string): "update" | "anew" | undefined {
+    return this.#common.putBack.get(name);
   }
 
   /** @throws DriverError unknown-pool */

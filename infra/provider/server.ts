@@ -64,11 +64,13 @@ function unary<Request, Answer>(handle: (request: Request) => Promise<Answer> | 
 
 const KINDS = { add: [0, 1], delete: [2, 3], update: [4, 5] } as const;
 
-function diff(request: messages.DiffRequest) {
+function diff(request: messages.DiffRequest, scopes: Scopes) {
   const definition = definitionOf(request.getUrn());
   const found = differences(definition, fromWire(request.getOlds()), fromWire(request.getOldInputs()), fromWire(request.getNews()));
+  const back = scopes.of(request.getUrn()).putsBack(parseUrn(request.getUrn())?.name ?? "");
+  if (back === "anew") found.push({ path: "name", kind: "update", replace: true });
   const response = new proto.DiffResponse();
-  response.setChanges(found.length > 0 ? proto.DiffResponse.DiffChanges.DIFF_SOME : proto.DiffResponse.DiffChanges.DIFF_NONE);
+  response.setChanges(found.length > 0 || back ? proto.DiffResponse.DiffChanges.DIFF_SOME : proto.DiffResponse.DiffChanges.DIFF_NONE);
   response.setDiffsList(found.map((difference) => difference.path));
   response.setReplacesList(found.filter((difference) => difference.replace).map((difference) => difference.path));
   // Names are deterministic: old and new cannot be there at once.
@@ -127,7 +129,7 @@ function handlers(scopes: Scopes): grpc.UntypedServiceImplementation {
       return response;
     }),
     check: unary(check),
-    diff: unary(diff),
+    diff: unary((request: messages.DiffRequest) => diff(request, scopes)),
     create: unary(async (request: messages.CreateRequest) => {
       const definition = definitionOf(request.getUrn());
       const made = await scopes.of(request.getUrn()).during((scope) => crud.create(definition, scope, fromWire(request.getProperties()), request.getPreview()));

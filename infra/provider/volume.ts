@@ -18,9 +18,4 @@ export const volume: Definition<VolumeSpec> = {
   create: (driver, inputs, call) => driver.createVolume(inputs, call),
   update: (driver, id, inputs, call) => driver.updateVolume(id, inputs, call),
   delete: (driver, id, call) => driver.deleteVolume(id, call),
-  read(listing, id) {
-    if (!listing.has(id)) return undefined;
-    const reading = listing.volume(id);
-    return reading ? { inputs: { sizeGib: reading.sizeGib } } : {};
-  },
 };

@@ -49,6 +49,7 @@ export async function openEnginePlane(engine: Engine) {
     now,
     archives: join(directory, "archives"),
     images: join(directory, "images"),
+    driftMs: 0,
     version: "bench",
     driver: loadDriver,
     observe,

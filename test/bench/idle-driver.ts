@@ -39,6 +39,7 @@ export function loadDriver(): Driver {
     purge: nothing,
     find: async () => undefined,
     list: async () => [],
+    actual: async () => [],
     observe: async () => ({ at: Date.now(), hosts: [], volumes: [], backups: [] }),
   };
 }

@@ -19,6 +19,9 @@ export interface Thing {
   spec: any;
   /** Written by tests to let a host crash. */
   state?: string;
+  /** Written by tests to change it behind our back. */
+  really?: Record<string, unknown>;
+  strange?: string[];
 }
 
 export class Paper {
@@ -112,7 +115,8 @@ export function loadDriver(_name: string, endpoint: string): Driver {
     const thing = paper.all().find((candidate) => candidate.id === id);
     if (!thing) throw new NotFound(`nothing has the id ${id}`);
     paper.note(`update ${thing.kind} ${thing.name}`);
-    paper.write({ ...thing, spec, state: undefined });
+    const { really: _really, strange, state: _state, ...rest } = thing;
+    paper.write({ ...rest, spec, ...(strange && !call.exact ? { strange } : {}) });
   };
   const remove = async (id: string, call: Call) => {
     paper.guard(call);
@@ -168,6 +172,14 @@ export function loadDriver(_name: string, endpoint: string): Driver {
     list: async (scope) => {
       paper.note("list");
       return paper.all().filter((thing) => scope === undefined || thing.scope === scope);
+    },
+    // What a test has written into the thing beside its specification is what is really there.
+    actual: async (scope) => {
+      paper.note("list");
+      return paper
+        .all()
+        .filter((thing) => thing.scope === scope)
+        .map(({ kind, id, name, spec, really, strange }) => ({ kind, id, name, spec: { ...spec, ...really }, strange: strange ?? [] }));
     },
     observe: async () => ({
       at: Date.now(),

@@ -235,6 +235,68 @@ describe("a refresh", () => {
   }, 60_000);
 });
 
+describe("drift", () => {
+  it("is told by a refresh that changes nothing, property by property, and put back by decision alone", async () => {
+    const d = department();
+    const spec = estate({
+      department: d.department,
+      hosts: [d.host(1), d.host(2), d.host(3)],
+      volumes: [d.volume(1), d.volume(2)],
+      attachments: [d.attachment(1, 1, 1)],
+    });
+    await stacks.run("up", spec);
+    const thing = (kind: string, name: string) => world.paper.find(kind, name)!;
+    const [one, two] = [d.host(1), d.host(2)];
+    const { flavour } = one;
+    world.paper.write({ ...thing("host", one.name), really: { flavour: { ...flavour, vcpu: 7 } }, strange: ["eth1 = nic"] });
+    world.paper.write({ ...thing("host", two.name), really: { flavour: { ...flavour, memoryMib: null } }, state: "stopped" });
+    world.paper.remove(thing("volume", d.volume(2).name));
+    const state = await world.state(d.department);
+    const found = await stacks.run("drift", spec);
+    expect(found).toMatchObject({ result: "succeeded", failures: [] });
+    expect(
+      found.steps.flatMap(({ action, name, changes }) => (action === "same" ? [] : [{ name, action, changes }])).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    ).toEqual([
+      {
+        name: one.name,
+        action: "update",
+        changes: [
+          { path: "flavour.vcpu", before: 1, after: 7 },
+          { path: "strange", before: undefined, after: ["eth1 = nic"] },
+        ],
+      },
+      {
+        name: two.name,
+        action: "update",
+        changes: [
+          { path: "flavour.memoryMib", before: 64, after: undefined },
+          { path: "power", before: "running", after: "stopped" },
+        ],
+      },
+      { name: d.volume(2).name, action: "delete", changes: [] },
+    ]);
+    expect(await world.state(d.department)).toEqual(state);
+    expect(plan(await stacks.run("preview", spec)).every((step) => step.startsWith("same"))).toBe(true);
+    // An apply of something else leaves it alone; only what is put back is touched, and it is what it was.
+    const approved = [
+      ...spec.hosts.map((host) => ({ kind: "host" as const, spec: host })),
+      ...spec.volumes.map((volume) => ({ kind: "volume" as const, spec: volume })),
+    ].map(({ kind, spec: of }) => ({ name: of.name, digest: specDigest(kind, of), remove: of.name === d.volume(2).name }));
+    const diary = world.paper.diary().length;
+    const putBack = [
+      { name: one.name, anew: false },
+      { name: d.volume(2).name, anew: true },
+    ];
+    expect(await stacks.run("up", spec, { approved, putBack })).toMatchObject({ result: "succeeded", failures: [] });
+    expect(world.paper.diary().slice(diary).toSorted()).toEqual([`create volume ${d.volume(2).name}`, `update host ${one.name}`]);
+    expect(thing("host", one.name)).toMatchObject({ spec: { flavour } });
+    expect(thing("host", one.name)).not.toHaveProperty("strange");
+    expect(thing("host", two.name).really, "not decided on").toBeDefined();
+    const after = await stacks.run("drift", spec);
+    expect(after.steps.filter((step) => step.action !== "same").map((step) => step.name)).toEqual([two.name]);
+  }, 60_000);
+});
+
 describe("what an interrupted operation left", () => {
   it("is taken over where it is what is wanted, and brought up to date", async () => {
     const d = department();

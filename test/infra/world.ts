@@ -54,7 +54,13 @@ export async function openStacks(world: World) {
   async function run(
     kind: OperationKind,
     spec: DepartmentSpec,
-    options: { fence?: number; approved?: readonly Approval[]; signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
+    options: {
+      fence?: number;
+      putBack?: readonly { name: string; anew: boolean }[];
+      approved?: readonly Approval[];
+      signal?: AbortSignal;
+      onProgress?: (progress: Progress) => void;
+    } = {},
   ): Promise<Outcome> {
     const operation = await world.operation(kind, spec, options.fence);
     const slotDir = await mkdtemp(path.join(world.directory, "slot-"));
@@ -65,6 +71,7 @@ export async function openStacks(world: World) {
       fence: operation.fence,
       pools: operation.pools,
       approved: options.approved,
+      putBack: options.putBack,
       signal,
     });
     try {

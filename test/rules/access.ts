@@ -126,6 +126,8 @@ export const trials: Record<string, Trial> = {
   "get /api/v1/usage": lists("/api/v1/usage"),
   "get /api/v1/register.csv": lists("/api/v1/register.csv"),
   "get /api/v1/stack-operations/{id}": reads("stack-operations", "stackOperation"),
+  "get /api/v1/drift": lists("/api/v1/drift"),
+  "get /api/v1/drift/{id}": reads("drift", "drift"),
   "get /api/v1/stack-updates": names((ids) => ({ path: `/api/v1/stack-updates?department=${ids.department}` })),
   "get /api/v1/stack-updates/{id}/events": names((ids) => ({ path: `/api/v1/stack-updates/${ids.stackUpdate}/events` })),
 };

@@ -57,6 +57,15 @@ async function eligible(stage: Stage): Promise<{ secret: string; path: string }>
 }
 const elevation = { reason: "the approver cannot be reached", minutes: 30 };
 
+/** A host that has less memory than it was applied with. */
+async function drifted({ api, ids }: Stage): Promise<string> {
+  const { db } = api.database;
+  await db.updateTable("drift_findings").set({ state: "gone", closed_at: new Date() }).where("closed_at", "is", null).where("id", "<>", ids.drift).execute();
+  await db.updateTable("drift_findings").set({ state: "open", actual: "1024", closed_at: null, request_id: null }).where("id", "=", ids.drift).execute();
+  await db.updateTable("requests").set({ state: "withdrawn" }).where("state", "=", "submitted").execute();
+  return `/api/v1/drift/${ids.drift}`;
+}
+
 /** A request whose approver has asked something. */
 async function asked(stage: Stage): Promise<string> {
   const { path } = await request(stage, "planned");
@@ -426,6 +435,10 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   },
   "post /api/v1/backups": ({ ids }) => ({ path: "/api/v1/backups", body: { volume: ids.volume } }),
   "post /api/v1/restores": ({ ids }) => ({ path: "/api/v1/restores", body: { backup: ids.backup } }),
+  "post /api/v1/drift-scans": () => ({ path: "/api/v1/drift-scans", body: { department: "office" } }),
+  "post /api/v1/drift/{id}/put-back": async (stage) => ({ path: `${await drifted(stage)}/put-back`, body: { reason: "R" } }),
+  "post /api/v1/drift/{id}/adopt": async (stage) => ({ path: `${await drifted(stage)}/adopt`, body: { reason: "R" } }),
+  "post /api/v1/drift/{id}/accept": async (stage) => ({ path: `${await drifted(stage)}/accept`, body: { reason: "R" } }),
   "post /api/v1/stack-operations": () => ({ path: "/api/v1/stack-operations", body: { department: "office", kind: "preview" } }),
   "post /api/v1/city-imports": () => ({ path: "/api/v1/city-imports", body: smallCity() }),
   "post /api/v1/system/backups": () => ({ path: "/api/v1/system/backups" }),

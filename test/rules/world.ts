@@ -35,6 +35,7 @@ export interface World {
     | "supervisionRule"
     | "supervisionCard"
     | "correction"
+    | "drift"
     | "maintenanceWindow",
     string
   >;
@@ -227,6 +228,22 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         since: now,
       })
       .execute();
+    const drift = newId("dft", now);
+    await tx
+      .insertInto("drift_findings")
+      .values({
+        id: drift,
+        department_id: owner,
+        resource_id: host,
+        kind: "host",
+        property: "flavour.memoryMib",
+        wanted: "2048",
+        actual: "4096",
+        state: "open",
+        first_seen_at: now,
+        last_seen_at: now,
+      })
+      .execute();
     const maintenanceWindow = await announceWindow(tx, act, {
       scope: { kind: "hosts", hosts: [host] },
       from: null,
@@ -257,6 +274,7 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         supervisionRule: supervisionRule.id,
         supervisionCard,
         correction,
+        drift,
         maintenanceWindow,
       },
     };

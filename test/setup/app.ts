@@ -58,6 +58,7 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
       backup: keep("backup"),
       restore: keep("restore"),
       stackOperation: async () => {},
+      look: async () => {},
       systemBackup: async () => {},
     },
     now: () => new Date(),

@@ -16,14 +16,17 @@ const ends: readonly string[] = ["succeeded", "failed", "cancelled"] satisfies E
 
 interface ProgramRequest {
   metadata?: { message?: string; environment?: Record<string, string> };
+  /** dryRun: it only tells what it would do, whatever its kind. */
+  options?: { dryRun?: boolean };
 }
 
 export function updateRoutes({ db, tokens, log, entryKept }: Services): Hono {
   const app = new Hono();
-  for (const kind of kinds) {
-    app.post(`${path}/${kind}`, async (c) => {
+  for (const asked of kinds) {
+    app.post(`${path}/${asked}`, async (c) => {
+      const { metadata, options } = await readJson<ProgramRequest>(c);
+      const kind = options?.dryRun === true ? "preview" : asked;
       const { stack, grant } = await callerOf(c, db, tokens, kind);
-      const { metadata } = await readJson<ProgramRequest>(c);
       const { fence, operation } = grant;
       const updateID = await createUpdate(db, stack, {
         id: operation,

@@ -11,6 +11,8 @@ export interface Cgroups {
   /** Makes a host's groups with its limits; the directories whose cgroup.procs its init joins. */
   make(host: string, flavour: Flavour): string[];
   remove(host: string): void;
+  /** The limits as they are set; null: none. Where there is no group of it, or no hierarchy, nothing is said. */
+  limits(host: string): { vcpu?: number | null; memoryMib?: number | null };
   read(host: string): { cpuSeconds?: number; memoryBytes?: number };
 }
 
@@ -25,7 +27,9 @@ const writable = (path: string) => {
 
 const period = 100_000;
 const quota = (flavour: Flavour) => Math.round(flavour.vcpu * period);
-const memory = (flavour: Flavour) => flavour.memoryMib * 1_048_576;
+const mebibyte = 1_048_576;
+const memory = (flavour: Flavour) => flavour.memoryMib * mebibyte;
+const places = (value: number) => Math.round(value * 100) / 100;
 
 /** What this machine lets us do, for one endpoint (its name keeps two endpoints apart). */
 export function findCgroups(endpoint: string): Cgroups {
@@ -37,6 +41,7 @@ export function findCgroups(endpoint: string): Cgroups {
     reason: `no writable cgroup hierarchy with the cpu and memory controllers under ${base}`,
     make: () => [],
     remove: () => undefined,
+    limits: () => ({}),
     read: () => ({}),
   };
 }
@@ -76,6 +81,16 @@ function version1(endpoint: string): Cgroups {
       ...accounting.map((controller) => makeGroup(group(controller, endpoint, host), {})),
     ],
     remove: (host) => ["cpu", "memory", ...accounting].forEach((controller) => removeGroup(group(controller, endpoint, host))),
+    limits: (host) => {
+      const quota = readNumber(join(group("cpu", endpoint, host), "cpu.cfs_quota_us"));
+      const length = readNumber(join(group("cpu", endpoint, host), "cpu.cfs_period_us"));
+      const bytes = readNumber(join(group("memory", endpoint, host), "memory.limit_in_bytes"));
+      return {
+        ...(quota === undefined || !length ? {} : { vcpu: quota < 0 ? null : places(quota / length) }),
+        // Without a limit version 1 says the largest multiple of a page below 2^63.
+        ...(bytes === undefined ? {} : { memoryMib: bytes > 2 ** 62 ? null : places(bytes / mebibyte) }),
+      };
+    },
     read: (host) => {
       const nanoseconds = readNumber(join(group("cpuacct", endpoint, host), "cpuacct.usage"));
       return {
@@ -98,6 +113,20 @@ function version2(endpoint: string): Cgroups {
       return [makeGroup(path(host), { "cpu.max": `${quota(flavour)} ${period}`, "memory.max": memory(flavour) })];
     },
     remove: (host) => removeGroup(path(host)),
+    limits: (host) => {
+      const text = (file: string) => {
+        try {
+          return readFileSync(join(path(host), file), "utf8").trim();
+        } catch {
+          return undefined;
+        }
+      };
+      const [cpu, bytes] = [text("cpu.max")?.split(" "), text("memory.max")];
+      return {
+        ...(cpu === undefined ? {} : { vcpu: cpu[0] === "max" ? null : places(Number(cpu[0]) / Number(cpu[1])) }),
+        ...(bytes === undefined ? {} : { memoryMib: bytes === "max" ? null : places(Number(bytes) / mebibyte) }),
+      };
+    },
     read: (host) => {
       try {
         const microseconds = /usage_usec (\d+)/.exec(readFileSync(join(path(host), "cpu.stat"), "utf8"))?.[1];

@@ -7,6 +7,7 @@ import { availableParallelism, freemem, totalmem } from "node:os";
 import { basename } from "node:path";
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
+  type Actual,
   type BackupReading,
   type Call,
   type Capabilities,
@@ -31,7 +32,7 @@ import { withLock } from "./lock.ts";
 import { kinds, nameOf, type Paths, pathsOf } from "./paths.ts";
 import { Snapshots } from "./snapshots.ts";
 import { growsMounted, removeProbe } from "./storage.ts";
-import { Records, Volumes } from "./volumes.ts";
+import { Records, type Stored, Volumes } from "./volumes.ts";
 
 /** What this machine is called as a member. */
 const onlyMember = "local";
@@ -188,6 +189,21 @@ export class EmbeddedDriver implements Driver {
       ...this.#backups.all().map(({ id, name, scope: of }) => ({ kind: "backup" as const, id, name, scope: of })),
     ];
     return scope === undefined ? all : all.filter((one) => one.scope === scope);
+  }
+
+  async actual(scope?: string): Promise<Actual[]> {
+    const of = <T extends { scope: string }>(all: T[]) => all.filter((one) => scope === undefined || one.scope === scope);
+    const volumes = await Promise.all(of(this.#volumes.records.all()).map((one) => this.#volumes.actual(one)));
+    const stored = (["attachment", "backup-policy"] as const).flatMap((kind) =>
+      of<Stored<AttachmentSpec | BackupPolicySpec>>(this.#records(kind).all() as Stored<AttachmentSpec | BackupPolicySpec>[]).map(({ id, spec }): Actual => ({
+        kind,
+        id,
+        name: spec.name,
+        spec: { ...spec },
+        strange: [],
+      })),
+    );
+    return [...of(this.#hosts.all()).map((one) => this.#hosts.actual(one)), ...volumes.flatMap((one) => one ?? []), ...stored];
   }
 
   async observe(): Promise<PoolReading> {

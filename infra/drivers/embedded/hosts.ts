@@ -1,8 +1,8 @@
 /** Hosts: detached, sandboxed process trees. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HostSpec } from "../../spec.ts";
-import { type Call, consoleBytes, type HostReading, type Made, NotFound } from "../driver.ts";
+import { type Actual, type Call, consoleBytes, type HostReading, type Made, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Cgroups } from "./cgroups.ts";
@@ -97,6 +97,17 @@ export class Hosts {
     }
   }
 
+  /** What it really is: its limits as the kernel has them, its own files. */
+  actual({ id, spec }: HostRecord): Actual {
+    const limits = this.#cgroups.limits(spec.name);
+    const keys = readText(join(this.#paths.of("host", spec.name), "etc/ssh/authorized_keys"));
+    const sshKeys = keys === undefined ? {} : { sshKeys: keys.split("\n").filter(Boolean) };
+    const real: Partial<Record<keyof HostSpec, unknown>> = { ...spec, ...sshKeys, flavour: { ...spec.flavour, ...limits } };
+    // Where it was made says nothing of what it is.
+    delete real.member;
+    return { kind: "host", id, name: spec.name, spec: real, strange: [] };
+  }
+
   /** The last of what its processes wrote. */
   log(name: string): string {
     return endOf(join(this.#paths.of("host", name), "log"), consoleBytes);
@@ -170,6 +181,14 @@ export class Hosts {
 
   #marker(id: string): string {
     return `zhengyun-host=${id}@${this.#paths.key}`;
+  }
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
   }
 }
 

@@ -36,6 +36,8 @@ export interface Storage {
   release(): Promise<void>;
   /** Bytes that it really takes. */
   usedBytes(): Promise<number>;
+  /** GiB that it is bounded to; undefined: it isn't; null: its content is gone. */
+  sizeGib(): number | undefined | null;
 }
 
 /** @param directory of the volume; `enforced`: whether a new one can be an image */
@@ -53,6 +55,7 @@ function directoryStorage(data: string): Storage {
     replace: async (tar) => void (await guest(["restore", data], { input: tar })),
     release: async () => undefined,
     usedBytes: () => usedBytesOf(data),
+    sizeGib: () => (existsSync(data) ? undefined : null),
   };
 }
 
@@ -115,6 +118,7 @@ function imageStorage(image: string, data: string): Storage {
       await unmount(`${data}.new`);
       await unmount(data);
     },
+    sizeGib: () => (existsSync(image) ? Math.round((statSync(image).size / gib) * 100) / 100 : null),
     async usedBytes() {
       // Not mounted after a restart of the machine until somebody needs it: then what the sparse file takes.
       if (!existsSync(data) || statSync(data).dev === statSync(dirname(data)).dev) return statSync(image).blocks * 512;

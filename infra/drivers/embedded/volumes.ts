@@ -1,7 +1,7 @@
 /** Volumes; attachments, which show them inside hosts; and the records of both and of backup policies. */
 import type { Readable } from "node:stream";
 import type { AttachmentSpec, BackupPolicySpec, VolumeSpec } from "../../spec.ts";
-import { type Call, DriverError, InUse, type Made, NotFound, Unsupported } from "../driver.ts";
+import { type Actual, type Call, DriverError, InUse, type Made, NotFound, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import { readRecord, recordsIn, removeTree, writeRecord } from "../files.ts";
@@ -110,11 +110,17 @@ export class Volumes {
     });
   }
 
+  /** What it really is; undefined: its content is gone. */
+  async actual({ id, spec }: Stored<VolumeSpec>): Promise<Actual | undefined> {
+    const size = (await this.storage(spec.name)).sizeGib();
+    return size === null ? undefined : { kind: "volume", id, name: spec.name, spec: { ...spec, sizeGib: size ?? spec.sizeGib }, strange: [] };
+  }
+
   async update(id: string, spec: VolumeSpec): Promise<void> {
     const record = this.records.require(id);
-    if (spec.sizeGib < record.spec.sizeGib)
-      throw new Unsupported(`Volume ${spec.name} has ${record.spec.sizeGib} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
-    if (spec.sizeGib > record.spec.sizeGib) await (await this.storage(spec.name)).grow(spec.sizeGib, this.#viewers(spec.name));
+    const size = (await this.storage(spec.name)).sizeGib() ?? record.spec.sizeGib;
+    if (spec.sizeGib < size) throw new Unsupported(`Volume ${spec.name} has ${size} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
+    if (spec.sizeGib > size) await (await this.storage(spec.name)).grow(spec.sizeGib, this.#viewers(spec.name));
     this.records.put(spec, record.scope);
   }
 

@@ -1,14 +1,15 @@
 /** Hosts: containers of their own id maps, in their department's project. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostSpec } from "../../spec.ts";
-import { type Call, DriverError, type HostReading, type HostState, type Made, NotFound } from "../driver.ts";
+import { type Actual, type Call, DriverError, type HostReading, type HostState, type Made, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import type { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
-import { type Instance, type Kept, keptOf, memberOf, movingOf } from "./instances.ts";
+import { actualOf } from "./actual.ts";
+import { attachmentsOf, type Instance, type Kept, keptOf, memberOf, movingOf } from "./instances.ts";
 import type { Members } from "./members.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
 
@@ -63,7 +64,7 @@ export class Hosts {
         type: "container",
         source: { type: "image", fingerprint },
         profiles: [],
-        config: { "security.idmap.isolated": "true", ...settings(kept, spec) },
+        config: settings(kept, spec),
         devices: this.#devices(spec),
       };
       undo.add(() => this.#remove(project, kept.id));
@@ -93,6 +94,13 @@ export class Hosts {
     const there = await this.get(project, nameOf(id));
     if (there?.kept.id !== id) return;
     await this.#remove(project, id);
+  }
+
+  /** What it really is, and what is attached to it. */
+  actual(instance: Instance): Actual[] {
+    const kept = keptOf(instance)!;
+    const config = Object.fromEntries(Object.entries(settings(kept, kept.spec)).filter(([name]) => name !== "cloud-init.user-data"));
+    return actualOf(instance, { config, devices: this.#devices(kept.spec) });
   }
 
   /** @param at of a listing with recursion 2 */
@@ -163,10 +171,12 @@ export class Hosts {
       return this.#converge(project, await this.require(project, kept.id), spec, call);
     }
     const wanted = { ...kept, spec: withoutSecrets(spec) };
-    const config = { ...dropUnset(instance.config, settings(kept, kept.spec)), ...settings(wanted, spec) };
-    const devices = { ...instance.devices, ...this.#devices(spec) };
-    if (!sameRecord(config, instance.config) || !sameDevices(devices, instance.devices)) {
-      const { architecture, description, ephemeral, profiles } = instance;
+    const { exact = false } = call;
+    const config = { ...(exact ? serversOf(instance.config) : dropUnset(instance.config, settings(kept, kept.spec))), ...settings(wanted, spec) };
+    const devices = { ...(exact ? attachedOf(instance) : instance.devices), ...this.#devices(spec) };
+    const profiles = exact ? [] : instance.profiles;
+    if (!sameRecord(config, instance.config) || !sameDevices(devices, instance.devices) || profiles.length !== instance.profiles.length) {
+      const { architecture, description, ephemeral } = instance;
       try {
         await this.#client.change("PUT", this.#path(spec.name), {
           project,
@@ -255,6 +265,7 @@ function nicOf(network: string, address: string | undefined): Record<string, str
 /** What of a host is written into the instance's settings. */
 function settings(kept: Kept, spec: HostSpec): Record<string, string> {
   return {
+    "security.idmap.isolated": "true",
     "limits.cpu": String(spec.flavour.vcpu),
     "limits.memory": `${spec.flavour.memoryMib}MiB`,
     "limits.memory.swap": "false",
@@ -276,6 +287,14 @@ function dropUnset(config: Record<string, string>, before: Record<string, string
   const ours = new Set([...Object.keys(before), "cloud-init.user-data"]);
   return Object.fromEntries(Object.entries(config).filter(([name]) => !ours.has(name)));
 }
+
+/** What of the settings is the server's own or the label of something attached: all else is ours to say. */
+const serversOf = (config: Record<string, string>) =>
+  Object.fromEntries(Object.entries(config).filter(([name]) => name.startsWith("volatile.") || name.startsWith("image.") || name.startsWith(key(""))));
+const attachedOf = (instance: Instance) => {
+  const attached = new Set(attachmentsOf(instance).map(({ spec }) => lxdName(spec.name)));
+  return Object.fromEntries(Object.entries(instance.devices).filter(([name]) => attached.has(name)));
+};
 
 const sameRecord = (a: Record<string, string>, b: Record<string, string>) =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([name, value]) => b[name] === value);

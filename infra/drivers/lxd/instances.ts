@@ -15,6 +15,9 @@ export interface Instance {
   profiles: string[];
   config: Record<string, string>;
   devices: Record<string, Record<string, string>>;
+  /** With what its profiles give it. */
+  expanded_config?: Record<string, string>;
+  expanded_devices?: Record<string, Record<string, string>>;
   /** With a listing of recursion 2. */
   state?: {
     status: string;

@@ -1,6 +1,7 @@
 /** The LXD driver: hosts and volumes on an LXD (or Incus) server or cluster, which holds all of its truth. */
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
+  type Actual,
   type BackupReading,
   type Call,
   type Capabilities,
@@ -190,15 +191,32 @@ export class LxdDriver implements Driver {
   }
 
   async list(scope?: string): ReturnType<Driver["list"]> {
+    return this.#listed(...(await this.#read(scope)), scope);
+  }
+
+  async actual(scope?: string): Promise<Actual[]> {
+    const [instances, volumes, policies] = await this.#read(scope);
+    return [
+      ...instances.flatMap((one) => this.#hosts.actual(one)),
+      ...volumes.map((one) => this.#volumes.actual(one)),
+      ...policies
+        .filter((one) => scope === undefined || one.scope === scope)
+        .map(({ id, spec }) => ({ kind: "backup-policy" as const, id, name: spec.name, spec: { ...spec }, strange: [] })),
+    ];
+  }
+
+  /** Of a department: of all projects in which it has something. */
+  async #read(scope: string | undefined): Promise<[Instance[], StoredVolume[], Awaited<ReturnType<Projects["policies"]>>]> {
     const own = scope === undefined ? undefined : await this.#client.find<Project>(`/1.0/projects/${projectOf(scope)}`);
-    if (scope !== undefined && !own) return this.#listed([], [], [], scope);
+    if (scope !== undefined && !own) return [[], [], []];
     const projects = own ? projectsOf(own.metadata) : [undefined];
     const [instances, volumes, policies] = await Promise.all([
       Promise.all(projects.map((project) => listInstances(this.#client, project))),
       Promise.all(projects.map((project) => this.#volumes.all(project))),
       this.#projects.policies(),
     ]);
-    return this.#listed(instances.flat(), volumes.flat(), policies, scope);
+    const ours = (of: string | undefined) => scope === undefined || of === scope;
+    return [instances.flat().filter((one) => ours(keptOf(one)?.scope)), volumes.flat().filter((one) => ours(one.scope)), policies];
   }
 
   async observe(): Promise<PoolReading> {

@@ -4,9 +4,10 @@
  */
 import type { Readable } from "node:stream";
 import type { AttachmentSpec, VolumeSpec } from "../../spec.ts";
-import { type Call, InUse, type Made, NotFound, type SnapshotReading, Unsupported } from "../driver.ts";
+import { type Actual, type Call, InUse, type Made, NotFound, type SnapshotReading, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
+import { bytesOf } from "./actual.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import { attachmentKey, attachmentsOf, type Instance, listInstances, memberOf, type StoredAttachment } from "./instances.ts";
@@ -128,10 +129,16 @@ export class Volumes {
     });
   }
 
+  /** What it really is. */
+  actual({ id, spec, raw }: StoredVolume): Actual {
+    return { kind: "volume", id, name: spec.name, spec: { ...spec, sizeGib: sizeOf(raw) ?? null }, strange: [] };
+  }
+
   async update(project: string, id: string, spec: VolumeSpec): Promise<void> {
     const there = await this.settle(project, nameOf(id));
     if (there?.id !== id) throw new NotFound(`There is no volume ${id}.`);
-    if (spec.sizeGib < there.spec.sizeGib) throw new Unsupported(`Volume ${spec.name} has ${there.spec.sizeGib} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
+    const size = sizeOf(there.raw) ?? there.spec.sizeGib;
+    if (spec.sizeGib < size) throw new Unsupported(`Volume ${spec.name} has ${size} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
     await this.#resize(project, there, spec);
   }
 
@@ -400,6 +407,12 @@ export class Volumes {
   #path(is?: string): string {
     return `/1.0/storage-pools/${this.#storage}/volumes/custom${is === undefined ? "" : `/${is}`}`;
   }
+}
+
+/** GiB that it is bounded to; undefined: it isn't. */
+function sizeOf({ config }: RawVolume): number | undefined {
+  const bytes = config["size"] === undefined ? undefined : bytesOf(config["size"]);
+  return bytes === undefined ? undefined : Math.round((bytes / 1024 ** 3) * 100) / 100;
 }
 
 /** Where in a cluster; a server that is alone has no members to name. */

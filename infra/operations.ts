@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { Approval } from "./approval.ts";
-import { DepartmentSpec, PoolEndpoint, ResourceName } from "./spec.ts";
+import { Allowance, DepartmentSpec, PoolEndpoint, ResourceName } from "./spec.ts";
 
 /** drift: a refresh that only tells what it would find; neither the state nor anything else is changed by it */
 export const OperationKind = z.enum(["preview", "up", "refresh", "destroy", "drift"]);
@@ -18,6 +18,8 @@ export const Operation = z.object({
   pools: z.array(PoolEndpoint),
   /** What may be created, changed and deleted; left out (previews, refreshes): no limit beside the state service's own. */
   approved: z.array(Approval).optional(),
+  /** What the department's quota account holds for it: the drivers' second fence. */
+  allowance: Allowance.optional(),
   /** What an `up` brings back to what is wanted though its state knows no difference; `anew`: it is gone, and is made anew. */
   putBack: z.array(z.object({ name: ResourceName, anew: z.boolean() })).optional(),
   /** Fencing token of the department's lease; drivers refuse lower ones. */

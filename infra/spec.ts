@@ -94,6 +94,16 @@ export const DepartmentSpec = z.object({
 });
 export type DepartmentSpec = z.infer<typeof DepartmentSpec>;
 
+/** The most that one department may hold, as its quota account has it: engines refuse what is above it, whoever asks. */
+export const Allowance = z.object({
+  hosts: z.int().min(0),
+  vcpu: z.int().min(0),
+  memoryMib: z.int().min(0),
+  /** Volumes and the hosts' own disks. */
+  storageGib: z.int().min(0),
+});
+export type Allowance = z.infer<typeof Allowance>;
+
 /** Where a pool's driver is and what it needs to be reached. Given to the worker, never part of a department's spec. */
 export const PoolEndpoint = z.object({
   pool: ResourceName,

@@ -34,6 +34,7 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
     ...operation.state,
     department,
     fence: operation.fence,
+    ...(operation.allowance ? { allowance: operation.allowance } : {}),
     pools: operation.pools,
     approved: operation.approved,
     putBack: operation.putBack,

@@ -6,6 +6,7 @@ import { departmentStack, ensureStack, type Settled, settleUpdate } from "../sta
 import { poolEndpoints, recordEngine } from "../store/estates.ts";
 import { newId } from "../store/ids.ts";
 import { processStart } from "../store/lock.ts";
+import { allowanceOf } from "../store/quotas.ts";
 import type { JobContext } from "./context.ts";
 
 /** @throws WorkerDied, EngineUnusable: it may be tried again */
@@ -31,6 +32,7 @@ export async function runEngine(
         kind,
         spec,
         fence,
+        ...(changes ? { allowance: await allowanceOf(context.db, spec.department) } : {}),
         ...(approved ? { approved: [...approved] } : {}),
         ...(putBack && putBack.length > 0 ? { putBack } : {}),
         pools: await poolEndpoints(context.db),

@@ -4,6 +4,7 @@ import { type Dimension, dimensions } from "../contract/common.ts";
 import { type Account, Ledger, type SoftWarning, warningOf } from "../domain/ledger.ts";
 import { type Quantity, sumByDimension } from "../domain/resources.ts";
 import { Refusal } from "../domain/refusal.ts";
+import type { Allowance } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import type { Db, Tx } from "./database.ts";
 import { endCosts, settleCosts, shrinkCosts } from "./fund-charges.ts";
@@ -53,6 +54,21 @@ export async function usedBy(db: Db, resourceIds: readonly string[]): Promise<Ma
     db,
   );
   return Map.groupBy(rows, (row) => row.resource_id);
+}
+
+/** All that a department itself is charged for, reserved or used, without the departments below it. */
+export async function allowanceOf(db: Db, departmentId: string): Promise<Allowance> {
+  const { rows } = await sql<Quantity>`
+    select dimension, sum(quantity)::bigint as quantity from quota_charges where department_id = ${departmentId} and state in ('reserved', 'used') group by 1`.execute(
+    db,
+  );
+  const sumOf = (ours: (dimension: Dimension) => boolean) => rows.filter((row) => ours(row.dimension)).reduce((sum, row) => sum + row.quantity, 0);
+  return {
+    hosts: sumOf((one) => one === "hosts"),
+    vcpu: sumOf((one) => one === "vcpu"),
+    memoryMib: sumOf((one) => one === "memory_mib"),
+    storageGib: sumOf((one) => one.startsWith("storage_gib:")),
+  };
 }
 
 const accountColumns = sql`q.department_id, d.parent_id, d.name_zh, q.dimension, q.level, q.limit_value, q.soft_limit, q.guaranteed, q.borrow_cap, q.lends, q.reserved, q.used`;

@@ -8,13 +8,15 @@
  * - a `fence` lower than the highest one seen for its scope is refused (`StaleFence`), before any effect.
  * - drivers keep no truth in memory: any number of instances, in any process, see the same things.
  */
-import type { AttachmentSpec, BackupPolicySpec, HostSpec, SpecKind, VolumeSpec } from "../spec.ts";
+import type { Allowance, AttachmentSpec, BackupPolicySpec, HostSpec, SpecKind, VolumeSpec } from "../spec.ts";
 
 /** Who calls: the department (scope) and its current lease's fencing token; cancelled by `signal`. */
 export interface Call {
   scope: string;
   fence: number;
   signal?: AbortSignal;
+  /** What the scope may hold in all from now on; left out: as before. An engine that can, refuses what is above it. */
+  allowance?: Allowance;
   /** An update also takes away what nobody of ours has set: what was changed behind our back is put back. Left out: that stays. */
   exact?: boolean;
 }

@@ -1,7 +1,7 @@
 import { type Approval, specDigest } from "../approval.ts";
 import { DriverError, type Call, type Driver } from "../drivers/driver.ts";
 import { parseUrn } from "../naming.ts";
-import type { PoolEndpoint, SpecKind } from "../spec.ts";
+import type { Allowance, PoolEndpoint, SpecKind } from "../spec.ts";
 import type { Watchdog } from "../watchdog.ts";
 import { readListing, type Listing } from "./listing.ts";
 
@@ -12,6 +12,7 @@ export interface ScopeOptions {
   /** The department: the driver's scope. */
   department: string;
   fence: number;
+  allowance?: Allowance;
   pools: readonly PoolEndpoint[];
   /** What may be created, changed and deleted; undefined: everything. */
   approved?: readonly Approval[] | undefined;
@@ -47,7 +48,8 @@ export class Scope {
   }
 
   static open(options: ScopeOptions, load: LoadDriver, callMs: number): Scope {
-    const call = { scope: options.department, fence: options.fence, signal: options.signal };
+    const { department, fence, signal, allowance } = options;
+    const call: Call = { scope: department, fence, signal, ...(allowance ? { allowance } : {}) };
     return new Scope(call, {
       pools: new Map(options.pools.map((pool) => [pool.pool, pool])),
       approved: options.approved && new Map(options.approved.map((one) => [one.name, one])),

@@ -1,10 +1,14 @@
 /** The LXD driver on a real server, and on a real cluster of three members. */
 import { spawnSync } from "node:child_process";
 import { resolve } from "node:path";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { addressOf } from "../../infra/drivers/lxd/address.ts";
+import { LxdClient } from "../../infra/drivers/lxd/client.ts";
+import { type Instance, listInstances } from "../../infra/drivers/lxd/instances.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
+import { findIncus, startIncus } from "../setup/incus.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
-import { type Cloud, driverSuite } from "./suite.ts";
+import { attachmentSpec, call, type Cloud, driverSuite, hostSpec, volumeSpec } from "./suite.ts";
 
 const load = resolve(import.meta.dirname, "../../infra/drivers/load.ts");
 
@@ -21,6 +25,22 @@ const points = [
 ];
 const movePoints = ["lxd.host.move:stopped", "lxd.volume.move:copied", "lxd.host.move:moved", "lxd.host.move:shown"];
 
+function openCloud(endpoint: string): Cloud {
+  const driver = loadDriver("lxd", endpoint);
+  return {
+    driver,
+    elsewhere: (code, fault) => {
+      const script = `const { loadDriver } = await import(${JSON.stringify(load)}); const driver = loadDriver("lxd", ${JSON.stringify(endpoint)});\n${code}`;
+      const { signal, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+        encoding: "utf8",
+        env: { ...process.env, ZHENGYUN_FAULT: fault },
+      });
+      return { signal, stderr };
+    },
+    close: () => driver.purge(),
+  };
+}
+
 describe.each([
   ["server", 1],
   ["cluster of three", 3],
@@ -30,27 +50,99 @@ describe.each([
     lxd = await startLxd(members);
   });
   afterAll(() => lxd.close());
-
-  async function openCloud(): Promise<Cloud> {
-    const driver = loadDriver("lxd", lxd.endpoint);
-    return {
-      driver,
-      elsewhere: (code, fault) => {
-        const script = `const { loadDriver } = await import(${JSON.stringify(load)}); const driver = loadDriver("lxd", ${JSON.stringify(lxd.endpoint)});\n${code}`;
-        const { signal, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
-          encoding: "utf8",
-          env: { ...process.env, ZHENGYUN_FAULT: fault },
-        });
-        return { signal, stderr };
-      },
-      close: () => driver.purge(),
-    };
-  }
+  afterEach(() => openCloud(lxd.endpoint).close());
+  const client = () => new LxdClient(addressOf(lxd.endpoint));
 
   driverSuite(
     `lxd, ${name}`,
-    openCloud,
+    async () => openCloud(lxd.endpoint),
     points.map((point) => ({ point, code: all })),
     members === 1 ? [] : movePoints,
   );
+
+  it("has the server itself refuse what is above a department's allowance, and everything else goes on within it", async () => {
+    const { driver } = openCloud(lxd.endpoint);
+    const within = () => ({ ...call(), allowance: { hosts: 1, vcpu: 1, memoryMib: 128, storageGib: 11 } });
+    const [host, volume] = [hostSpec(), volumeSpec()];
+    const { id } = await driver.createHost(host, within());
+    const { id: volumeId } = await driver.createVolume(volume, within());
+    await driver.attach(attachmentSpec(host, volume), within());
+    const refused = { code: "refused", message: expect.stringMatching(/Reached maximum/) };
+    await expect(driver.createHost(hostSpec(), within())).rejects.toMatchObject(refused);
+    await expect(driver.createVolume(volumeSpec(), within())).rejects.toMatchObject(refused);
+    await expect(driver.updateVolume(volumeId, { ...volume, sizeGib: 2 }, within())).rejects.toMatchObject(refused);
+    await expect(driver.updateHost(id, { ...host, flavour: { ...host.flavour, memoryMib: 256 } }, within())).rejects.toMatchObject(refused);
+    // By the server's own means, past us.
+    const [first] = lxd.members;
+    const [{ project }] = (await listInstances(client())) as [Instance];
+    const raw = ["init", "--empty", "--project", project, "raw", "-c", "security.idmap.isolated=true", "-c", "limits.cpu=1", "-c", "limits.memory=64MiB"];
+    const target = members > 1 ? ["--target", first!.name] : [];
+    expect(await first!.run("lxc", [...raw, ...target])).toMatchObject({ code: 1, output: expect.stringMatching(/Reached maximum number of instances/) });
+    // What needs more for a while than it holds afterwards.
+    await driver.snapshotVolume(volume.name, "snp_1", within());
+    await driver.revertVolume(volume.name, "snp_1", within());
+    const [{ member } = {}] = (await driver.observe()).hosts;
+    const other = (await driver.members()).find((one) => one.name !== member);
+    if (other) await driver.moveHost(id, other.name, within());
+    const { config } = (await client().get<{ config: Record<string, string> }>(`/1.0/projects/${project}`)).metadata;
+    expect(config).toMatchObject({ "limits.instances": "1", "limits.cpu": "1", "limits.memory": "128MiB", "limits.disk": "11GiB" });
+    // Less than it holds cannot be; the old ones stay until it holds less.
+    await driver.createVolume(volume, { ...call(), allowance: { hosts: 0, vcpu: 0, memoryMib: 0, storageGib: 0 } });
+    expect((await driver.observe()).hosts).toMatchObject([{ state: "running" }]);
+  });
+
+  it("limits what a host's disks and its interface carry, and changes that while it runs", async () => {
+    const { driver } = openCloud(lxd.endpoint);
+    const host = hostSpec();
+    const volume = volumeSpec();
+    const { id } = await driver.createHost({ ...host, flavour: { ...host.flavour, diskMibPerSecond: 20 } }, call());
+    await driver.createVolume(volume, call());
+    const attachment = attachmentSpec(host, volume);
+    await driver.attach(attachment, call());
+    const pid = async () => (await driver.observe()).hosts[0]!.pid;
+    const disks = async () => {
+      const [{ devices }] = (await listInstances(client())) as [Instance];
+      return Object.values(devices).map((one) => [one["path"], one["limits.read"], one["limits.write"]]);
+    };
+    const before = await pid();
+    expect((await disks()).toSorted(([a], [b]) => (a! < b! ? -1 : 1))).toEqual([
+      ["/", "20MiB", "20MiB"],
+      ["/data", "20MiB", "20MiB"],
+    ]);
+    await driver.updateHost(id, { ...host, flavour: { ...host.flavour, diskMibPerSecond: 30 } }, call());
+    expect((await disks()).map(([, read]) => read)).toEqual(["30MiB", "30MiB"]);
+    await driver.updateHost(id, host, call());
+    expect((await disks()).map(([, read]) => read)).toEqual([undefined, undefined]);
+    expect(await pid(), "it was not restarted").toBe(before);
+  });
+
+  it("makes no virtual machine where the server cannot, and says why", async () => {
+    const { driver } = openCloud(lxd.endpoint);
+    const { vm, notes } = await driver.capabilities();
+    expect(notes.join(" ")).toMatch(/The server is LXD 5\./);
+    if (!vm) {
+      expect(notes.join(" ")).toMatch(/Virtual machines cannot be made: .+/);
+      await expect(driver.createHost(hostSpec({ type: "vm" }), call())).rejects.toMatchObject({ code: "unsupported" });
+      expect((await driver.observe()).hosts).toEqual([]);
+    }
+  });
+});
+
+const incus = findIncus();
+describe.skipIf(incus === undefined)("on an Incus server", () => {
+  let server: Awaited<ReturnType<typeof startIncus>>;
+  beforeAll(async () => {
+    server = await startIncus(incus!);
+  });
+  afterAll(() => server.close());
+
+  driverSuite(
+    "incus",
+    async () => openCloud(server.endpoint),
+    points.map((point) => ({ point, code: all })),
+  );
+
+  it("is told from LXD", async () => {
+    expect((await openCloud(server.endpoint).driver.capabilities()).notes.join(" ")).toMatch(/The server is Incus 6\./);
+  });
 });

@@ -170,7 +170,7 @@ function freeAddress(index: number): Promise<string> {
 }
 
 /** What LXD mounts below its directory outlives it. */
-function unmount(directory: string): void {
+export function unmount(directory: string): void {
   const below = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")

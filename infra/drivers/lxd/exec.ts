@@ -34,6 +34,8 @@ export async function execInside(
   const open = (fd: string) => openSocket(address, `/1.0/operations/${begun.id}/websocket?secret=${begun.metadata.fds[fd]}`);
   const [input, output, errors, control] = ["0", "1", "2", "control"].map(open) as [WebSocket, WebSocket, WebSocket, WebSocket];
   const all = [input, output, errors, control];
+  // A program may end before each of them is open: the server refuses those that come late, and its operation says how the program ended.
+  for (const socket of all) socket.on("error", () => undefined);
   const limit = AbortSignal.timeout(timeoutMs);
   try {
     input.once("open", () => {

@@ -1,10 +1,11 @@
 /** Hosts: containers of their own id maps, in their department's project. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostSpec } from "../../spec.ts";
-import { type Actual, type Call, DriverError, type HostReading, type HostState, type Made, NotFound } from "../driver.ts";
+import { type Actual, type Call, DriverError, type HostReading, type HostState, type Made, NotFound, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Address } from "./address.ts";
+import { bodyOf, devicesOf, limited, settings, withoutSecrets } from "./bodies.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import type { IdMaps } from "./id-maps.ts";
 import type { Images } from "./images.ts";
@@ -12,6 +13,7 @@ import { actualOf } from "./actual.ts";
 import { attachmentsOf, type Instance, type Kept, keptOf, memberOf, movingOf } from "./instances.ts";
 import type { Members } from "./members.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
+import { readServer, type Server } from "./server.ts";
 
 /** How long a host may take to stop by itself before it is ended, seconds. */
 const stopSeconds = 30;
@@ -26,6 +28,7 @@ export class Hosts {
   readonly #address: Address;
   readonly #images: Images;
   readonly #idMaps: IdMaps;
+  #server: Promise<Server["kind"]> | undefined;
   readonly #members: Members;
   /** Ends a move that somebody left unfinished. */
   readonly #finishMove: FinishMove;
@@ -55,18 +58,12 @@ export class Hosts {
   async create(project: string, spec: HostSpec, call: Call): Promise<Made> {
     const there = await this.get(project, spec.name);
     if (there) return this.#adopt(project, there, spec, call);
-    const [fingerprint, target] = await Promise.all([this.#images.require(spec.image), this.#members.targetFor(spec.member)]);
+    if (spec.type === "vm") await this.#requireVm(spec);
+    const [fingerprint, kind, target] = await Promise.all([this.#images.require(spec.image), this.#kind(), this.#members.targetFor(spec.name, spec.member)]);
     return undoing(async (undo) => {
       const kept: Kept = { id: newId(spec.name), scope: call.scope, spec: withoutSecrets(spec) };
       fault("lxd.host.create:asked");
-      const body = {
-        name: lxdName(spec.name),
-        type: "container",
-        source: { type: "image", fingerprint },
-        profiles: [],
-        config: settings(kept, spec),
-        devices: this.#devices(spec),
-      };
+      const body = bodyOf(kept, spec, fingerprint, { ...this.#address, kind });
       undo.add(() => this.#remove(project, kept.id));
       try {
         await this.#make(project, body, target, call);
@@ -96,11 +93,14 @@ export class Hosts {
     await this.#remove(project, id);
   }
 
-  /** What it really is, and what is attached to it. */
-  actual(instance: Instance): Actual[] {
-    const kept = keptOf(instance)!;
-    const config = Object.fromEntries(Object.entries(settings(kept, kept.spec)).filter(([name]) => name !== "cloud-init.user-data"));
-    return actualOf(instance, { config, devices: this.#devices(kept.spec) });
+  /** What they really are, and what is attached to them. */
+  async actual(instances: readonly Instance[]): Promise<Actual[]> {
+    const kind = await this.#kind();
+    return instances.flatMap((instance) => {
+      const kept = keptOf(instance)!;
+      const config = Object.fromEntries(Object.entries(settings(kept, kept.spec, kind)).filter(([name]) => name !== "cloud-init.user-data"));
+      return actualOf(instance, { config, devices: devicesOf(kept.spec, this.#address) });
+    });
   }
 
   /** @param at of a listing with recursion 2 */
@@ -130,6 +130,18 @@ export class Hosts {
           }
         : {}),
     };
+  }
+
+  /** A server is the one or the other as long as it stands. */
+  async #kind(): Promise<Server["kind"]> {
+    this.#server ??= readServer(this.#client).then(({ kind }) => kind);
+    this.#server.catch(() => (this.#server = undefined));
+    return this.#server;
+  }
+
+  async #requireVm(spec: HostSpec): Promise<void> {
+    const { whyNoVm } = await readServer(this.#client);
+    if (whyNoVm !== undefined) throw new Unsupported(`Host ${spec.hostname} is to be a virtual machine, but the server makes none: ${whyNoVm}.`);
   }
 
   /** Makes an instance, anew until it has ids of its own. */
@@ -171,9 +183,10 @@ export class Hosts {
       return this.#converge(project, await this.require(project, kept.id), spec, call);
     }
     const wanted = { ...kept, spec: withoutSecrets(spec) };
+    const kind = await this.#kind();
     const { exact = false } = call;
-    const config = { ...(exact ? serversOf(instance.config) : dropUnset(instance.config, settings(kept, kept.spec))), ...settings(wanted, spec) };
-    const devices = { ...(exact ? attachedOf(instance) : instance.devices), ...this.#devices(spec) };
+    const config = { ...(exact ? serversOf(instance.config) : dropUnset(instance.config, settings(kept, kept.spec, kind))), ...settings(wanted, spec, kind) };
+    const devices = limited({ ...(exact ? attachedOf(instance) : instance.devices), ...devicesOf(spec, this.#address) }, spec.flavour);
     const profiles = exact ? [] : instance.profiles;
     if (!sameRecord(config, instance.config) || !sameDevices(devices, instance.devices) || profiles.length !== instance.profiles.length) {
       const { architecture, description, ephemeral } = instance;
@@ -244,42 +257,6 @@ export class Hosts {
   #path(name: string): string {
     return `/1.0/instances/${lxdName(name)}`;
   }
-
-  #devices(spec: HostSpec): Instance["devices"] {
-    const { storage, network } = this.#address;
-    const [address] = spec.addresses;
-    return {
-      root: { type: "disk", pool: storage, path: "/", size: `${spec.flavour.diskGib}GiB` },
-      ...(network ? { eth0: nicOf(network, address) } : {}),
-    };
-  }
-}
-
-/** An interface from which nobody speaks with another one's hardware address, or, where it has an address of its own, with another one's. */
-function nicOf(network: string, address: string | undefined): Record<string, string> {
-  const family = address?.includes(":") ? "ipv6" : "ipv4";
-  const fixed = address === undefined ? {} : { [`${family}.address`]: address, [`security.${family}_filtering`]: "true" };
-  return { type: "nic", network, "security.mac_filtering": "true", ...fixed };
-}
-
-/** What of a host is written into the instance's settings. */
-function settings(kept: Kept, spec: HostSpec): Record<string, string> {
-  return {
-    "security.idmap.isolated": "true",
-    "limits.cpu": String(spec.flavour.vcpu),
-    "limits.memory": `${spec.flavour.memoryMib}MiB`,
-    "limits.memory.swap": "false",
-    // JSON is YAML: names and keys of people never become other settings.
-    "cloud-init.vendor-data": `#cloud-config\n${JSON.stringify({ hostname: spec.hostname, ssh_authorized_keys: spec.sshKeys })}`,
-    ...(spec.userData === undefined ? {} : { "cloud-init.user-data": spec.userData }),
-    [key("host")]: JSON.stringify(kept),
-    [key("hostname")]: spec.hostname,
-    [key("keys")]: spec.sshKeys.join("\n"),
-  };
-}
-
-function withoutSecrets({ userData: _secret, ...spec }: HostSpec): Omit<HostSpec, "userData"> {
-  return spec;
 }
 
 /** Without the settings that we made before, so that those that are wanted no more go. */

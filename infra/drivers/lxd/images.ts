@@ -8,6 +8,7 @@ import { DriverError, type ImageFile, UnknownImage } from "../driver.ts";
 import { guestProgram } from "../embedded/guest.ts";
 import type { LxdClient } from "./client.ts";
 import { baseImage, baseTools } from "../base-image.ts";
+import { ownHeader } from "./server.ts";
 import { beginImage, root } from "./image-file.ts";
 
 export class Images {
@@ -55,7 +56,7 @@ export class Images {
   async #put(name: string, raw: Buffer | Readable, length: number, sha256: string): Promise<void> {
     try {
       if (!(await this.#client.find(`/1.0/images/${sha256}`))) {
-        const headers = { "content-type": "application/octet-stream", "content-length": String(length), "x-lxd-fingerprint": sha256 };
+        const headers = { "content-type": "application/octet-stream", "content-length": String(length), ...ownHeader("fingerprint", sha256) };
         await this.#client.change("POST", "/1.0/images", { raw, headers });
       }
       await this.#client.change("POST", "/1.0/images/aliases", { body: { name, target: sha256 } });

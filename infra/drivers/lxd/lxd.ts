@@ -28,6 +28,7 @@ import { Moves } from "./moves.ts";
 import { lxdName, nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Passing, projectsOf } from "./passing.ts";
 import { type Project, Projects } from "./projects.ts";
+import { readServer } from "./server.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
 
 /** Storage drivers that keep a volume within its size. */
@@ -55,7 +56,7 @@ export class LxdDriver implements Driver {
     this.#projects = new Projects(this.#client);
     this.#images = new Images(this.#client);
     this.#members = new Members(this.#client, this.#address);
-    this.#volumes = new Volumes(this.#client, this.#address);
+    this.#volumes = new Volumes(this.#client, this.#address, this.#projects);
     this.#backups = new Backups(this.#address.backups, this.#volumes);
     this.#passing = new Passing(this.#client, this.#projects, this.#volumes, this.#backups);
     const idMaps = new IdMaps(this.#client);
@@ -65,17 +66,23 @@ export class LxdDriver implements Driver {
   }
 
   async capabilities(): Promise<Capabilities> {
-    const { metadata } = await this.#client.get<{ driver: string }>(`/1.0/storage-pools/${this.#address.storage}`);
+    const [{ metadata }, { members }, { kind, version, whyNoVm }] = await Promise.all([
+      this.#client.get<{ driver: string }>(`/1.0/storage-pools/${this.#address.storage}`),
+      this.#members.list(),
+      readServer(this.#client),
+    ]);
     const enforced = bounded.includes(metadata.driver);
     return {
       cpuLimit: "engine",
       memoryLimit: "engine",
       volumeSizeEnforced: enforced,
       liveAttach: true,
-      vm: false,
-      moves: (await this.#members.list()).members.length > 1,
+      vm: whyNoVm === undefined,
+      moves: members.length > 1,
       namespaces: ["user", "pid", "mount", "net", "uts", "ipc", "cgroup"],
       notes: [
+        `The server is ${kind === "incus" ? "Incus" : "LXD"} ${version}.`,
+        ...(whyNoVm === undefined ? [] : [`Virtual machines cannot be made: ${whyNoVm}.`]),
         ...(enforced
           ? []
           : [`Volume sizes are recorded and charged, but not enforced: the storage pool ${this.#address.storage} is of the driver ${metadata.driver}.`]),
@@ -197,7 +204,7 @@ export class LxdDriver implements Driver {
   async actual(scope?: string): Promise<Actual[]> {
     const [instances, volumes, policies] = await this.#read(scope);
     return [
-      ...instances.flatMap((one) => this.#hosts.actual(one)),
+      ...(await this.#hosts.actual(instances)),
       ...volumes.map((one) => this.#volumes.actual(one)),
       ...policies
         .filter((one) => scope === undefined || one.scope === scope)

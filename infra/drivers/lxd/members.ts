@@ -1,4 +1,5 @@
 /** The members of a cluster; a server that is alone is its only one. */
+import { createHash } from "node:crypto";
 import { DriverError, type MemberReading, NotFound, Unsupported } from "../driver.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
@@ -23,6 +24,7 @@ interface Space {
   total: number;
 }
 
+const rememberedMs = 1000;
 const alone = "The server is alone: there is no other member that could take its hosts.";
 /** Who gets instances without being named: `manual` is nobody. */
 const scheduler = "scheduler.instance";
@@ -32,6 +34,7 @@ const evacuated = key("evacuated");
 export class Members {
   readonly #client: LxdClient;
   readonly #address: Address;
+  #read: { at: number; list: ReturnType<Members["list"]> } | undefined;
   constructor(client: LxdClient, address: Address) {
     this.#client = client;
     this.#address = address;
@@ -81,15 +84,28 @@ export class Members {
     return member;
   }
 
-  /** Where a new instance is made: on the member that was chosen while that takes hosts, else where the server thinks best. */
-  async targetFor(chosen: string | undefined): Promise<string | undefined> {
-    const { group } = this.#address;
-    const best = group === undefined ? undefined : `@${group}`;
-    if (chosen === undefined) return best;
-    const { clustered, members } = await this.list();
+  /**
+   * Where a new instance is made: on the member that was chosen while that takes hosts, else on one that its name falls to. The server's own choice is not
+   * asked for: LXD 5.0.2 looks at the limits of a project only where a member is named. @returns undefined for a server that is alone
+   */
+  async targetFor(name: string, chosen: string | undefined): Promise<string | undefined> {
+    const { clustered, members } = await this.#lately();
     if (!clustered) return undefined;
-    const takesIt = members.some((one) => one.name === chosen && one.state === "online" && (group === undefined || one.groups.includes(group)));
-    return takesIt ? chosen : best;
+    const { group } = this.#address;
+    const open = members.filter((one) => one.state === "online" && (group === undefined || one.groups.includes(group))).map((one) => one.name);
+    if (open.length === 0)
+      throw new DriverError("no-member", `No member of the cluster${group === undefined ? "" : ` in the group ${group}`} takes hosts now.`);
+    return chosen !== undefined && open.includes(chosen) ? chosen : fallsTo(name, open);
+  }
+
+  /** Many hosts that are made at once ask once. */
+  #lately(): ReturnType<Members["list"]> {
+    if (!this.#read || Date.now() - this.#read.at > rememberedMs) {
+      const list = this.list();
+      this.#read = { at: Date.now(), list };
+      list.catch(() => (this.#read = undefined));
+    }
+    return this.#read.list;
   }
 
   async set(name: string, state: "online" | "evacuated"): Promise<void> {
@@ -131,6 +147,12 @@ export function settingsFor(state: "online" | "evacuated", config: Record<string
   if (state === "evacuated") return { ...config, [evacuated]: config[scheduler] ?? "all", [scheduler]: "manual" };
   const { [evacuated]: _mark, ...others } = config;
   return { ...others, [scheduler]: mark! };
+}
+
+/** Pure: names spread evenly, and one always falls to the same member as long as that is there (rendezvous hashing). */
+export function fallsTo(name: string, members: readonly string[]): string {
+  const weight = (member: string) => createHash("sha256").update(`${name} ${member}`).digest("hex");
+  return members.reduce((best, one) => (weight(one) > weight(best) ? one : best));
 }
 
 /** One that doesn't answer is that first: nothing else can be done with it. */

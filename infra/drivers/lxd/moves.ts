@@ -36,7 +36,7 @@ export class Moves {
 
   async host(project: string, id: string, member: string, { signal }: Call): Promise<{ restarted: boolean }> {
     await this.#hosts.settled(project, nameOf(id), signal);
-    const { instance } = await this.#hosts.require(project, id);
+    const { instance, kept } = await this.#hosts.require(project, id);
     const begun = movingOf(instance);
     if (!begun && instance.location === member) {
       // Perhaps moved by a call that was killed before it could start it.
@@ -44,6 +44,18 @@ export class Moves {
       return { restarted: false };
     }
     await this.#members.require(member);
+    const volumes = await Promise.all(
+      attachmentsOf(instance).map(async ({ spec }) => (await this.#volumes.holding(project, spec.volume)).require(project, spec.volume)),
+    );
+    // For a while the server counts it twice.
+    const { vcpu, memoryMib, diskGib } = kept.spec.flavour;
+    const room = { hosts: 1, vcpu, memoryMib, storageGib: volumes.reduce((sum, one) => sum + one.spec.sizeGib, diskGib) };
+    return this.#projects.withRoom(project, room, () => this.#bring(project, id, member, signal));
+  }
+
+  async #bring(project: string, id: string, member: string, signal: AbortSignal | undefined): Promise<{ restarted: boolean }> {
+    const { instance } = await this.#hosts.require(project, id);
+    const begun = movingOf(instance);
     const name = nameOf(id);
     const ran = begun?.ran ?? instance.status === "Running";
     await undoing(async (undo) => {
@@ -85,7 +97,7 @@ export class Moves {
       for (const one of attached) {
         const volumes = await this.#volumes.holding(project, one.spec.volume);
         const volume = await volumes.whole(project, one.spec.volume);
-        shown.set(one.spec.name, volumes.deviceOf(one, (await volumes.bring(project, volume, instance.location)) ?? volume.is));
+        shown.set(one.spec.name, volumes.deviceOf(one, (await volumes.bring(project, volume, instance.location)) ?? volume.is, kept.spec.flavour));
       }
       if (begun.firstBoot !== undefined && begun.firstBoot !== instance.config[firstBoot]) await this.#sameFirstBoot(project, name, begun.firstBoot);
       await this.#volumes.changeHost(project, name, ({ config, devices }) => {

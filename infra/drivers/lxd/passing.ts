@@ -54,6 +54,7 @@ export class Passing {
     const home = homesOf(source).get(homeKey(application)) ?? source.name;
     // Before anything is called the receiver's: it must find what it has.
     await this.#projects.note(target.name, homeKey(application), home === target.name ? undefined : home);
+    if (home !== target.name) await this.#projects.share(home);
     fault("lxd.pass:noted");
     const passing = new Set(names);
     for (const instance of await listInstances(this.#client, home)) await this.#passHost(home, instance, passing, to.scope);

@@ -1,5 +1,5 @@
 /** A project for each department: its own limits on the server, the highest fencing token seen, and its backup policies. */
-import type { BackupPolicySpec } from "../../spec.ts";
+import type { Allowance, BackupPolicySpec } from "../../spec.ts";
 import { type Call, type Made, StaleFence } from "../driver.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
 import { key, lxdName, nameOf, newId, projectOf } from "./names.ts";
@@ -16,11 +16,30 @@ export interface StoredPolicy {
 }
 
 const lowLevel = "restricted.containers.lowlevel";
+/** The server's own names. */
+const limits: Record<string, keyof Allowance> = {
+  "limits.instances": "hosts",
+  "limits.cpu": "vcpu",
+  "limits.memory": "memoryMib",
+  "limits.disk": "storageGib",
+};
+const units: Partial<Record<keyof Allowance, string>> = { memoryMib: "MiB", storageGib: "GiB" };
+/** What the server itself refuses to go beyond. It takes no limit of nothing for memory and disk. */
+const limitsOf = (allowance: Allowance | undefined): Record<string, string> =>
+  allowance === undefined
+    ? {}
+    : Object.fromEntries(
+        Object.entries(limits).map(([name, of]) => [name, units[of] === undefined ? String(allowance[of]) : `${Math.max(1, allowance[of])}${units[of]}`]),
+      );
+/** `11GiB` and 2 → `13GiB` */
+const plus = (value: string, more: number) => value.replace(/^\d+/, (number) => String(Number(number) + more));
 const policyKey = (name: string) => key(`policy.${lxdName(name)}`);
 const policiesOf = ({ config }: Pick<Project, "config">): StoredPolicy[] =>
   Object.entries(config)
     .filter(([name]) => name.startsWith(key("policy.")))
     .map(([, value]) => JSON.parse(value) as StoredPolicy);
+/** Of a project that holds what has passed to other departments: its own department's limits would count theirs. */
+const shared = key("shared");
 /** Containers are unprivileged with id maps of their own, nothing of the server's is passed through. */
 const restricted = {
   restricted: "true",
@@ -42,7 +61,7 @@ export class Projects {
   }
 
   /** Makes the department's project and notes the fencing token. @throws StaleFence before any effect */
-  async enter({ scope, fence, signal }: Call): Promise<Project> {
+  async enter({ scope, fence, signal, allowance }: Call): Promise<Project> {
     signal?.throwIfAborted();
     const name = projectOf(scope);
     for (;;) {
@@ -53,7 +72,43 @@ export class Projects {
       }
       const highest = Number(there.metadata.config[key("fence")] ?? -1);
       if (fence < highest) throw new StaleFence(`The lease of ${scope} has passed on: token ${fence} is older than ${highest}.`);
-      if (fence === highest || (await this.#put(there, { [key("fence")]: String(fence), [lowLevel]: undefined }))) return there.metadata;
+      const wanted = {
+        ...(fence === highest ? {} : { [key("fence")]: String(fence), [lowLevel]: undefined }),
+        ...(there.metadata.config[shared] === undefined ? limitsOf(allowance) : {}),
+      };
+      if (Object.entries(wanted).every(([setting, value]) => there.metadata.config[setting] === value) || (await this.#limit(there, wanted)))
+        return there.metadata;
+    }
+  }
+
+  /** The server keeps what its project holds already within its limits: where that is more, the old ones stay until it is less. */
+  async #limit(there: { metadata: Project; etag: string }, wanted: Record<string, string | undefined>): Promise<boolean> {
+    try {
+      return await this.#put(there, wanted);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      const others = Object.fromEntries(Object.entries(wanted).filter(([name]) => !name.startsWith("limits.")));
+      return Object.keys(others).length === 0 || this.#put(there, others);
+    }
+  }
+
+  /** Room for copies beside the things themselves, which hold no more for their owner. What was set meanwhile stays. */
+  async withRoom<T>(project: string, room: Partial<Allowance>, work: () => Promise<T>): Promise<T> {
+    const change = async (to: (now: Record<string, string>) => Record<string, string>): Promise<Record<string, string>> => {
+      for (;;) {
+        const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+        const now = Object.fromEntries(Object.entries(there.metadata.config).filter(([name]) => name in limits));
+        const next = to(now);
+        if (Object.keys(next).length === 0 || (await this.#limit(there, next))) return now;
+      }
+    };
+    const more = (now: Record<string, string>) => Object.fromEntries(Object.entries(now).map(([name, value]) => [name, plus(value, room[limits[name]!] ?? 0)]));
+    const before = await change(more);
+    const raised = more(before);
+    try {
+      return await work();
+    } finally {
+      await change((now) => Object.fromEntries(Object.entries(before).filter(([name, value]) => now[name] === raised[name] && now[name] !== value)));
     }
   }
 
@@ -90,6 +145,15 @@ export class Projects {
 
   async policiesIn(project: string): Promise<StoredPolicy[]> {
     return policiesOf((await this.#client.get<Project>(`/1.0/projects/${project}`)).metadata);
+  }
+
+  /** It holds another department's things from now on: no limits of one department are kept there any more. */
+  async share(project: string): Promise<void> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      const none = Object.fromEntries(Object.keys(limits).map((name) => [name, undefined]));
+      if (there.metadata.config[shared] !== undefined || (await this.#put(there, { ...none, [shared]: "true" }))) return;
+    }
   }
 
   /** One of our settings of a project; undefined takes it away. */

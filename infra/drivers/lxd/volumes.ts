@@ -3,15 +3,18 @@
  * the newest that is whole counts, and `settle` removes the rest.
  */
 import type { Readable } from "node:stream";
-import type { AttachmentSpec, VolumeSpec } from "../../spec.ts";
+import type { AttachmentSpec, Flavour, VolumeSpec } from "../../spec.ts";
 import { type Actual, type Call, InUse, type Made, NotFound, type SnapshotReading, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import { bytesOf } from "./actual.ts";
 import type { Address } from "./address.ts";
 import { hasMoved, type LxdClient, Refused } from "./client.ts";
-import { attachmentKey, attachmentsOf, type Instance, listInstances, memberOf, type StoredAttachment } from "./instances.ts";
+import { diskLimits } from "./bodies.ts";
+import { attachmentKey, attachmentsOf, type Instance, keptOf, listInstances, memberOf, type StoredAttachment } from "./instances.ts";
 import { key, lxdName, nameOf, nameOfLxd, newId } from "./names.ts";
+import type { Projects } from "./projects.ts";
+import { ownHeader } from "./server.ts";
 
 interface RawVolume {
   name: string;
@@ -61,8 +64,10 @@ function snapshotOf({ name, config }: RawVolume): RawSnapshot | undefined {
 export class Volumes {
   readonly #client: LxdClient;
   readonly #storage: string;
-  constructor(client: LxdClient, { storage }: Pick<Address, "storage">) {
+  readonly #projects: Projects;
+  constructor(client: LxdClient, { storage }: Pick<Address, "storage">, projects: Projects) {
     this.#client = client;
+    this.#projects = projects;
     this.#storage = storage;
   }
 
@@ -75,7 +80,7 @@ export class Volumes {
   async #others(): Promise<Volumes[]> {
     const { metadata } = await this.#client.get<string[]>("/1.0/storage-pools");
     const names = metadata.map((path) => decodeURIComponent(path.split("/").at(-1)!));
-    return names.filter((storage) => storage !== this.#storage).map((storage) => new Volumes(this.#client, { storage }));
+    return names.filter((storage) => storage !== this.#storage).map((storage) => new Volumes(this.#client, { storage }, this.#projects));
   }
 
   /** Of one project, or of all of ours: the one that counts of each name. */
@@ -165,21 +170,25 @@ export class Volumes {
     fault("lxd.attachment.create:asked");
     const host = instances.find((one) => one.name === lxdName(spec.host));
     // On a cluster whose storage is each member's own, the volume comes to where its host is.
-    const shown = (host && (await this.bring(project, volume, host.location))) ?? volume.is;
-    const made = await this.changeHost(project, spec.host, (instance) => {
-      const there = attachmentsOf(instance).find((one) => one.spec.name === spec.name);
-      const stored: StoredAttachment = { id: there?.id ?? newId(spec.name), scope: call.scope, spec };
-      instance.config[attachmentKey(spec.name)] = JSON.stringify(stored);
-      instance.devices[lxdName(spec.name)] = this.deviceOf(stored, shown);
-      return { id: stored.id, adopted: there !== undefined };
-    });
-    if (shown !== volume.is) await this.settle(project, spec.volume);
-    return made;
+    const attaching = async () => {
+      const shown = (host && (await this.bring(project, volume, host.location))) ?? volume.is;
+      const made = await this.changeHost(project, spec.host, (instance) => {
+        const there = attachmentsOf(instance).find((one) => one.spec.name === spec.name);
+        const stored: StoredAttachment = { id: there?.id ?? newId(spec.name), scope: call.scope, spec };
+        instance.config[attachmentKey(spec.name)] = JSON.stringify(stored);
+        instance.devices[lxdName(spec.name)] = this.deviceOf(stored, shown, keptOf(instance)!.spec.flavour);
+        return { id: stored.id, adopted: there !== undefined };
+      });
+      if (shown !== volume.is) await this.settle(project, spec.volume);
+      return made;
+    };
+    const moves = host !== undefined && host.location !== volume.raw.location;
+    return moves ? this.#projects.withRoom(project, { storageGib: volume.spec.sizeGib }, attaching) : attaching();
   }
 
   /** How a host shows a copy of a volume. */
-  deviceOf({ spec }: StoredAttachment, is: string): Record<string, string> {
-    return { type: "disk", pool: this.#storage, source: is, path: spec.path };
+  deviceOf({ spec }: StoredAttachment, is: string, flavour: Flavour): Record<string, string> {
+    return { type: "disk", pool: this.#storage, source: is, path: spec.path, ...diskLimits(flavour) };
   }
 
   async detach(project: string, id: string): Promise<void> {
@@ -205,8 +214,7 @@ export class Volumes {
   /** Puts an export's content in place of what there is: all or nothing, by switching to a new volume. */
   async replace(project: string, name: string, tar: Readable): Promise<void> {
     const old = await this.whole(project, name);
-    await this.#beside(project, old, (kept) => this.#import(project, kept, old.raw.location, tar));
-    await this.settle(project, name);
+    await this.#exchange(project, old, (kept) => this.#import(project, kept, old.raw.location, tar));
   }
 
   /** Twice makes one. */
@@ -230,13 +238,12 @@ export class Volumes {
     const old = await this.whole(project, name);
     const snapshot = old.snapshots.find((one) => one.name === label);
     if (!snapshot) throw new NotFound(`Volume ${name} has no snapshot ${label}.`);
-    await this.#beside(project, old, async (kept) => {
+    await this.#exchange(project, old, async (kept) => {
       await this.#copy(project, old, kept.is, old.raw.location);
       await this.#client.change("PUT", this.#path(kept.is), { project, body: { restore: snapshot.is } });
       // Whose ids the files have now.
       await this.#keep(project, kept, idsOf(snapshot.config));
     });
-    await this.settle(project, name);
   }
 
   /** To another member; hosts are not switched to it yet. Where all members share the storage there is nothing to bring. @returns the copy that goes again when the whole fails */
@@ -255,8 +262,18 @@ export class Volumes {
     if (there?.id !== id) throw new NotFound(`There is no volume ${id}.`);
     const [user] = await this.#users(project, there.spec.name);
     if (user) throw new InUse(`Volume ${nameOf(id)} is attached to ${user.stored.spec.host}: it moves with its host.`);
-    await this.bring(project, there, member);
-    await this.settle(project, there.spec.name);
+    await this.#projects.withRoom(project, { storageGib: there.spec.sizeGib }, async () => {
+      await this.bring(project, there, member);
+      await this.settle(project, there.spec.name);
+    });
+  }
+
+  /** A new copy takes the old one's place, in hosts too. */
+  async #exchange(project: string, old: StoredVolume, make: (kept: Kept) => Promise<void>): Promise<void> {
+    await this.#projects.withRoom(project, { storageGib: old.spec.sizeGib }, async () => {
+      await this.#beside(project, old, make);
+      await this.settle(project, old.spec.name);
+    });
   }
 
   /** A new copy, of the same name and id, which counts from when it is whole. */
@@ -310,7 +327,7 @@ export class Volumes {
     await this.#client.change("POST", this.#path(), {
       project,
       raw: tar,
-      headers: { "content-type": "application/octet-stream", "x-lxd-name": kept.is },
+      headers: { "content-type": "application/octet-stream", ...ownHeader("name", kept.is) },
       ...at(location),
     });
     fault("lxd.volume.restore:imported");

@@ -9,7 +9,7 @@ import { createDepartment } from "../../../control-plane/store/departments.ts";
 import type { OpenDatabase, Tx } from "../../../control-plane/store/database.ts";
 import { newId } from "../../../control-plane/store/ids.ts";
 import { type QuotaSettings, setQuota } from "../../../control-plane/store/quota-limits.ts";
-import { listQuotas, lockLedger, releaseResources, settleCharges, writeReservations } from "../../../control-plane/store/quotas.ts";
+import { allowanceOf, listQuotas, lockLedger, releaseResources, settleCharges, writeReservations } from "../../../control-plane/store/quotas.ts";
 import { closeFinding, reconcile } from "../../../control-plane/store/reconciliation.ts";
 import { engines, openEmpty } from "../../setup/databases.ts";
 import { host, openBooks, smallCity } from "../../setup/small-city.ts";
@@ -109,6 +109,27 @@ describe.each(engines)("quotas, on %s", (engine) => {
     expect(over.plan).toMatchObject({ warnings: [{ department: id, dimension: "hosts", level: 0, softLimit: 1, held: 2 }] });
     const events = await opened.db.selectFrom("events").selectAll().where("type", "=", "quota.over-soft-limit").execute();
     expect(events).toMatchObject([{ request_id: over.id, subject_id: id }]);
+  });
+
+  it("allows a department on the servers what it is charged for itself, reserved or used, and nothing of those below it", async () => {
+    const top = await department(null);
+    const child = await department(top.id);
+    for (const one of [top, child]) await set(one.id, { limit: 10 });
+    const of = (departmentId: string) => allowanceOf(opened.db, departmentId);
+    expect(await of(top.id)).toEqual({ hosts: 0, vcpu: 0, memoryMib: 0, storageGib: 0 });
+    await charge(top.id, 2);
+    const other = await charge(child.id, 5);
+    expect(await of(top.id)).toMatchObject({ hosts: 2 });
+    await change((tx) => settleCharges(tx, act(), [other as string], "used"));
+    expect(await of(child.id)).toMatchObject({ hosts: 5 });
+    await change((tx) => releaseResources(tx, act(), [other as string]));
+    expect(await of(child.id)).toMatchObject({ hosts: 0 });
+    const id = newId("hst");
+    const one = { departmentId: child.id, level: 2, requestId: id, resourceId: id, itemId: id };
+    const parts = { vcpu: 4, memory_mib: 2048, "storage_gib:standard": 30, "storage_gib:performance": 12 } as const;
+    const charges = Object.entries(parts).map(([dimension, quantity]) => ({ ...one, dimension: dimension as keyof typeof parts, quantity }));
+    await change((tx) => writeReservations(tx, act(), charges, new Date(Date.now() + 1e6)));
+    expect(await of(child.id)).toEqual({ hosts: 0, vcpu: 4, memoryMib: 2048, storageGib: 42 });
   });
 
   it("never holds more than limits, lending and guarantees allow, and a reconciliation finds nothing", { timeout: 240_000 }, async () => {

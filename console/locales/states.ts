@@ -73,6 +73,8 @@ const kinds: Record<string, () => string> = {
   stop: () => msg("停止", { id: "a-stop" }),
   retire: () => msg("回收", { id: "a-retire" }),
   redeploy: () => msg("重新部署", { id: "a-redeploy" }),
+  transfer: () => msg("移交", { id: "a-transfer" }),
+  application: () => msg("业务系统", { id: "application" }),
   grow: () => msg("扩容", { id: "a-grow" }),
   attach: () => msg("挂载", { id: "k-attachment" }),
   detach: () => msg("卸载", { id: "a-detach" }),
@@ -111,6 +113,7 @@ const events: Record<string, () => string> = {
   "step.started": () => msg("引擎开始", { id: "e-step-started" }),
   "step.done": () => msg("引擎完成", { id: "e-step-done" }),
   "step.failed": () => msg("引擎失败", { id: "e-step-failed" }),
+  "application.transferred": () => msg("业务系统已移交", { id: "e-transferred" }),
   "item.applied": () => msg("事项已实施", { id: "e-item-applied" }),
   "item.failed": () => msg("事项失败", { id: "e-item-failed" }),
 };

@@ -15,6 +15,7 @@ import { dimensionName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import "./changes.ts";
 import "./restore-new.ts";
+import "./transfer.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/fund-table.ts";
@@ -277,6 +278,7 @@ export class DepartmentPage extends Page {
         ${this.#more(this.#backups as Paged<never>)}
       </div>
       ${keyed(this.#copying?.id, this.#copying ? html`<zy-restore-new .backup=${this.#copying}></zy-restore-new>` : nothing)}
+      ${this.asks ? html`<zy-transfer .department=${this.department}></zy-transfer>` : nothing}
       ${this.#projects.items.length > 0 ? this.#projectTable() : nothing} ${this.#policies.items.length > 0 ? this.#policyTable() : nothing}
       ${this.#requests.items.length > 0 ? this.#requestTable() : nothing} ${this.#restoring ? this.#confirm(this.#restoring) : nothing}
       <zy-command .command=${`zhengyun hosts list --department ${usage.code}`}></zy-command>`;

@@ -16,6 +16,7 @@ import "../components/approval-steps.ts";
 import "../components/command-line.ts";
 import "../components/event-list.ts";
 import "../components/state-badge.ts";
+import "../components/transfer-sides.ts";
 
 const text = (value: unknown) => (value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value));
 
@@ -214,8 +215,12 @@ export class RequestPage extends Page {
               </div>`
         }
         ${(plan.waits ?? []).map((line) => html`<p class="warn">▲ ${msg("目前资源不足，批准后将按批准先后排队等待：", { id: "will-wait" })} ${line}</p>`)}
-        <p class="muted">${msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} · <code>${plan.hash.slice(0, 16)}</code></p>
-        <p>
+        <p class="muted">
+          ${plan.transfer ? msg("移交内容", { id: "plan-transfer" }) : msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} ·
+          <code>${plan.hash.slice(0, 16)}</code>
+        </p>
+        ${plan.transfer ? html`<zy-transfer-sides .transfer=${plan.transfer} .cost=${plan.cost}></zy-transfer-sides>` : nothing}
+        <p ?hidden=${plan.transfer !== undefined}>
           ${msg("配额占用", { id: "charge" })}:
           ${plan.charge.length === 0 ? "0" : plan.charge.map((one) => `${dimensionName(one.dimension)} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(" · ")}
         </p>
@@ -226,7 +231,7 @@ export class RequestPage extends Page {
             </p>`,
         )}
         ${
-          plan.cost
+          plan.cost && !plan.transfer
             ? html`<p>
                 ${msg("至年底费用（元）", { id: "cost" })}: <strong>${yuan(plan.cost.amountFen)}</strong> · ${stateName(plan.cost.fund.kind)}
                 ${plan.cost.fund.fiscalYear}

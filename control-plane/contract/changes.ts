@@ -77,6 +77,16 @@ export function restoredItems(backup: string, wish: { name: string; sizeGib: num
   return [{ action: "create", kind: "volume", spec: { name, sizeGib, tier, backup } }, ...(host === "" ? [] : [attached(host, name, path)])];
 }
 
+/** The request by which an application passes to another department, under one of its projects. */
+export function transferred(
+  application: { id: string; department: string; project: string },
+  to: { department: string; project: string },
+  { title, reason }: { title: string; reason: string },
+) {
+  const items: AskedItem[] = [{ action: "transfer", kind: "application", id: application.id, spec: to }];
+  return { application: application.id, department: application.department, project: application.project, title, reason, items };
+}
+
 /** Without what two changes ask for both: a host and its volume that go together share an attachment. */
 export function together(items: readonly AskedItem[]): AskedItem[] {
   return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];

@@ -101,6 +101,15 @@ export const Item = z
       id: Id,
       spec: z.strictObject({}).default({}),
     }),
+    z.strictObject({
+      action: z.literal("transfer"),
+      kind: z.literal("application"),
+      id: Id.meta({ description: "Of the request's application: it passes with all that it has, and the request has no other item" }),
+      spec: z.strictObject({
+        department: Reference.meta({ description: "Who receives it: id or code" }),
+        project: Reference.meta({ description: "Which project of the receiver pays for it from then on: id or code" }),
+      }),
+    }),
   ])
   .meta({ id: "Item" });
 /**
@@ -180,7 +189,9 @@ export const RequestState = z
 
 export const PlanStep = z
   .object({
-    action: z.enum(["create", "adopt", "update", "replace", "delete"]).meta({ description: "adopt: taken over where it is, as it is" }),
+    action: z
+      .enum(["create", "adopt", "update", "replace", "delete", "transfer"])
+      .meta({ description: "adopt: taken over where it is, as it is · transfer: passes to another department, as it is" }),
     kind: z.string(),
     resource: Id,
     name: z.string(),
@@ -199,6 +210,32 @@ export const RequestCost = z
   })
   .meta({ id: "RequestCost" });
 export type RequestCost = z.infer<typeof RequestCost>;
+
+const TransferSide = z.object({ department: Id, departmentName: z.string(), project: Id, projectCode: Code });
+/** What a transfer of an application means for both sides. Nothing is moved, restarted or renamed. */
+export const Transfer = z
+  .object({
+    from: TransferSide,
+    to: TransferSide,
+    common: Id.meta({ description: "The nearest department above both: its quota stays as it is, and its authority decides last" }),
+    resources: z.array(z.object({ id: Id, kind: z.string(), name: z.string() })),
+    accounts: z
+      .array(
+        z.object({
+          department: Id,
+          departmentName: z.string(),
+          side: z.enum(["giving", "receiving"]),
+          charge: z.array(z.object({ dimension: Dimension, quantity: z.int() })),
+        }),
+      )
+      .meta({ description: "What is given back, and what is charged: at either department and those above it that are not above both" }),
+    fund: z
+      .object({ kind: FundKind, fiscalYear: z.int() })
+      .nullable()
+      .meta({ description: "The giver's fund, that is given back what it costs from the transfer to the year's end; the receiver's is the request's cost" }),
+  })
+  .meta({ id: "Transfer" });
+export type Transfer = z.infer<typeof Transfer>;
 
 /** Where something goes, and why there. */
 export const Placement = z
@@ -230,6 +267,7 @@ export const ChangePlan = z
     placement: z
       .array(Placement.extend({ resource: Id }))
       .meta({ description: "What is approved is the pool; member and what else was considered are not part of the hash" }),
+    transfer: Transfer.optional().meta({ description: "Of a transfer only" }),
     waits: z.array(z.string()).default([]).meta({ description: "What there is no room for now: once approved, it waits for capacity. Not part of the hash" }),
     differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),
   })
@@ -257,6 +295,10 @@ export const Request = z
     department: Id,
     project: Id,
     application: Id,
+    receiver: z
+      .object({ department: Id, project: Id })
+      .nullable()
+      .meta({ description: "Of a transfer: who the application passes to. Both sides see the request" }),
     state: RequestState,
     title: z.string(),
     reason: z.string(),

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Count, Dimension, Id, SecurityLevel } from "./common.ts";
 import { AccountLevel, SoftWarning } from "./quotas.ts";
-import { Placement, RequestCost } from "./requests.ts";
+import { Placement, RequestCost, Transfer } from "./requests.ts";
 
 const Quantity = z.object({ dimension: Dimension, quantity: z.int() });
 /** An account that a request would charge, before and after. */
@@ -45,6 +45,7 @@ export const WhatIf = z
     ),
     charge: z.array(Quantity),
     accounts: z.array(WhatIfAccount).meta({ description: "The department and each above it, nearest first; those of its protection level after those of all" }),
+    transfer: Transfer.nullable().meta({ description: "Of a transfer: both sides of it" }),
     shortages: z.array(z.string()).meta({ description: "What no pool has room for now" }),
     warnings: z.array(SoftWarning),
     problems: z.array(z.object({ code: z.string(), detail: z.string(), remedy: z.string().nullable() })),

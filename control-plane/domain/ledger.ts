@@ -113,6 +113,30 @@ export class Ledger {
     });
   }
 
+  /**
+   * What it would do to the receiver's accounts to pass on what a giver holds: as if that had been given back first. What is above both of them holds the same
+   * before and after, and is left out. Counts nothing.
+   */
+  lookPassing(giver: string, receiver: string, level: number, quantities: readonly Quantity[]): Step[] {
+    const given = sumByDimension(quantities).flatMap(({ dimension, quantity }) =>
+      [0, level].flatMap((of) => this.#chain(giver, dimension, of).map((account) => ({ account, quantity }))),
+    );
+    const above = new Set(this.#lines.get(giver));
+    for (const { account, quantity } of given) account.used -= quantity;
+    const steps = this.look(receiver, level, quantities);
+    for (const { account, quantity } of given) account.used += quantity;
+    return steps.filter((step) => !above.has(step.account.department_id));
+  }
+
+  /** Counts as reserved what passes to a receiver, where it is new. @returns soft limits that it passes @throws Refusal quota-exceeded, without the figures of accounts */
+  pass(giver: string, receiver: string, level: number, quantities: readonly Quantity[]): SoftWarning[] {
+    const steps = this.lookPassing(giver, receiver, level, quantities);
+    const refusal = passingRefusal(steps);
+    if (refusal) throw refusal;
+    for (const { account, asked } of steps) account.reserved += asked;
+    return steps.filter((step) => step.overSoft).map(({ account }) => warningOf(account));
+  }
+
   /** @param line accounts of the department that asks and its ancestors, nearest first */
   #step(account: Account, line: readonly Account[], asked: number): Step {
     const at = line.findIndex((one) => one.department_id === account.department_id);
@@ -177,6 +201,17 @@ export function exceeded(limits: readonly Limit[]): Refusal {
     )
     .join("; ");
   return new Refusal("quota-exceeded", text, { limits: [...limits], remedy: "Ask for less, or ask operations to raise the limit." });
+}
+/** Who gives something away needn't be told how much the receiver has left. */
+export function passingRefusal(steps: readonly Step[]): Refusal | undefined {
+  const short = steps.filter((step) => !step.fits);
+  if (short.length === 0) return undefined;
+  const text = short.map(
+    ({ account, asked }) => `${account.name_zh}: ${account.dimension}${account.level ? ` of level ${account.level}` : ""}, ${asked} asked`,
+  );
+  return new Refusal("quota-exceeded", `The receiving side's quota has no room for it. ${text.join("; ")}`, {
+    remedy: "The receiving department asks for a higher limit, or the application is made smaller first.",
+  });
 }
 /** What an account over its soft limit is told as. */
 export function warningOf(account: Omit<Account, "parent_id">): SoftWarning {

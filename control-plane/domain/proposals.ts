@@ -201,6 +201,11 @@ function proposed(items: readonly Item[], context: Context, takenMembers: (() =>
   const unplaced = (kind: PoolView["kind"]) => pools.find((pool) => pool.kind === kind)?.id ?? context.newId("host");
 
   for (const [position, item] of items.entries()) {
+    // A transfer is the only item of its request, and is proposed elsewhere (store/transferring.ts).
+    if (item.action === "transfer") {
+      fail(position, "/action", "A transfer is the only item of its request.");
+      continue;
+    }
     if (item.action === "create") {
       const resourceId = context.newId(item.kind);
       const proposal = {

@@ -10,6 +10,7 @@ import { plansThatMayMove } from "../store/planning.ts";
 import { sparedBySweeps } from "../store/restored.ts";
 import { change, type JobContext } from "./context.ts";
 import { runMoves } from "./moves.ts";
+import { handOvers } from "./hand-over.ts";
 import { runEngine } from "./operation.ts";
 import { runRefreshes } from "./stack-operation.ts";
 import { knownOf, Timeline } from "./timeline.ts";
@@ -20,6 +21,7 @@ const attempts = 3;
 
 export async function applyDepartment(context: JobContext, departmentId: string): Promise<void> {
   await runRefreshes(context, departmentId);
+  await handOvers(context, departmentId);
   await runMoves(context, departmentId);
   for (let attempt = 1; ; attempt++) {
     fault("apply.begin");
@@ -84,13 +86,19 @@ const explain = (outcome: Outcome) => ({ code: "engine-failed", message: outcome
 
 /** What an interrupted or failed operation made and nobody wants any more is removed: things are known by their names. */
 export async function sweep(context: JobContext, departmentId: string): Promise<string[]> {
-  const rows = await context.db
-    .selectFrom("resources")
-    .select("id")
-    .where("department_id", "=", departmentId)
-    .where("phase", "in", ["wanted", "live", "retiring"])
-    .execute();
-  const wanted = new Set(rows.map((row) => row.id));
+  // Of whatever department: what is just passing from one to another is nobody's orphan.
+  const isWanted = async (names: readonly string[]): Promise<Set<string>> => {
+    const rows =
+      names.length === 0
+        ? []
+        : await context.db
+            .selectFrom("resources")
+            .select("id")
+            .where("id", "in", [...names])
+            .where("phase", "in", ["wanted", "live", "retiring"])
+            .execute();
+    return new Set(rows.map((row) => row.id));
+  };
   const fence = await currentFence(context.db, departmentId);
   // After a restore of an older copy: what it doesn't know was not left by an interrupted operation, but asked for since.
   const spared = await sparedBySweeps(context.db);
@@ -100,7 +108,9 @@ export async function sweep(context: JobContext, departmentId: string): Promise<
   const removed: string[] = [];
   for (const { driver: name, endpoint } of endpoints.values()) {
     const driver = context.driver(name, endpoint);
-    const orphans = (await driver.list(departmentId)).filter((one) => one.kind !== "backup" && !wanted.has(one.name) && !spared(one));
+    const listed = (await driver.list(departmentId)).filter((one) => one.kind !== "backup");
+    const wanted = await isWanted(listed.map((one) => one.name));
+    const orphans = listed.filter((one) => !wanted.has(one.name) && !spared(one));
     const call = { scope: departmentId, fence };
     for (const kind of ["backup-policy", "attachment", "host", "volume"] as const) {
       for (const { id } of orphans.filter((one) => one.kind === kind)) {

@@ -4,12 +4,15 @@ import type { ChangePlan } from "../contract/requests.ts";
 import { currentFence, plannedSpec } from "../store/estates.ts";
 import { isDeciding } from "../domain/lifecycle.ts";
 import { recordPlan } from "../store/planning.ts";
+import { transferSteps } from "../store/transferring.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
 
 export async function planRequest(context: JobContext, requestId: string): Promise<void> {
   const request = await context.db.selectFrom("requests").select(["state"]).where("id", "=", requestId).executeTakeFirst();
   if (!request || (request.state !== "submitted" && !isDeciding(request.state))) return;
+  const passed = await transferSteps(context.db, requestId);
+  if (passed) return change(context, async (tx, act) => void (await recordPlan(tx, act, requestId, { steps: passed })));
   const { departmentId, spec } = await plannedSpec(context.db, requestId, context.keys.unseal);
   const { outcome } = await runEngine(context, "preview", spec, await currentFence(context.db, departmentId));
   const own = await context.db

@@ -64,6 +64,7 @@ export async function startUpdate(db: Db, stack: Stack, id: string): Promise<Sta
       // The row is locked first: who imports, renames or removes at the same time would otherwise leave us with a base that isn't the current one any more.
       const held = await trx.selectFrom("state_stacks").select("version").where("id", "=", stack.id).forUpdate().executeTakeFirst();
       if (!held) return undefined;
+      await requireCurrent(trx, stack, id);
       return trx
         .updateTable("state_updates")
         .set({ status: "running", token_hash: hashToken(token), base_version: held.version, started_at: now, lease_expires_at: expires })
@@ -82,6 +83,18 @@ export async function startUpdate(db: Db, stack: Stack, id: string): Promise<Sta
       `Another update of ${stack.stack} is in progress: ${holder?.kind ?? "an update"} ${holder?.id ?? ""}, started ${holder?.startedAt?.toISOString() ?? "just now"}.`,
     );
   }
+}
+
+/**
+ * A statement of its own after the lock: what was begun before something passed to or from the department would run on a state that isn't what it was made for.
+ * @throws UpdateRevoked
+ */
+async function requireCurrent(trx: Queries, { stack }: Stack, id: string): Promise<void> {
+  const { rows } = await sql<{ id: string }>`
+    select u.id from state_updates u join estates e on e.department_id = ${stack} where u.id = ${id} and u.kind <> 'preview' and u.fence < e.fence`.execute(
+    trx,
+  );
+  if (rows.length > 0) throw new UpdateRevoked(`The update ${id} was made for the department as it was before: its lease has passed on.`);
 }
 
 function isLockConflict(error: unknown): boolean {

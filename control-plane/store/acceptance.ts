@@ -3,11 +3,11 @@
  * What they need is read once under its locks, each is decided in memory after those before it, and all is written at the end.
  */
 import { sql } from "kysely";
-import type { Amendment, Item, NewRequest, RequestCost } from "../contract/requests.ts";
+import type { Amendment, Item, NewRequest, RequestCost, Transfer } from "../contract/requests.ts";
 import { differingPaths } from "../domain/difference.ts";
 import { nextState, whyNot } from "../domain/lifecycle.ts";
 import { type Context, type Held, type Proposal, type Proposals, propose, takeMembers } from "../domain/proposals.ts";
-import { exceeded, limitsOf, type SoftWarning, type Step } from "../domain/ledger.ts";
+import { exceeded, limitsOf, passingRefusal, type SoftWarning, type Step } from "../domain/ledger.ts";
 import type { PoolView } from "../domain/placement.ts";
 import { grows } from "../domain/proposals.ts";
 import { costFen, linesOf } from "../domain/prices.ts";
@@ -42,6 +42,7 @@ import {
   type StoredItem,
 } from "./requests.ts";
 import type { Projects, RequestOrigin, Resources } from "./schema.ts";
+import { asTaken, chargesOf, costOf, type Passing, readPassing, requireStaying, transferOf, transfersUnderWay, withoutFigures } from "./transferring.ts";
 import type { Selectable } from "kysely";
 
 const prefixes = { host: "hst", volume: "vol", attachment: "att", "backup-policy": "bkp" } as const;
@@ -90,9 +91,16 @@ interface Decision {
   /** Soft limits that it passes. */
   warnings: readonly SoftWarning[];
 }
+/** What of a proposal is shown before anybody submits it. */
+type Prospective = Pick<Proposal, "position" | "action" | "name" | "charge" | "placement" | "poolId" | "memberReason" | "considered"> & {
+  kind: Proposal["kind"] | "application";
+  wanted: unknown;
+};
 /** What a request would do. */
 export interface Prospect extends Subject {
-  proposals: Proposals;
+  proposals: Pick<Proposals, "shortages"> & { items: Prospective[] };
+  /** Of a transfer. */
+  transfer: Transfer | null;
   pools: readonly PoolView[];
   steps: Step[];
   /** Why it would be refused. */
@@ -305,6 +313,8 @@ function candidateOf({ act, body, purpose }: Ask, subject: Subject, number: numb
     trial_days: body.trialDays ?? null,
     trial_until: null,
     term_told: null,
+    to_department_id: null,
+    to_project_id: null,
     waits: false,
     loss_id: null,
     error: null,
@@ -338,6 +348,8 @@ export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRe
   if (subject instanceof Refusal) throw subject;
   requireFuture(body.items, act.now);
   const { application, project } = subject!;
+  if (transferOf(body.items)) return whatIfPassed(tx, act, body, subject!);
+  requireStaying((await transfersUnderWay(tx, [application.id])).get(application.id), "");
   const ledger = await lockLedger(tx, [application.department_id], false);
   const pools = afterQueue(await lockPools(tx, false), await queuedNeeds(tx));
   const held = (await readHeld(tx, [application.id], body.items)).get(application.id)!;
@@ -375,12 +387,38 @@ export async function whatIf(tx: Tx, act: Act, principal: Principal, body: NewRe
   if (limits.length > 0) refusals.push(exceeded(limits));
   // It has no id yet: what would be charged to a fund needs none to be shown.
   const cost = orRefused(() => pricedBy({ act, row: { id: "", project_id: project.id } }, proposals.items, books, String))?.shown ?? null;
-  return { application, project, proposals, pools, steps, refusals, cost };
+  return { application, project, proposals, transfer: null, pools, steps, refusals, cost };
+}
+
+/** The same of a transfer. @throws Refusal invalid-body */
+async function whatIfPassed(tx: Tx, act: Act, body: NewRequest, { application, project }: Subject): Promise<Prospect> {
+  const item = transferOf(body.items)!;
+  const passing = await readPassing(tx, act.now, { item, items: body.items, trialDays: body.trialDays ?? null, application, project, requestId: null });
+  const { from, to } = passing.transfer;
+  const charge = passing.held.flatMap((one) => one.charge);
+  const ledger = await lockLedger(tx, [from.department, to.department], false);
+  const steps = ledger.lookPassing(from.department, to.department, application.protectionLevel, charge);
+  const funds = await readFundLedger(tx, await readPayers(tx, [to.project]));
+  const short = passingRefusal(steps);
+  const refusals = [...passing.refusals, ...(short ? [short] : [])];
+  let cost: RequestCost | null = null;
+  try {
+    cost = costOf(act, passing, "", "", (await pricesAt(tx, act.now))?.version ?? 0, funds)?.shown ?? null;
+  } catch (error) {
+    const refusal = withoutFigures(error);
+    if (!(refusal instanceof Refusal)) throw error;
+    refusals.push(refusal);
+  }
+  const { name } = await tx.selectFrom("applications").select("name").where("id", "=", application.id).executeTakeFirstOrThrow();
+  const shown: Prospective = { position: 0, action: "transfer", kind: "application", name, charge, placement: null, poolId: null, wanted: null };
+  return { application, project, proposals: { items: [shown], shortages: [] }, transfer: passing.transfer, pools: [], steps, refusals, cost };
 }
 
 /** A request that is there already; its row is locked. */
 async function standing(tx: Tx, act: Act, row: RequestRow, unseal: Seal): Promise<Candidate> {
   const application = await tx.selectFrom("applications").selectAll().where("id", "=", row.application_id).forNoKeyUpdate().executeTakeFirstOrThrow();
+  if (application.department_id !== row.department_id)
+    throw new Refusal("conflict", "The application has passed to another department since this was written.", { remedy: "Its department asks anew." });
   const project = await tx.selectFrom("projects").selectAll().where("id", "=", row.project_id).executeTakeFirstOrThrow();
   const stored = await tx.selectFrom("request_items").selectAll().where("request_id", "=", row.id).orderBy("position").execute();
   const items = stored.map((item) => unsealItem((item.spec as Kept).item, `${row.id}/${item.position}`, unseal));
@@ -391,14 +429,14 @@ async function standing(tx: Tx, act: Act, row: RequestRow, unseal: Seal): Promis
 }
 
 async function take(tx: Tx, candidates: readonly (Candidate | Refusal)[], seal: Seal): Promise<(Taken | Refusal)[]> {
-  const books = await readBooks(
-    tx,
-    candidates.filter((one) => !(one instanceof Refusal) && one.submit).map((one) => one as Candidate),
-  );
+  const submitted = candidates.filter((one) => !(one instanceof Refusal) && one.submit).map((one) => one as Candidate);
+  const passing = await readAllPassing(tx, submitted);
+  const books = await readBooks(tx, submitted, passing);
   const decisions = candidates.map((candidate) => {
     if (candidate instanceof Refusal) return candidate;
     try {
-      return candidate.submit ? decide(candidate, books, seal) : asDraft(candidate);
+      if (!candidate.submit) return asDraft(candidate);
+      return transferOf(candidate.items) ? decidePassing(candidate, books) : decide(candidate, books, seal);
     } catch (error) {
       if (error instanceof Refusal) return error;
       throw error;
@@ -411,9 +449,26 @@ async function take(tx: Tx, candidates: readonly (Candidate | Refusal)[], seal: 
   return decisions.map((one) => (one instanceof Refusal ? one : { row: one.row, items: one.stored.map((item, index) => shownItem(item, one.names[index])) }));
 }
 
+/** What the transfers among them would pass on, by request. */
+async function readAllPassing(tx: Tx, candidates: readonly Candidate[]): Promise<Map<string, Passing | Refusal>> {
+  const found = new Map<string, Passing | Refusal>();
+  for (const { act, row, items, application, project } of candidates) {
+    const item = transferOf(items);
+    if (!item) continue;
+    const ask = { item, items, trialDays: row.trial_days, application, project, requestId: row.id };
+    const passing = await readPassing(tx, act.now, ask).catch((error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    });
+    found.set(row.id, passing);
+  }
+  return found;
+}
+
 /** Everything that decisions depend on, locked in one order: applications (already), quota accounts, projects with their funds, pool accounts. */
-async function readBooks(tx: Tx, candidates: readonly Candidate[]) {
-  const departments = [...new Set(candidates.map((one) => one.row.department_id))];
+async function readBooks(tx: Tx, candidates: readonly Candidate[], passing: ReadonlyMap<string, Passing | Refusal>) {
+  const receivers = [...passing.values()].flatMap((one) => (one instanceof Refusal ? [] : [one.transfer.to]));
+  const departments = [...new Set([...candidates.map((one) => one.row.department_id), ...receivers.map((one) => one.department)])];
   const applications = [...new Set(candidates.map((one) => one.application.id))];
   if (candidates.length === 0)
     return {
@@ -426,20 +481,23 @@ async function readBooks(tx: Tx, candidates: readonly Candidate[]) {
       images: new Set<string>(),
       held: new Map(),
       backups: undefined!,
+      passing,
+      transfers: new Map<string, { id: string; number: string }>(),
+      changed: new Set<string>(),
     };
   const { act } = candidates[0]!;
   const ledger = await lockLedger(tx, departments);
   // Only what may grow is priced: nothing else waits for a project.
   const growing = candidates.filter((one) => one.items.some((item) => item.action === "create" || item.action === "resize" || item.action === "adopt"));
-  const payers = await lockPayers(
-    tx,
-    act,
-    growing.map((one) => one.row.project_id),
-  );
+  const payers = await lockPayers(tx, act, [...growing.map((one) => one.row.project_id), ...receivers.map((one) => one.project)]);
   const funds = await readFundLedger(tx, payers);
-  const prices = growing.length > 0 ? await pricesAt(tx, act.now) : undefined;
+  const prices = growing.length > 0 || receivers.length > 0 ? await pricesAt(tx, act.now) : undefined;
   const pools = afterQueue(await lockPools(tx), await queuedNeeds(tx));
   return {
+    passing,
+    transfers: await transfersUnderWay(tx, applications),
+    /** Applications of which this transaction has taken in a request. */
+    changed: new Set<string>(),
     ledger,
     funds,
     prices,
@@ -498,6 +556,7 @@ function asDraft(candidate: Candidate): Decision {
 function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
   const { act, row, application, items, stored } = candidate;
   requireFuture(items, act.now);
+  requireStaying(books.transfers.get(application.id), row.id);
   const held = books.held.get(application.id)!;
   const proposals = propose(items, {
     ...books,
@@ -520,6 +579,8 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     state,
     error,
     waits: short,
+    to_department_id: null,
+    to_project_id: null,
     submitted_by: row.state === "waiting" ? row.submitted_by : act.actor,
     authors: row.state === "waiting" ? row.authors : [...new Set([...row.authors, act.actor])],
     revision: candidate.fresh ? row.revision : row.revision + 1,
@@ -563,6 +624,7 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
       held.push({ id: one.resourceId, kind: one.kind, name: one.name, phase: "proposed", poolId: one.poolId, wanted: one.wanted, changedBy: null });
     else if (before && one.action !== "extend") before.changedBy = row.number;
   }
+  books.changed.add(application.id);
   return {
     act,
     row: { ...after, cost: priced ? priced.shown : null },
@@ -585,6 +647,55 @@ function decide(candidate: Candidate, books: Books, seal: Seal): Decision {
     costs: priced?.costs ?? [],
     takes,
     audits,
+    warnings,
+  };
+}
+
+/** The same of a transfer. @throws Refusal */
+function decidePassing(candidate: Candidate, books: Books): Decision {
+  const { act, application, stored } = candidate;
+  const passing = books.passing.get(candidate.row.id)!;
+  if (passing instanceof Refusal) throw passing;
+  requireStaying(books.transfers.get(application.id), candidate.row.id);
+  const [refusal] = passing.refusals;
+  if (refusal) throw refusal;
+  if (books.changed.has(application.id))
+    throw new Refusal("conflict", "Another request on this application came at the same moment.", { remedy: "Try again when it is done." });
+  const { from, to } = passing.transfer;
+  const level = application.protectionLevel;
+  const [item] = stored;
+  const charges = chargesOf(passing, level, candidate.row.id, item!.id);
+  let priced: ReturnType<typeof costOf>;
+  try {
+    priced = costOf(act, passing, candidate.row.id, item!.id, books.prices?.version ?? 0, books.funds);
+  } catch (error) {
+    throw withoutFigures(error);
+  }
+  const taken = asTaken(act, candidate.row, item!, passing, priced?.shown ?? null);
+  const warnings = books.ledger.pass(
+    from.department,
+    to.department,
+    level,
+    passing.held.flatMap((one) => one.charge),
+  );
+  if (priced) books.funds.take(priced.fund, priced.amountFen);
+  const row = { ...taken.row, revision: candidate.fresh ? taken.row.revision : taken.row.revision + 1 };
+  books.transfers.set(application.id, row);
+  const subject = { action: "request.submit", subjectKind: "request", subjectId: row.id };
+  return {
+    act,
+    row,
+    stored: taken.stored,
+    names: [],
+    resources: [],
+    charges,
+    costs: priced?.costs ?? [],
+    takes: [],
+    audits: [
+      ...created(candidate),
+      { ...subject, departmentId: from.department, before: { state: candidate.row.state }, after: { state: row.state, transfer: { from, to } } },
+      { ...subject, departmentId: to.department, after: { state: row.state, transfer: { from, to } } },
+    ],
     warnings,
   };
 }
@@ -683,7 +794,7 @@ async function write(tx: Tx, decisions: readonly Decision[]): Promise<void> {
     tx,
     "requests",
     decisions.map((one) => one.row),
-    ["state", "error", "waits", "submitted_by", "authors", "cost", "revision", "updated_at"],
+    ["state", "error", "waits", "submitted_by", "authors", "cost", "to_department_id", "to_project_id", "revision", "updated_at"],
   );
   await insertRows(
     tx,

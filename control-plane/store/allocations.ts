@@ -64,3 +64,20 @@ export async function hold(tx: Tx, act: Act, held: readonly { resource: Holder; 
     )
     .execute();
 }
+
+/** What resources hold passes to another department and project: each open interval ends, and the next begins at that moment. */
+export async function passAllocations(tx: Tx, act: Act, resourceIds: readonly string[], to: Pick<Holder, "department_id" | "project_id">): Promise<void> {
+  if (resourceIds.length === 0) return;
+  const ended = await tx
+    .updateTable("allocations")
+    .set({ to_at: sql<Date>`greatest(from_at, ${act.now}::timestamptz)` })
+    .where("resource_id", "in", [...resourceIds])
+    .where("to_at", "is", null)
+    .returningAll()
+    .execute();
+  if (ended.length === 0) return;
+  await tx
+    .insertInto("allocations")
+    .values(ended.map((one) => ({ ...one, ...to, id: newId("alc", act.now), from_at: one.to_at!, to_at: null })))
+    .execute();
+}

@@ -19,6 +19,11 @@ export async function getApplication(db: Db, id: string): Promise<ApplicationRow
   return db.selectFrom("applications").selectAll().where("id", "=", id).executeTakeFirst();
 }
 
+/** The lock of all that it has: requests on it are looked at by one transaction at a time. */
+export async function lockApplication(tx: Tx, id: string): Promise<ApplicationRow> {
+  return tx.selectFrom("applications").selectAll().where("id", "=", id).forNoKeyUpdate().executeTakeFirstOrThrow();
+}
+
 /** @param ask.departmentIds left out: all */
 export async function listApplications(db: Db, ask: PageAsk & { departmentIds?: string[] | undefined }): Promise<Page<ApplicationRow>> {
   let query = db.selectFrom("applications").selectAll();

@@ -1,5 +1,6 @@
 /** The steps of approval of a request: laid out by its policy when it is planned, opened one stage after the other. */
 import type { Selectable } from "kysely";
+import type { Stage } from "../contract/approvals.ts";
 import { advance, byTwo, stepsOf } from "../domain/approval-policy.ts";
 import { addWorkingDays, workingDaysBetween } from "../domain/working-days.ts";
 import type { Act } from "./act.ts";
@@ -13,6 +14,8 @@ import { inboxKey } from "./inbox-key.ts";
 import { nameOf } from "./names.ts";
 import { askingDifferently, notifyDeciders, notifyOfRequest } from "./request-notices.ts";
 import { insertRows } from "./rows.ts";
+import type { SidedStage } from "../domain/transfers.ts";
+import { stagesOfTransfer } from "./transferring.ts";
 import type { ApprovalSteps, Requests } from "./schema.ts";
 
 export type StepRow = Selectable<ApprovalSteps>;
@@ -29,8 +32,7 @@ export const currentSteps = (tx: Tx, requestId: string): Promise<StepRow[]> => c
 
 /** Lays out a new round of steps and opens the first stage's. @returns its kind; undefined: the policy asks nobody */
 export async function beginRound(tx: Tx, act: Act, row: RequestRow): Promise<Kind | undefined> {
-  const policy = await policyOf(tx, row.department_id);
-  const stages = row.origin === "term-reclaim" ? byTwo(policy.stages) : policy.stages;
+  const stages = await stagesFor(tx, row);
   const before = await tx
     .selectFrom("approval_steps")
     .select((of) => of.fn.max("round").as("round"))
@@ -45,10 +47,18 @@ export async function beginRound(tx: Tx, act: Act, row: RequestRow): Promise<Kin
       round: (before?.round ?? 0) + 1,
       state: "waiting" as const,
       reason: "",
+      // null: the request's own.
+      department_id: (stages[step.stage] as Partial<SidedStage>).department ?? null,
       ...step,
     })),
   );
   return openNext(tx, act, row);
+}
+
+async function stagesFor(tx: Tx, row: RequestRow): Promise<readonly Stage[]> {
+  if (row.to_department_id !== null) return stagesOfTransfer(tx, row);
+  const { stages } = await policyOf(tx, row.department_id);
+  return row.origin === "term-reclaim" ? byTwo(stages) : stages;
 }
 
 /** Opens the steps whose turn has come and closes those that nobody needs to decide. @returns the kind of the stage that is asked now; undefined: all have approved */

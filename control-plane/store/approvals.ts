@@ -3,7 +3,7 @@ import { type Selectable, sql } from "kysely";
 import { type Approval, specDigest } from "../../infra/approval.ts";
 import { grantedStates } from "../domain/lifecycle.ts";
 import type { Tx } from "./database.ts";
-import type { RequestItems } from "./schema.ts";
+import type { RequestItems, ResourceKind } from "./schema.ts";
 
 /** The code with which the provider refuses what isn't approved. */
 export const notApproved = "not-approved";
@@ -11,8 +11,8 @@ export const notApproved = "not-approved";
 /** Digests of what a request's open items make of their resources. */
 export function specificationsOf(items: readonly ItemOf[]): { resource: string; digest: string }[] {
   return items
-    .filter((item) => item.state === "pending" && item.action !== "retire" && item.action !== "extend")
-    .map((item) => ({ resource: item.resource_id, digest: specDigest(item.kind, (item.spec as { wanted: unknown }).wanted) }));
+    .filter((item) => item.state === "pending" && item.action !== "retire" && item.action !== "extend" && item.action !== "transfer")
+    .map((item) => ({ resource: item.resource_id, digest: specDigest(item.kind as ResourceKind, (item.spec as { wanted: unknown }).wanted) }));
 }
 type ItemOf = Pick<Selectable<RequestItems>, "state" | "action" | "kind" | "resource_id" | "spec">;
 

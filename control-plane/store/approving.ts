@@ -27,7 +27,7 @@ export async function personOf(db: Db, id: string, now: Date): Promise<Person> {
   return { ...((await holderOf(db, id, now)) ?? { id, holds: [] }), standsInFor: await standsInFor(db, id, now) };
 }
 
-/** What of a request the rule depends on, for one of its steps. @param departments its own and those above it */
+/** What of a request the rule depends on, for one of its steps. @param departments whose people the step asks: one and those above it */
 export function subjectOf(
   row: Pick<Selectable<Requests>, "requested_by" | "submitted_by" | "authors">,
   departments: readonly string[],
@@ -147,13 +147,13 @@ export async function decisionOf(db: Db, principal: Principal, row: RequestRow, 
 const waitsForNone = (row: RequestRow) => new Refusal("conflict", `A request that is ${row.state} waits for no decision.`);
 
 async function choose(db: Db, person: Person, row: RequestRow, steps: readonly StepRow[], onBehalfOf: string | undefined): Promise<Found | Refusal> {
-  const departments = await ancestorsOf(db, row.department_id);
   const open = steps.filter((step) => step.state === "open");
   // Before there are steps, whom the first stage will ask may reject.
   const first = async (): Promise<Asked> => ({ role: ((await policyOf(db, row.department_id)).stages[0] ?? defaultStages[0]!).role, approver: null });
   const asked: (Asked & { step?: StepRow })[] = open.length > 0 ? open.map((step) => ({ role: step.role, approver: step.approver, step })) : [await first()];
   let refusal: Refusal | undefined;
   for (const { step, ...one } of asked) {
+    const departments = await ancestorsOf(db, step?.department_id ?? row.department_id);
     const verdict = mayDecide(person, one, subjectOf(row, departments, steps, step?.id), onBehalfOf);
     if (!("code" in verdict)) return { step, standsInFor: person.standsInFor.find((holder) => holder.id === verdict.for) };
     refusal ??= new Refusal(verdict.code, verdict.why);

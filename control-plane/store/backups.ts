@@ -20,7 +20,8 @@ const levelOf = async (db: Db, applicationId: string): Promise<number> =>
 
 /** A backup of a live volume. Its id is the driver's name of the recovery point. @throws Refusal conflict, rule-broken */
 export async function requestBackup(tx: Tx, act: Act, volumeId: string, policyId: string | null = null): Promise<BackupRow> {
-  const volume = await tx.selectFrom("resources").selectAll().where("id", "=", volumeId).where("kind", "=", "volume").executeTakeFirst();
+  // Shared: it passes to no other department at the same moment.
+  const volume = await tx.selectFrom("resources").selectAll().where("id", "=", volumeId).where("kind", "=", "volume").forShare().executeTakeFirst();
   if (!volume) throw notFound("volume", volumeId);
   if (volume.phase !== "live") throw new Refusal("conflict", `Volume ${volume.name} is ${volume.phase}: only a live one can be backed up.`);
   const policies = await tx
@@ -151,6 +152,7 @@ export async function requestRestore(tx: Tx, act: Act, backup: BackupRow, volume
     .where("id", "=", volumeId)
     .where("kind", "=", "volume")
     .where("department_id", "=", backup.department_id)
+    .forShare()
     .executeTakeFirst();
   if (!volume) throw notFound("volume", volumeId);
   if (volume.phase !== "live") throw new Refusal("conflict", `Volume ${volume.name} is ${volume.phase}: only a live one can take a restore.`);

@@ -31,6 +31,7 @@ import * as terms from "./migrations/0021_terms.ts";
 import * as providerSessions from "./migrations/0023_provider_sessions.ts";
 import * as images from "./migrations/0028_images.ts";
 import * as operationPlans from "./migrations/0034_operation_plans.ts";
+import * as transfers from "./migrations/0030_transfers.ts";
 import * as drift from "./migrations/0036_drift.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
 import * as hostSessions from "./migrations/0040_host_sessions.ts";
@@ -77,6 +78,7 @@ const migrations: Record<string, Migration> = {
   "0025_backup_level": backupLevel,
   "0028_images": images,
   "0040_host_sessions": hostSessions,
+  "0030_transfers": transfers,
   "0032_pools": poolsAndMembers,
   "0034_operation_plans": operationPlans,
   "0036_drift": drift,

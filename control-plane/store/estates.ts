@@ -147,7 +147,10 @@ async function failUnfunded(tx: Tx, act: Act, departmentId: string, requests: re
   await lockAccounts(tx, departmentId);
   const given: Take[] = [];
   for (const request of requests) {
-    const items = (await tx.selectFrom("request_items").selectAll().where("request_id", "=", request.id).orderBy("position").execute()).filter(growing);
+    // A transfer is looked at where it is done (handing-over.ts).
+    const items = (
+      await tx.selectFrom("request_items").selectAll().where("request_id", "=", request.id).where("action", "<>", "transfer").orderBy("position").execute()
+    ).filter(growing);
     if (items.length === 0) continue;
     const refusal = await requireFunds(tx, act, request, false).catch((error: unknown) => {
       if (error instanceof Refusal) return error;

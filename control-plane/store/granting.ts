@@ -14,6 +14,7 @@ import { readMembers } from "./members.ts";
 import { extendedMeanwhile, followResources } from "./terms.ts";
 import { freeIn, isBefore, lockPools, moveCapacity, needsOf, queuedNeeds } from "./proposing.ts";
 import { growing, type Kept, move, type RequestRow } from "./requests.ts";
+import { payerOf } from "./transferring.ts";
 
 /** @throws Refusal plan-changed, project-not-approved, budget-exceeded: what is asked for is no longer what was planned, or no longer under an approved project with money for it */
 export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promise<{ resource: string; digest: string }[]> {
@@ -25,7 +26,7 @@ export async function requireAsPlanned(tx: Tx, act: Act, row: RequestRow): Promi
   if (all.some(growing)) {
     // The application before the project, as everywhere: a retirement beside it locks it too.
     await tx.selectFrom("applications").select("id").where("id", "=", row.application_id).forNoKeyUpdate().execute();
-    await requireFunds(tx, act, row, false);
+    await requireFunds(tx, act, { id: row.id, project_id: payerOf(row) }, false);
   }
   return specifications;
 }
@@ -100,7 +101,7 @@ export async function enact(tx: Tx, act: Act, row: RequestRow): Promise<void> {
     .selectFrom("request_items")
     .selectAll()
     .where("request_id", "=", row.id)
-    .where("action", "<>", "create")
+    .where("action", "not in", ["create", "transfer"])
     .where("state", "=", "pending")
     .execute();
   await requireUnused(

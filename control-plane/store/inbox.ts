@@ -33,7 +33,11 @@ const steps = (db: Db) =>
     .select([nameOf("s.decided_by").as("decided_by_name"), nameOf("s.decided_for").as("decided_for_name"), "d.name_zh", "d.name_en"])
     .select(["r.number", "r.title", "r.state as request_state", "r.department_id", "r.plan_hash as request_plan_hash", "r.revision"])
     .select(["r.requested_by", "r.submitted_by", "r.authors"])
-    .select(sql<string[]>`(select jsonb_agg(a.ancestor_id) from department_ancestors a where a.department_id = r.department_id)`.as("departments"))
+    .select(
+      sql<string[]>`(select jsonb_agg(a.ancestor_id) from department_ancestors a where a.department_id = coalesce(s.department_id, r.department_id))`.as(
+        "departments",
+      ),
+    )
     .select(
       sql<{ id: string; state: NamedStep["state"]; decided_by: string | null; decided_for: string | null }[]>`
         (select jsonb_agg(jsonb_build_object('id', o.id, 'state', o.state, 'decided_by', o.decided_by, 'decided_for', o.decided_for))

@@ -13,6 +13,7 @@ import type { Db, Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
 import { finalise } from "./granting.ts";
 import { softWarnings } from "./quotas.ts";
+import { keptOf, movedSince, payerOf } from "./transferring.ts";
 import { withdrawExtended } from "./terms.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
 
@@ -34,6 +35,12 @@ export async function recordPlan(
   // What was extended meanwhile is neither stopped nor retired.
   const withdrawn = await withdrawExtended(tx, act, row);
   if (withdrawn) return withdrawn;
+  const moved = row.to_department_id === null ? undefined : await transferMoved(tx, act, row);
+  if (moved) {
+    await giveBack(tx, act, id);
+    if (!again) return move(tx, act, row, "fail", { error: JSON.stringify(moved) });
+    return move(tx, act, row, "withdraw", { error: JSON.stringify(moved) });
+  }
   if ("error" in plan) {
     if (again) return sendBackToPlanning(tx, act, row, plan.error);
     await giveBack(tx, act, id);
@@ -67,6 +74,19 @@ export async function recordPlan(
   return move(tx, act, planned, askEvent[kind], {});
 }
 
+/** A transfer is of exactly what was asked for: nothing of the application changes while it is under way, so that what has moved all the same ends it. */
+async function transferMoved(tx: Tx, act: Act, row: RequestRow): Promise<{ code: string; message: string } | undefined> {
+  const item = await tx.selectFrom("request_items").selectAll().where("request_id", "=", row.id).executeTakeFirstOrThrow();
+  const moved = await movedSince(tx, act.now, row, item).catch((error: unknown) => {
+    if (error instanceof Refusal) return error;
+    throw error;
+  });
+  if (moved instanceof Refusal) return { code: moved.code, message: moved.detail };
+  const [refusal] = moved.passing.refusals;
+  if (refusal) return { code: refusal.code, message: refusal.detail };
+  return moved.paths.length === 0 ? undefined : { code: "plan-changed", message: `What would pass is not what was asked for: ${moved.paths.join("; ")}` };
+}
+
 /** What it will wait for, as far as it is known. */
 function waitsOf(row: Pick<RequestRow, "waits" | "error">): string[] {
   if (!row.waits) return [];
@@ -89,7 +109,7 @@ export async function sendBackToPlanning(tx: Tx, act: Act, row: RequestRow, erro
 async function costOf(tx: Tx, act: Act, row: RequestRow): Promise<ChangePlan["cost"]> {
   const shown = row.cost as ChangePlan["cost"];
   if (shown === null) return null;
-  return requireFunds(tx, act, row, true).then(
+  return requireFunds(tx, act, { id: row.id, project_id: payerOf(row) }, true).then(
     (moved) => moved ?? shown,
     (error: unknown) => {
       if (error instanceof Refusal) return shown;
@@ -111,8 +131,8 @@ export async function plansThatMayMove(db: Db, departmentId: string): Promise<Pi
           .selectFrom("request_items as i")
           .select("i.id")
           .whereRef("i.request_id", "=", "r.id")
-          // A new host or volume depends on nothing that is there, and an extension changes the register only.
-          .where((one) => one.or([one("i.action", "not in", ["create", "extend"]), one("i.kind", "in", ["attachment", "backup-policy"])])),
+          // A new host or volume depends on nothing that is there, an extension changes the register only, and of what is transferred nothing changes meanwhile.
+          .where((one) => one.or([one("i.action", "not in", ["create", "extend", "transfer"]), one("i.kind", "in", ["attachment", "backup-policy"])])),
       ),
     )
     .orderBy("r.id")
@@ -123,7 +143,7 @@ export async function plansThatMayMove(db: Db, departmentId: string): Promise<Pi
 async function warningsOf(tx: Tx, row: RequestRow, charge: ChangePlan["charge"]): Promise<ChangePlan["warnings"]> {
   const growing = charge.filter((one) => one.quantity > 0).map((one) => one.dimension);
   const { protection_level } = await tx.selectFrom("applications").select("protection_level").where("id", "=", row.application_id).executeTakeFirstOrThrow();
-  return softWarnings(tx, row.department_id, protection_level, growing);
+  return softWarnings(tx, row.to_department_id ?? row.department_id, protection_level, growing);
 }
 
 /** What an approval is bound to. */
@@ -131,8 +151,10 @@ async function contentOf(tx: Tx, id: string, steps: ChangePlan["steps"]) {
   const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).orderBy("position").execute();
   const pools = new Map((await tx.selectFrom("pools").select(["id", "code"]).execute()).map((pool) => [pool.id, pool.code]));
   const placed = await tx.selectFrom("resources").select(["id", "pool_id"]).where("request_id", "=", id).execute();
+  const passing = items.find((item) => item.action === "transfer");
   return {
     steps,
+    ...(passing ? { transfer: keptOf(passing).transfer } : {}),
     specifications: specificationsOf(items),
     charge: sumByDimension(items.flatMap((item) => (item.spec as Kept).charge as ChangePlan["charge"])),
     placement: placed.flatMap((one) => {

@@ -111,13 +111,13 @@ export async function writeReservations(tx: Tx, act: Act, charges: readonly Char
   const sums = [...Map.groupBy(charges, (charge) => `${charge.departmentId} ${charge.level}`).values()].flatMap((of) =>
     sumByDimension(of).map((sum) => ({ departmentId: of[0]!.departmentId, level: of[0]!.level, ...sum })),
   );
-  if (sums.length === 0) return;
+  if (charges.length === 0) return;
   const { rows } = await sql<{ within: boolean }>`
     update quota_accounts q set reserved = q.reserved + w.quantity
     from (
       select a.ancestor_id, s.dimension, l.level, sum(s.quantity)::bigint as quantity
       from unnest(${sql.val(sums.map((sum) => sum.departmentId))}::text[], ${sql.val(sums.map((sum) => sum.level))}::int[], ${sql.val(sums.map((sum) => sum.dimension))}::text[], ${sql.val(sums.map((sum) => sum.quantity))}::bigint[]) as s(department_id, level, dimension, quantity)
-      join department_ancestors a on a.department_id = s.department_id cross join lateral (values (0), (s.level)) l(level) group by 1, 2, 3) w
+      join department_ancestors a on a.department_id = s.department_id cross join lateral (values (0), (s.level)) l(level) group by 1, 2, 3 having sum(s.quantity) <> 0) w
       join departments d on d.id = w.ancestor_id
       left join quota_accounts p on p.department_id = d.parent_id and p.dimension = w.dimension and p.level = w.level
     where q.department_id = w.ancestor_id and q.dimension = w.dimension and q.level = w.level
@@ -150,6 +150,16 @@ export async function settleCharges(tx: Tx, act: Act, itemIds: readonly string[]
   if (itemIds.length === 0) return;
   await moveCharges(tx, act, sql`item_id = any(${sql.val(itemIds)}::text[]) and state = 'reserved'`, to);
   await settleCosts(tx, act, itemIds, to);
+}
+
+/**
+ * What resources are charged for passes to another department: the giver's charges are released and those that the item reserved are used, in one transaction and
+ * in an order in which no account ever counts less than nothing or more than it may. The accounts of both sides are locked.
+ */
+export async function passCharges(tx: Tx, act: Act, itemId: string, resourceIds: readonly string[]): Promise<void> {
+  await moveCharges(tx, act, sql`resource_id = any(${sql.val(resourceIds)}::text[]) and state = 'used'`, "released");
+  await moveCharges(tx, act, sql`item_id = ${itemId} and state = 'reserved' and quantity < 0`, "released");
+  await moveCharges(tx, act, sql`item_id = ${itemId} and state = 'reserved'`, "used");
 }
 
 /** Everything that a resource still holds is given back. */

@@ -87,17 +87,19 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
     act,
     transitions.map((one) => one.id),
   );
-  await sql`
+  const { rows } = await sql<{ id: string; department_id: string }>`
     update resources r set observed_state = w.state, observed_at = ${act.now}, physical_id = coalesce(w.physical, r.physical_id), member = coalesce(w.member, r.member),
       unreachable_since = case when w.unreachable is null then r.unreachable_since when w.unreachable then coalesce(r.unreachable_since, ${act.now}) end
     from unnest(${sql.val(transitions.map((one) => one.id))}::text[], ${sql.val(transitions.map((one) => one.to))}::text[], ${sql.val(transitions.map((one) => one.physicalId))}::text[],
       ${sql.val(transitions.map((one) => one.member))}::text[], ${sql.val(transitions.map((one) => one.unreachable))}::boolean[]) as w(id, state, physical, member, unreachable)
-    where r.id = w.id and r.phase in ('live', 'retiring')`.execute(tx);
+    where r.id = w.id and r.phase in ('live', 'retiring') returning r.id, r.department_id`.execute(tx);
+  // It may have passed to another department since it was read.
+  const departmentOf = new Map(rows.map((row) => [row.id, row.department_id]));
   const hosts = transitions.filter((one) => one.kind === "host");
   await turnUptime(
     tx,
     act,
-    hosts.map((one) => ({ id: one.id, department_id: one.department_id, state: uptimeOf(one.to, one.power) })),
+    hosts.map((one) => ({ id: one.id, department_id: departmentOf.get(one.id) ?? one.department_id, state: uptimeOf(one.to, one.power) })),
   );
   const running = hosts.filter((one) => one.to === "running").map((one) => one.id);
   if (running.length > 0) {

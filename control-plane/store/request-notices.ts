@@ -40,13 +40,13 @@ export async function notifyDeciders(
   steps: readonly StepRow[],
 ): Promise<void> {
   const decisions = steps.flatMap((one) => (one.state === "approved" && one.id !== step.id ? [{ by: one.decided_by!, for: one.decided_for }] : []));
-  const to = await decidersOf(tx, step, row.department_id, { authors: authorsOf(row), decisions }, act.now);
+  const to = await decidersOf(tx, step, step.department_id ?? row.department_id, { authors: authorsOf(row), decisions }, act.now);
   await notifyOfRequest(tx, act, kind, row, { stage: step.name, due: due.toISOString() }, to);
 }
 
 /** Of steps that ask the same people one: whoever may decide one of several is told once. */
 export const askingDifferently = (steps: readonly StepRow[]): StepRow[] => [
-  ...new Map(steps.toReversed().map((step) => [`${step.request_id} ${step.role} ${step.approver ?? ""}`, step])).values(),
+  ...new Map(steps.toReversed().map((step) => [`${step.request_id} ${step.department_id ?? ""} ${step.role} ${step.approver ?? ""}`, step])).values(),
 ];
 
 /** Says once of each due time that it comes near. @returns how many steps were reminded of */

@@ -226,6 +226,9 @@ export interface Requests {
   trial_until: MaybeTime;
   /** Which end of a term or trial its owner was told of last. */
   term_told: ColumnType<string | null, string | null | undefined, string | null>;
+  /** Of a transfer: who the application passes to, and under which project. Null: it is none, or a draft. */
+  to_department_id: ColumnType<string | null, string | null | undefined, string | null>;
+  to_project_id: ColumnType<string | null, string | null | undefined, string | null>;
   /** Its pools had no room when it was placed: capacity is still to be taken, after its approval. */
   waits: Generated<boolean>;
   error: Json<unknown> | null;
@@ -234,7 +237,19 @@ export interface Requests {
   updated_at: Time;
 }
 
-export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "keys" | "redeploy" | "retire" | "adopt";
+export type ItemAction =
+  | "create"
+  | "resize"
+  | "extend"
+  | "attach"
+  | "detach"
+  | "start"
+  | "stop"
+  | "keys"
+  | "redeploy"
+  | "retire"
+  | "adopt"
+  | "transfer";
 export type ResourceKind = "host" | "volume" | "attachment" | "backup-policy";
 
 export interface RequestItems {
@@ -242,7 +257,8 @@ export interface RequestItems {
   request_id: string;
   position: number;
   action: ItemAction;
-  kind: ResourceKind;
+  /** application: of a transfer, whose resource is the application. */
+  kind: ResourceKind | "application";
   resource_id: string;
   /** As asked for (contract/requests.ts, ItemSpec), references resolved. userData sealed. */
   spec: Json<unknown>;
@@ -832,6 +848,8 @@ export interface ApprovalSteps {
   name: string;
   kind: "department-approval" | "authority-approval";
   role: "approver" | "authority";
+  /** Whose people it asks; null: the request's department's. */
+  department_id: Generated<string | null>;
   /** Whom alone it asks; null: anybody with the role. */
   approver: string | null;
   mode: "serial" | "parallel";

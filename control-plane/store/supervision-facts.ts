@@ -2,6 +2,7 @@
 import { type Selectable, sql } from "kysely";
 import { Stage } from "../contract/approvals.ts";
 import type { SupervisionStage } from "../contract/supervision.ts";
+import { commonOf, transferStages } from "../domain/transfers.ts";
 import { isDeciding, lifecycle } from "../domain/lifecycle.ts";
 import { defaultStages } from "../domain/approval-policy.ts";
 import type { AskedFact, DecidedFact, Facts, RequestFact, StageFact } from "../domain/supervision.ts";
@@ -24,6 +25,7 @@ const columns = [
   "plan_hash",
   "updated_at",
   "origin",
+  "to_department_id",
 ] as const satisfies (keyof Requests)[];
 type RequestRow = Pick<Selectable<Requests>, (typeof columns)[number]>;
 type StepRow = Selectable<ApprovalSteps>;
@@ -98,7 +100,7 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
   });
   return {
     stages: [
-      ...rows.flatMap((row) => [...fromMoves(row, factOf(row), moves.get(row.id) ?? []), ...fromSteps(factOf(row), steps.get(row.id) ?? [])]),
+      ...rows.flatMap((row) => [...fromMoves(row, factOf(row), moves.get(row.id) ?? []), ...fromSteps(factOf(row), steps.get(row.id) ?? [], departmentsOf)]),
       ...(await fromCorrections(tx, since, departmentsOf)),
     ],
     decided: rows
@@ -107,7 +109,7 @@ export async function readFacts(tx: Tx, since: Date, windowDays: number): Promis
         (row) =>
           row.origin !== "term-stop" && !undecided.includes(row.state) && (row.decided_at !== null || (row.state !== "failed" && row.state !== "waiting")),
       )
-      .map((row) => decidedOf(row, factOf(row), steps.get(row.id) ?? [], policies)),
+      .map((row) => decidedOf(row, factOf(row), steps.get(row.id) ?? [], policies, departmentsOf)),
     asked: windowDays === 0 ? [] : await askedSince(tx, new Date(since.getTime() - windowDays * 86_400_000), factOf),
   };
 }
@@ -167,7 +169,7 @@ function fromMoves(row: RequestRow, request: RequestFact, moves: readonly Move[]
 }
 
 /** Steps that somebody was asked for. What nobody needed to decide any more is not looked at. */
-const fromSteps = (request: RequestFact, steps: readonly StepRow[]): StageFact[] =>
+const fromSteps = (request: RequestFact, steps: readonly StepRow[], departmentsOf: ReadonlyMap<string, string[]>): StageFact[] =>
   steps.flatMap((step): StageFact[] =>
     step.opened_at === null || step.state === "skipped" || step.state === "waiting"
       ? []
@@ -175,7 +177,8 @@ const fromSteps = (request: RequestFact, steps: readonly StepRow[]): StageFact[]
           {
             key: step.id,
             stage: step.kind,
-            request,
+            // Of a transfer: whose people it asks.
+            request: step.department_id === null ? request : { ...request, departments: departmentsOf.get(step.department_id) ?? request.departments },
             from: step.opened_at,
             // While the applicant answers, the step waits.
             to: step.decided_at ?? step.invalidated_at,
@@ -208,18 +211,33 @@ async function fromCorrections(tx: Tx, since: Date, departmentsOf: ReadonlyMap<s
   }));
 }
 
-function decidedOf(row: RequestRow, request: RequestFact, steps: readonly StepRow[], policies: readonly Selectable<ApprovalPolicies>[]): DecidedFact {
+function decidedOf(
+  row: RequestRow,
+  request: RequestFact,
+  steps: readonly StepRow[],
+  policies: readonly Selectable<ApprovalPolicies>[],
+  departmentsOf: ReadonlyMap<string, string[]>,
+): DecidedFact {
   const current = steps.filter((step) => step.invalidated_at === null);
   const decidedAt = row.decided_at ?? row.updated_at;
   // When the steps were laid out; without any, when it was decided.
   const laidOut = timeOf(current[0]?.id ?? "") ?? decidedAt.getTime();
+  const ofTransfer = (receiver: string) => {
+    const [giving, receiving] = [request.departments, departmentsOf.get(receiver) ?? [receiver]];
+    const common = commonOf(giving, receiving);
+    const side = (department: string) => {
+      const line = departmentsOf.get(department) ?? [department];
+      return { department, departmentName: "", stages: policyAt(line, policies, laidOut) };
+    };
+    return transferStages(side(giving[0]!), side(receiver), side(common ?? giving.at(-1)!));
+  };
   return {
     request,
     decidedAt,
     planHash: row.plan_hash,
     authors: [...new Set([...row.authors, row.requested_by, ...(row.submitted_by === null ? [] : [row.submitted_by])])],
     decidedBy: row.decided_by,
-    policy: policyAt(request.departments, policies, laidOut),
+    policy: row.to_department_id === null ? policyAt(request.departments, policies, laidOut) : ofTransfer(row.to_department_id),
     approvals: current
       .filter((step) => step.state === "approved")
       .map((step) => ({ stage: step.stage, kind: step.kind, stageName: step.name, by: step.decided_by!, for: step.decided_for, planHash: step.plan_hash })),

@@ -92,3 +92,20 @@ async function insert(tx: Tx, act: Act, hosts: readonly { id: string; department
     )
     .execute();
 }
+
+/** Hosts that pass to another department: in the same state, from this moment on counted there. */
+export async function passUptime(tx: Tx, act: Act, ids: readonly string[], departmentId: string): Promise<void> {
+  if (ids.length === 0) return;
+  const open = await tx
+    .selectFrom("uptime_intervals")
+    .select(["resource_id as id", "state"])
+    .where("resource_id", "in", [...ids])
+    .where("to_at", "is", null)
+    .execute();
+  await closeUptime(tx, act, ids);
+  await insert(
+    tx,
+    act,
+    open.map((one) => ({ ...one, department_id: departmentId })),
+  );
+}

@@ -270,7 +270,7 @@ export interface Driver {
    * What a scope really has, from one bulk call a kind. What is gone is not in it; equal things read equal to their specification.
    * @throws DriverError unreachable where something could not be read: it must not pass for gone
    */
-  actual(scope: string): Promise<Actual[]>;
+  actual(scope?: string): Promise<Actual[]>;
   /** What is there beside ours, from one bulk call. Left out: nothing can be taken over there. A host whose specification says `adopted` is one of these. */
   foreign?(): Promise<ForeignInstance[]>;
   /**
@@ -279,6 +279,11 @@ export interface Driver {
    * than all the rest; it is absent (of a volume: 0) for what is not in that one
    */
   observe(before?: PoolReading): Promise<PoolReading>;
+  /**
+   * Things of an application belong to another scope from now on: hosts, volumes, attachments, backup policies and backups, by their names; those that aren't here are
+   * passed over. Nothing is stopped, moved or renamed, and both scopes may go on changing them until the control plane has settled whose they are. Twice does once.
+   */
+  pass(application: string, names: readonly string[], from: Call, to: Call): Promise<void>;
   /** Runs a program inside a running host; it is ended when `signal` says so, or when whoever asked is killed. @throws NotFound @throws NotRunning */
   exec(
     host: string,

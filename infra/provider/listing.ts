@@ -1,6 +1,6 @@
 import type { Actual, Driver, HostReading, PoolReading } from "../drivers/driver.ts";
 
-/** What a driver has of one department, from two bulk calls: answers any number of reads. */
+/** What a driver has, from two bulk calls: answers any number of reads. */
 export interface Listing {
   /** This very generation as it really is; undefined: it is gone. */
   actual(id: string): Actual | undefined;
@@ -11,10 +11,10 @@ function byId<T extends { id: string }>(list: T[]): Map<string, T> {
   return new Map(list.map((item) => [item.id, item]));
 }
 
-/** Reads a driver once for a whole refresh. */
-export async function readListing(driver: Driver, scope: string): Promise<Listing> {
+/** Reads a driver once for a whole refresh. All of it: what is just passing from another department is there under that one's name. */
+export async function readListing(driver: Driver): Promise<Listing> {
   // Nobody asks what they use.
-  const [things, reading] = await Promise.all([driver.actual(scope), driver.observe({ at: 0, hosts: [], volumes: [], backups: [] })]);
+  const [things, reading] = await Promise.all([driver.actual(), driver.observe({ at: 0, hosts: [], volumes: [], backups: [] })]);
   const { hosts }: PoolReading = reading;
   const [all, hostsById] = [byId(things), byId(hosts)];
   return { actual: (id) => all.get(id), host: (id) => hostsById.get(id) };

@@ -121,7 +121,7 @@ export class Scope {
   async listing(pool: string): Promise<Listing> {
     const driver = await this.driver(pool);
     let listing = this.#common.listings.get(driver);
-    if (!listing) this.#common.listings.set(driver, (listing = readListing(driver, this.call.scope)));
+    if (!listing) this.#common.listings.set(driver, (listing = readListing(driver)));
     return listing;
   }
 }

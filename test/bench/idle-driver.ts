@@ -37,6 +37,7 @@ export function loadDriver(): Driver {
     importImage: never,
     exec: never,
     shell: never,
+    pass: nothing,
     purge: nothing,
     find: async () => undefined,
     list: async () => [],

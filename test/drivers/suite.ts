@@ -336,6 +336,52 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       expect((await reading(host.name))?.member).toBe(to);
     });
 
+    it("passes an application's things to another scope while they run, and back: nothing is stopped, moved or renamed", async () => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      const attachment = attachmentSpec(host, volume);
+      const policy = { name: newId("bkp"), volume: volume.name, pool, schedule: "0 2 * * *", timezone: "Asia/Shanghai", keep: 3 };
+      const { id } = await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(attachment, call());
+      await driver.putBackupPolicy(policy, call());
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "kept" });
+      await driver.backup(volume.name, "bak_passed", pool, call());
+      const other = hostSpec({ hostname: "other", application: newId("app") });
+      await driver.createHost(other, call());
+      const was = (await reading(host.name))!;
+      const things = (await driver.list(scope)).filter((one) => one.name !== other.name);
+      expect(things).toHaveLength(5);
+      const names = things.map((one) => one.name);
+      const there = { scope: newId("dep"), fence: 7 };
+      for (let twice = 0; twice < 2; twice++) await driver.pass(application, names, call(2), there);
+      const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
+      expect((await driver.list(scope)).map((one) => one.name)).toEqual([other.name]);
+      expect((await driver.list(there.scope)).toSorted(byId)).toEqual(things.map((one) => ({ ...one, scope: there.scope })).toSorted(byId));
+      const now = (await reading(host.name))!;
+      expect([now.scope, now.id, now.state]).toEqual([there.scope, id, "running"]);
+      expect([now.pid, now.startedAt, now.member]).toEqual([was.pid, was.startedAt, was.member]);
+      await expect(driver.pass(application, names, call(1), there)).rejects.toMatchObject({ code: "stale-fence" });
+      // Its new scope goes on with it, beside what it had, and with what is made for it from then on.
+      await driver.updateHost(id, { ...host, addresses: ["10.0.0.9"] }, there);
+      const second = volumeSpec();
+      await driver.createVolume(second, there);
+      await driver.attach({ ...attachmentSpec(host, second), path: "/srv/second" }, there);
+      await driver.exec(host.name, ["write", "/srv/second/file"], { stdin: "new" });
+      await driver.restore("bak_passed", volume.name, there);
+      expect(await inside(host.name, "cat", "/data/file")).toBe("kept");
+      const own = { ...hostSpec({ hostname: "own", application: newId("app") }) };
+      const made = await driver.createHost(own, there);
+      await driver.deleteHost(made.id, there);
+      // Back: all that it has by now.
+      const all = (await driver.list(there.scope)).map((one) => one.name);
+      await driver.pass(application, all, there, call(3));
+      expect(await driver.list(there.scope)).toEqual([]);
+      expect(await inside(host.name, "cat", "/srv/second/file")).toBe("new");
+      for (const one of (await driver.list(scope)).filter((each) => each.kind === "attachment")) await driver.detach(one.id, call(3));
+      await driver.deleteHost(id, call(3));
+      expect(await reading(host.name)).toBeUndefined();
+    });
+
     it("keeps a volume within its size where it says so, and grows it with what it holds", async () => {
       const { volumeSizeEnforced, notes } = await driver.capabilities();
       if (!volumeSizeEnforced) return expect(notes.join(" ")).toMatch(/volume sizes.*not enforced/i);

@@ -165,6 +165,11 @@ export function loadDriver(_name: string, endpoint: string): Driver {
     exec: never,
     shell: never,
     purge: never,
+    pass: async (_application, names, from, to) => {
+      paper.guard(from);
+      paper.guard(to);
+      for (const thing of paper.all().filter((one) => names.includes(one.name))) paper.write({ ...thing, scope: to.scope });
+    },
     find: async (kind, name) => paper.find(kind, name),
     list: async (scope) => {
       paper.note("list");

@@ -1,10 +1,10 @@
 import { z } from "@hono/zod-openapi";
 import { Id, Reference } from "../../contract/common.ts";
-import { notFound } from "../../domain/refusal.ts";
-import { requireVisible, subtreeOf, visibleDepartment, visibleDepartments } from "../../store/departments.ts";
+import { subtreeOf, visibleDepartment, visibleDepartments } from "../../store/departments.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { eventStream } from "../event-stream.ts";
 import { defineRoute } from "../route.ts";
+import { visibleRequest } from "./requests.ts";
 
 const stream = defineRoute({
   method: "get",
@@ -36,9 +36,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
   });
   app.openapi(ofRequest, async (c) => {
     const { id } = c.req.valid("param");
-    const request = await deps.db.selectFrom("requests").select("department_id").where("id", "=", id).executeTakeFirst();
-    if (!request) throw notFound("request", id);
-    await requireVisible(deps.db, c.get("principal"), request.department_id, "request", id);
+    await visibleRequest(deps.db, c, id);
     return eventStream(c, deps, { requestId: id, start: "first" });
   });
 }

@@ -6,7 +6,7 @@ import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
 import { namesOf } from "../../store/names.ts";
-import { requireVisible } from "../../store/departments.ts";
+import { mayView, requireVisible } from "../../store/departments.ts";
 import { page } from "../../store/page.ts";
 import { amendRequest, type Ask, createRequests, submitRequest } from "../../store/acceptance.ts";
 import { stepsOfRequests } from "../../store/approval-steps.ts";
@@ -166,6 +166,7 @@ function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly Appro
     department: row.department_id,
     project: row.project_id,
     application: row.application_id,
+    receiver: row.to_department_id === null ? null : { department: row.to_department_id, project: row.to_project_id! },
     state: row.state,
     title: row.title,
     reason: row.reason,
@@ -200,11 +201,19 @@ function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly Appro
   };
 }
 
-/** The request, when the principal may see it. @throws Refusal not-found */
+/** The request, when the principal may see it: of a transfer both sides may. @throws Refusal not-found */
 export async function visibleRequest(db: Db, c: ApiContext, id: string): Promise<RequestRow> {
   const row = await db.selectFrom("requests").selectAll().where("id", "=", id).executeTakeFirst();
   if (!row || !isWithin(c.get("principal").period, row.created_at)) throw notFound("request", id);
-  await requireVisible(db, c.get("principal"), row.department_id, "request", id);
+  if (row.to_department_id === null || !(await mayView(db, c.get("principal"), row.to_department_id)))
+    await requireVisible(db, c.get("principal"), row.department_id, "request", id);
+  return row;
+}
+
+/** Whoever receives something decides on it, but doesn't speak for who asks. @throws Refusal forbidden */
+async function requireAsking(db: Db, c: ApiContext, row: RequestRow): Promise<RequestRow> {
+  if (!(await mayView(db, c.get("principal"), row.department_id)))
+    throw new Refusal("forbidden", "This request is the giving department's: the receiving one only decides on it.");
   return row;
 }
 
@@ -227,7 +236,7 @@ export function registerRequests(app: App, deps: AppDeps): void {
     const { department, state, application, limit, cursor } = c.req.valid("query");
     const departments = await departmentsAsked(deps.db, c.get("principal"), department);
     let query = deps.db.selectFrom("requests").selectAll();
-    if (departments) query = query.where("department_id", "in", departments);
+    if (departments) query = query.where((where) => where.or([where("department_id", "in", departments), where("to_department_id", "in", departments)]));
     const { period } = c.get("principal");
     if (period) query = query.where("created_at", ">=", period.from).where("created_at", "<", period.to);
     if (state) query = query.where("state", "=", state);
@@ -268,7 +277,8 @@ export function registerRequests(app: App, deps: AppDeps): void {
   });
   app.openapi(create, (c) => accept(c, { act: c.get("act"), principal: c.get("principal"), body: c.req.valid("json") }));
   app.openapi(submit, (c) =>
-    change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
+    change(c, c.req.valid("param").id, 202, async (tx, seen) => {
+      const { id } = await requireAsking(tx, c, seen);
       const row = await submitRequest(tx, c.get("act"), id, deps.seal, deps.unseal);
       if (row.state === "submitted") await deps.queue.plan(tx, [row]);
       return row;
@@ -292,9 +302,12 @@ export function registerRequests(app: App, deps: AppDeps): void {
       return row;
     }),
   );
-  app.openapi(reply, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => answer(tx, c.get("act"), id, c.req.valid("json").text)));
+  app.openapi(reply, (c) =>
+    change(c, c.req.valid("param").id, 200, async (tx, row) => answer(tx, c.get("act"), (await requireAsking(tx, c, row)).id, c.req.valid("json").text)),
+  );
   app.openapi(amend, (c) =>
-    change(c, c.req.valid("param").id, 202, async (tx, { id }) => {
+    change(c, c.req.valid("param").id, 202, async (tx, seen) => {
+      const { id } = await requireAsking(tx, c, seen);
       const body = c.req.valid("json");
       const { row, differences } = await amendRequest(tx, c.get("act"), id, body, deps.seal, deps.unseal);
       await appendComment(tx, c.get("act"), row, { kind: "amendment", text: [body.text, ...differences].join("\n"), stepId: null });
@@ -310,5 +323,5 @@ export function registerRequests(app: App, deps: AppDeps): void {
       return row;
     }),
   );
-  app.openapi(back, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => withdraw(tx, c.get("act"), id)));
+  app.openapi(back, (c) => change(c, c.req.valid("param").id, 200, async (tx, row) => withdraw(tx, c.get("act"), (await requireAsking(tx, c, row)).id)));
 }

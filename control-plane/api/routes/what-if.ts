@@ -6,6 +6,7 @@ import { shownPlacement } from "../../domain/proposals.ts";
 import { borrowedOf, heldOf, type Step } from "../../domain/ledger.ts";
 import { sumByDimension } from "../../domain/resources.ts";
 import { type Prospect, whatIf } from "../../store/acceptance.ts";
+import { visibleDepartments } from "../../store/departments.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { defineRoute, jsonAnswer, jsonBody } from "../route.ts";
 
@@ -25,11 +26,14 @@ export function registerWhatIf(app: App, deps: AppDeps): void {
       .setIsolationLevel("repeatable read")
       .setAccessMode("read only")
       .execute((tx) => whatIf(tx, c.get("act"), c.get("principal"), c.req.valid("json")));
-    return c.json(show(prospect));
+    // Of a transfer: the accounts of the receiver are shown to those alone who may see them.
+    const shown = await visibleDepartments(deps.db, c.get("principal"));
+    const seen = prospect.transfer === null || shown === undefined ? prospect.steps : prospect.steps.filter((one) => shown.includes(one.account.department_id));
+    return c.json(show({ ...prospect, steps: seen }));
   });
 }
 
-function show({ application, project, proposals, pools, steps, refusals, cost }: Prospect): WhatIf {
+function show({ application, project, proposals, transfer, pools, steps, refusals, cost }: Prospect): WhatIf {
   const codes = new Map(pools.map((pool) => [pool.id, pool.code]));
   const short = proposals.shortages.length > 0;
   return {
@@ -48,6 +52,7 @@ function show({ application, project, proposals, pools, steps, refusals, cost }:
     })),
     charge: sumByDimension(proposals.items.flatMap((one) => one.charge)),
     accounts: steps.map(showStep),
+    transfer,
     shortages: proposals.shortages,
     warnings: steps
       .filter((step) => step.fits && step.overSoft)

@@ -24,7 +24,7 @@ const shared = {
 const day = { until: { type: "string", required: true, description: "The day, such as 2027-12-31: until its end in Beijing" } } as const satisfies ArgsDef;
 const at = { path: { type: "string", description: "Where in the host: below /mnt, /srv or /data; left out, /data", default: "" } } as const satisfies ArgsDef;
 
-type Given = Record<string, string | boolean | undefined> & { _: string[] };
+export type Given = Record<string, string | boolean | undefined> & { _: string[] };
 
 /** Reads what is named, and asks for its change in one request. */
 async function ask<T extends Host | Volume>(
@@ -52,7 +52,7 @@ async function ask<T extends Host | Volume>(
 }
 
 /** Says what it would do, or makes the request. */
-async function send(client: Client, body: unknown, given: Given): Promise<void> {
+export async function send(client: Client, body: unknown, given: Given): Promise<void> {
   if (given["what-if"] === true) {
     const prospect = await client.post<WhatIf>("/api/v1/requests/what-if", body);
     if (given["json"] === true) showOne(prospect, true);

@@ -6,6 +6,7 @@ import { clientFromEnvironment } from "../client.ts";
 import { showOne } from "../output.ts";
 import { listCommand } from "./list.ts";
 import { showCommand } from "./show.ts";
+import { transferCommand } from "./transfer.ts";
 
 export const applications = defineCommand({
   meta: { name: "applications", description: "Business systems (业务系统)" },
@@ -24,6 +25,7 @@ export const applications = defineCommand({
       ],
     }),
     show: showCommand("applications", "/api/v1/applications"),
+    transfer: transferCommand,
     change: defineCommand({
       meta: { name: "change", description: "Say whether an application's hosts must be on different members of a cluster" },
       args: {

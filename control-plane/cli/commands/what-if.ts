@@ -19,6 +19,15 @@ export function printWhatIf(prospect: WhatIf): void {
     false,
   );
   console.log();
+  if (prospect.transfer) {
+    const { from, to, resources, accounts } = prospect.transfer;
+    console.log(
+      `From ${from.departmentName} (${from.projectCode}) to ${to.departmentName} (${to.projectCode}): ${resources.length} resources, with their backups.`,
+    );
+    for (const { departmentName, charge } of accounts)
+      console.log(`  ${departmentName}: ${charge.map((one) => `${one.dimension} ${one.quantity > 0 ? "+" : ""}${one.quantity}`).join(", ")}`);
+    console.log();
+  }
   show(
     prospect.accounts,
     [

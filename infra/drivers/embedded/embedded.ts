@@ -27,7 +27,7 @@ import { baseImage } from "../base-image.ts";
 import { Backups } from "./backups.ts";
 import { type Cgroups, findCgroups } from "./cgroups.ts";
 import { checkFence } from "./fences.ts";
-import { namesIn, removeTree } from "../files.ts";
+import { namesIn, readRecord, removeTree, writeRecord } from "../files.ts";
 import { runInside } from "./guest.ts";
 import { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";
@@ -197,8 +197,8 @@ export class EmbeddedDriver implements Driver {
     return scope === undefined ? all : all.filter((one) => one.scope === scope);
   }
 
-  async actual(scope: string): Promise<Actual[]> {
-    const of = <T extends { scope: string }>(all: T[]) => all.filter((one) => one.scope === scope);
+  async actual(scope?: string): Promise<Actual[]> {
+    const of = <T extends { scope: string }>(all: T[]) => all.filter((one) => scope === undefined || one.scope === scope);
     const volumes = await Promise.all(of(this.#volumes.records.all()).map((one) => this.#volumes.actual(one)));
     const stored = (["attachment", "backup-policy"] as const).flatMap((kind) =>
       of<Stored<AttachmentSpec | BackupPolicySpec>>(this.#records(kind).all() as Stored<AttachmentSpec | BackupPolicySpec>[]).map(({ id, spec }): Actual => ({
@@ -241,6 +241,18 @@ export class EmbeddedDriver implements Driver {
 
   async importImage(name: string): Promise<void> {
     throw new Unsupported(`The embedded driver's hosts have the image ${baseImage} only, not ${name}.`);
+  }
+
+  async pass(_application: string, names: readonly string[], from: Call, to: Call): Promise<void> {
+    await checkFence(this.#paths.endpoint, from);
+    for (const name of names)
+      await this.#change(name, to, async () => {
+        for (const kind of kinds) {
+          const path = this.#paths.record(kind, name);
+          const record = readRecord<{ scope: string }>(path);
+          if (record && record.scope !== to.scope) writeRecord(path, { ...record, scope: to.scope });
+        }
+      });
   }
 
   async exec(host: string, argv: string[], options: Parameters<Driver["exec"]>[2] = {}): Promise<{ code: number; stdout: string; stderr: string }> {

@@ -32,7 +32,8 @@ import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, memb
 import { Members } from "./members.ts";
 import { Moves } from "./moves.ts";
 import { nameOf, nameOfLxd, projectOf } from "./names.ts";
-import { Projects } from "./projects.ts";
+import { Passing, projectsOf } from "./passing.ts";
+import { type Project, Projects } from "./projects.ts";
 import { readServer } from "./server.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
 
@@ -52,6 +53,7 @@ export class LxdDriver implements Driver {
   readonly #adopted: Adopted;
   readonly #backups: Backups;
   readonly #members: Members;
+  readonly #passing: Passing;
   readonly #moves: Moves;
   readonly #turns = new Map<string, Promise<unknown>>();
 
@@ -64,6 +66,7 @@ export class LxdDriver implements Driver {
     this.#members = new Members(this.#client, this.#address);
     this.#volumes = new Volumes(this.#client, this.#address, this.#projects);
     this.#backups = new Backups(this.#address.backups, this.#volumes);
+    this.#passing = new Passing(this.#client, this.#projects, this.#volumes, this.#backups);
     const idMaps = new IdMaps(this.#client);
     const parts = { images: this.#images, members: this.#members, projects: this.#projects, volumes: this.#volumes, idMaps };
     this.#hosts = new Hosts(this.#client, this.#address, parts, (project, id, signal) => this.#moves.finish(project, id, signal));
@@ -97,7 +100,12 @@ export class LxdDriver implements Driver {
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, (project) => (spec.adopted ? this.#adopted.take(spec, call) : this.#hosts.create(project, spec, call)));
+    return this.#change(
+      spec.name,
+      call,
+      (project) => (spec.adopted ? this.#adopted.take(spec, call) : this.#hosts.create(project, spec, call)),
+      spec,
+    );
   }
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => (spec.adopted ? this.#adopted.update(id, spec, call) : this.#hosts.update(project, id, spec, call)));
@@ -115,10 +123,11 @@ export class LxdDriver implements Driver {
   }
 
   createVolume(spec: VolumeSpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, (project) => {
+    const create = (project: string) => {
       const { backup } = spec;
       return this.#volumes.create(project, spec, call, backup && ((put) => this.#backups.pour(backup.name, put, backup.sha256)));
-    });
+    };
+    return this.#change(spec.name, call, create, spec);
   }
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#volumes.update(project, id, spec));
@@ -135,10 +144,11 @@ export class LxdDriver implements Driver {
   }
 
   putBackupPolicy(spec: BackupPolicySpec, call: Call): Promise<Made> {
-    return this.#change(spec.name, call, async (project) => {
+    const put = async (project: string) => {
       await this.#volumes.require(project, spec.volume);
       return this.#projects.putPolicy(project, spec, call.scope);
-    });
+    };
+    return this.#change(spec.name, call, put, { beside: spec.volume });
   }
   deleteBackupPolicy(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => this.#projects.deletePolicy(project, id));
@@ -212,29 +222,34 @@ export class LxdDriver implements Driver {
   }
 
   async list(scope?: string): ReturnType<Driver["list"]> {
-    const project = scope === undefined ? undefined : projectOf(scope);
-    if (project !== undefined && !(await this.#client.find(`/1.0/projects/${project}`))) return this.#listed([], [], [], scope);
-    const [instances, volumes, policies] = await Promise.all([listInstances(this.#client, project), this.#volumes.all(project), this.#projects.policies()]);
-    const { found } = project === undefined ? { found: [] } : await this.#adopted.all(scope);
-    return this.#listed([...instances, ...found.map((one) => one.instance)], volumes, policies, scope);
+    return this.#listed(...(await this.#read(scope)), scope);
   }
 
-  async actual(scope: string): Promise<Actual[]> {
-    const project = projectOf(scope);
-    if (!(await this.#client.find(`/1.0/projects/${project}`))) return [];
-    const [instances, adopted, volumes, policies] = await Promise.all([
-      listInstances(this.#client, project),
-      this.#adopted.all(scope),
-      this.#volumes.all(project),
-      this.#projects.policies(),
-    ]);
+  async actual(scope?: string): Promise<Actual[]> {
+    const [instances, volumes, policies] = await this.#read(scope);
     return [
-      ...(await this.#hosts.actual([...instances, ...adopted.found.map((one) => one.instance)])),
+      ...(await this.#hosts.actual(instances)),
       ...volumes.map((one) => this.#volumes.actual(one)),
       ...policies
-        .filter((one) => one.scope === scope)
+        .filter((one) => scope === undefined || one.scope === scope)
         .map(({ id, spec }) => ({ kind: "backup-policy" as const, id, name: spec.name, spec: { ...spec }, strange: [] })),
     ];
+  }
+
+  /** Of a department: of all projects in which it has something. */
+  async #read(scope: string | undefined): Promise<[Instance[], StoredVolume[], Awaited<ReturnType<Projects["policies"]>>]> {
+    const own = scope === undefined ? undefined : await this.#client.find<Project>(`/1.0/projects/${projectOf(scope)}`);
+    if (scope !== undefined && !own) return [[], [], []];
+    const projects = own ? projectsOf(own.metadata) : [undefined];
+    const [instances, adopted, volumes, policies] = await Promise.all([
+      Promise.all(projects.map((project) => listInstances(this.#client, project))),
+      // Without a scope the listing of all projects has them.
+      scope === undefined ? [] : this.#adopted.all(scope).then(({ found }) => found.map((one) => one.instance)),
+      Promise.all(projects.map((project) => this.#volumes.all(project))),
+      this.#projects.policies(),
+    ]);
+    const ours = (of: string | undefined) => scope === undefined || of === scope;
+    return [[...instances.flat(), ...adopted].filter((one) => ours(keptOf(one)?.scope)), volumes.flat().filter((one) => ours(one.scope)), policies];
   }
 
   /** LXD 5.0 starts two processes for each host that is asked what it uses (40 ms of CPU time), and is asked for each volume apart. */
@@ -274,6 +289,10 @@ export class LxdDriver implements Driver {
       ...(disk ? { disk } : {}),
       ...(memory ? { memory } : {}),
     };
+  }
+
+  pass(application: string, names: readonly string[], from: Call, to: Call): Promise<void> {
+    return this.#passing.pass(application, names, from, to);
   }
 
   async exec(host: string, argv: string[], options: Parameters<Driver["exec"]>[2] = {}): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -321,8 +340,8 @@ export class LxdDriver implements Driver {
   }
 
   /** Things of one name take turns within this process; across processes the server keeps names unique and the fence keeps older ones out. */
-  async #change<T>(name: string, call: Call, work: (project: string) => Promise<T>): Promise<T> {
-    const project = await this.#projects.enter(call);
+  async #change<T>(name: string, call: Call, work: (project: string) => Promise<T>, made?: { application?: string; beside?: string }): Promise<T> {
+    const project = await this.#passing.whereIs(await this.#projects.enter(call), made?.beside ?? name, made?.application);
     const before = this.#turns.get(name);
     const turn = (async () => {
       await before?.catch(() => undefined);

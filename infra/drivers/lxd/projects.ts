@@ -35,6 +35,12 @@ const limitsOf = (allowance: Allowance | undefined): Record<string, string> =>
 /** `11GiB` and 2 → `13GiB` */
 const plus = (value: string, more: number) => value.replace(/^\d+/, (number) => String(Number(number) + more));
 const policyKey = (name: string) => key(`policy.${lxdName(name)}`);
+const policiesOf = ({ config }: Pick<Project, "config">): StoredPolicy[] =>
+  Object.entries(config)
+    .filter(([name]) => name.startsWith(key("policy.")))
+    .map(([, value]) => JSON.parse(value) as StoredPolicy);
+/** Of a project that holds what has passed to other departments: its own department's limits would count theirs. */
+const shared = key("shared");
 /** Containers are unprivileged with id maps of their own, nothing of the server's is passed through. */
 const restricted = {
   restricted: "true",
@@ -52,13 +58,13 @@ const restricted = {
 export class Projects {
   readonly #client: LxdClient;
   /** By department, token and limits: many calls of one run come at about the same time. */
-  readonly #entries = new Map<string, SharedReading<string>>();
+  readonly #entries = new Map<string, SharedReading<Project>>();
   constructor(client: LxdClient) {
     this.#client = client;
   }
 
   /** Makes the department's project and notes the fencing token. @throws StaleFence before any effect */
-  async enter({ scope, fence, signal, allowance }: Call): Promise<string> {
+  async enter({ scope, fence, signal, allowance }: Call): Promise<Project> {
     signal?.throwIfAborted();
     const call = JSON.stringify([scope, fence, allowance]);
     const entry = this.#entries.get(call) ?? new SharedReading(() => this.#enter(scope, fence, allowance));
@@ -71,7 +77,7 @@ export class Projects {
     }
   }
 
-  async #enter(scope: string, fence: number, allowance: Allowance | undefined): Promise<string> {
+  async #enter(scope: string, fence: number, allowance: Allowance | undefined): Promise<Project> {
     const name = projectOf(scope);
     for (;;) {
       const there = await this.#client.find<Project>(`/1.0/projects/${name}`);
@@ -81,8 +87,12 @@ export class Projects {
       }
       const highest = Number(there.metadata.config[key("fence")] ?? -1);
       if (fence < highest) throw new StaleFence(`The lease of ${scope} has passed on: token ${fence} is older than ${highest}.`);
-      const wanted = { ...(fence === highest ? {} : { [key("fence")]: String(fence), [lowLevel]: undefined }), ...limitsOf(allowance) };
-      if (Object.entries(wanted).every(([setting, value]) => there.metadata.config[setting] === value) || (await this.#limit(there, wanted))) return name;
+      const wanted = {
+        ...(fence === highest ? {} : { [key("fence")]: String(fence), [lowLevel]: undefined }),
+        ...(there.metadata.config[shared] === undefined ? limitsOf(allowance) : {}),
+      };
+      if (Object.entries(wanted).every(([setting, value]) => there.metadata.config[setting] === value) || (await this.#limit(there, wanted)))
+        return there.metadata;
     }
   }
 
@@ -145,11 +155,39 @@ export class Projects {
   }
 
   async policies(): Promise<StoredPolicy[]> {
-    return (await this.all()).flatMap(({ config }) =>
-      Object.entries(config)
-        .filter(([name]) => name.startsWith(key("policy.")))
-        .map(([, value]) => JSON.parse(value) as StoredPolicy),
-    );
+    return (await this.all()).flatMap(policiesOf);
+  }
+
+  async policiesIn(project: string): Promise<StoredPolicy[]> {
+    return policiesOf((await this.#client.get<Project>(`/1.0/projects/${project}`)).metadata);
+  }
+
+  /** It holds another department's things from now on: no limits of one department are kept there any more. */
+  async share(project: string): Promise<void> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      const none = Object.fromEntries(Object.keys(limits).map((name) => [name, undefined]));
+      if (there.metadata.config[shared] !== undefined || (await this.#put(there, { ...none, [shared]: "true" }))) return;
+    }
+  }
+
+  /** One of our settings of a project; undefined takes it away. */
+  async note(project: string, name: string, value: string | undefined): Promise<void> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      if (there.metadata.config[name] === value || (await this.#put(there, { [name]: value }))) return;
+    }
+  }
+
+  /** Policies that are called another department's from now on. */
+  async passPolicies(project: string, names: ReadonlySet<string>, scope: string): Promise<void> {
+    for (;;) {
+      const there = await this.#client.get<Project>(`/1.0/projects/${project}`);
+      const changed = policiesOf(there.metadata)
+        .filter((one) => names.has(one.spec.name) && one.scope !== scope)
+        .map((one) => [policyKey(one.spec.name), JSON.stringify({ ...one, scope })] as const);
+      if (changed.length === 0 || (await this.#put(there, Object.fromEntries(changed)))) return;
+    }
   }
 
   async putPolicy(project: string, spec: BackupPolicySpec, scope: string): Promise<Made> {

@@ -342,6 +342,11 @@ export class Volumes {
     return Math.max(0, state?.metadata?.usage?.used ?? 0);
   }
 
+  /** Volumes of a project that are called another department's from now on. */
+  async pass(project: string, names: ReadonlySet<string>, scope: string): Promise<void> {
+    for (const one of await this.all(project)) if (names.has(one.spec.name) && one.scope !== scope) await this.#resize(project, { ...one, scope }, one.spec);
+  }
+
   /** Everything of a project, whole or not, in whichever storage pool. */
   async purge(project: string): Promise<void> {
     for (const one of [this, ...(await this.#others())])

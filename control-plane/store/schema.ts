@@ -237,19 +237,7 @@ export interface Requests {
   updated_at: Time;
 }
 
-export type ItemAction =
-  | "create"
-  | "resize"
-  | "extend"
-  | "attach"
-  | "detach"
-  | "start"
-  | "stop"
-  | "keys"
-  | "redeploy"
-  | "retire"
-  | "adopt"
-  | "transfer";
+export type ItemAction = "create" | "resize" | "extend" | "attach" | "detach" | "start" | "stop" | "keys" | "redeploy" | "retire" | "adopt" | "transfer";
 export type ResourceKind = "host" | "volume" | "attachment" | "backup-policy";
 
 export interface RequestItems {

@@ -100,12 +100,7 @@ export class LxdDriver implements Driver {
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {
-    return this.#change(
-      spec.name,
-      call,
-      (project) => (spec.adopted ? this.#adopted.take(spec, call) : this.#hosts.create(project, spec, call)),
-      spec,
-    );
+    return this.#change(spec.name, call, (project) => (spec.adopted ? this.#adopted.take(spec, call) : this.#hosts.create(project, spec, call)), spec);
   }
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, (project) => (spec.adopted ? this.#adopted.update(id, spec, call) : this.#hosts.update(project, id, spec, call)));

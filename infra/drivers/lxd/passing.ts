@@ -59,7 +59,8 @@ export class Passing {
     const passing = new Set(names);
     for (const instance of await listInstances(this.#client, home)) await this.#passHost(home, instance, passing, to.scope);
     // What was adopted lies in whichever project it was found in.
-    for (const instance of await listInstances(this.#client)) if (keptOf(instance)?.spec.adopted) await this.#passHost(instance.project, instance, passing, to.scope);
+    for (const instance of await listInstances(this.#client))
+      if (keptOf(instance)?.spec.adopted) await this.#passHost(instance.project, instance, passing, to.scope);
     fault("lxd.pass:hosts");
     await this.#volumes.pass(home, passing, to.scope);
     await this.#projects.passPolicies(home, passing, to.scope);

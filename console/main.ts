@@ -38,6 +38,8 @@ import "./pages/supervision-mine.ts";
 import "./pages/supervision-rules.ts";
 import "./pages/usage.ts";
 import "./pages/drift.ts";
+import "./pages/adoptions.ts";
+import "./pages/losses.ts";
 import "./pages/images.ts";
 import "./pages/members.ts";
 import "./pages/operation-plan.ts";
@@ -141,6 +143,11 @@ class App extends LitElement {
     {
       pattern: new URLPattern({ pathname: "/webhooks" }),
       render: () => html`<zy-webhooks-page .state=${this.#query("state")} .changes=${this.#holds("system-admin")}></zy-webhooks-page>`,
+    },
+    { pattern: new URLPattern({ pathname: "/adoptions" }), render: () => html`<zy-adoptions-page .pool=${this.#query("pool")}></zy-adoptions-page>` },
+    {
+      pattern: new URLPattern({ pathname: "/losses" }),
+      render: () => html`<zy-losses-page .me=${this.#me?.id ?? ""} .decides=${this.#holds("operations")}></zy-losses-page>`,
     },
     {
       pattern: new URLPattern({ pathname: "/accounts" }),

@@ -29,6 +29,8 @@ export const places: readonly Place[] = [
   { path: pages.pools(), name: () => msg("资源池", { id: "pools" }), roles: ["operations", "authority", "audit-admin", "auditor"] },
   { path: pages.images(), name: () => msg("镜像", { id: "images" }), roles: ["operations"] },
   { path: pages.members(), name: () => msg("集群与运维方案", { id: "members-title" }), roles: ["operations"] },
+  { path: pages.adoptions(), name: () => msg("纳管", { id: "adoptions" }), roles: ["operations"] },
+  { path: pages.losses(), name: () => msg("失联成员", { id: "losses" }), roles: ["operations", "authority", "audit-admin", "auditor"] },
   { path: pages.drift(), name: () => msg("配置漂移", { id: "drift" }), roles: ["operations"] },
   {
     path: pages.hostSessions(),

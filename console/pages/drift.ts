@@ -2,6 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { DriftFinding } from "../../control-plane/contract/drift.ts";
+import { askReason } from "../components/reason-dialog.ts";
 import { Paged, post } from "../client/index.ts";
 import { time } from "../format.ts";
 import { api, pages } from "../paths.ts";
@@ -31,7 +32,7 @@ export class DriftPage extends Page {
   async #decide(row: DriftFinding, how: "put-back" | "adopt" | "accept"): Promise<void> {
     const lost = how === "put-back" && row.lost !== null;
     if (lost && !confirm(`${msg("该资源已不存在：将重新创建，需第二人同意。", { id: "drift-loss" })}\n${row.lost}`)) return;
-    const reason = prompt(msg("理由（记入审计）", { id: "drift-reason" }))?.trim();
+    const reason = await askReason(msg("理由（记入审计）", { id: "drift-reason" }));
     if (!reason) return;
     await this.attempt(async () => {
       await post(api.decideDrift(row.id, how), { reason, ...(lost ? { acceptLoss: true } : {}) }, row.revision);

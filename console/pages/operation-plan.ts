@@ -43,7 +43,7 @@ export class OperationPlanPage extends Page {
         <p class="muted">
           ${msg("编制", { id: "drawn-up-by" })} ${plan.createdByName} ${time(plan.createdAt)}
           ${plan.confirmedByName === null ? nothing : html` · ${msg("确认", { id: "confirmed-by" })} ${plan.confirmedByName} ${time(plan.confirmedAt)}`}
-          ${plan.finishedAt === null ? nothing : html` · ${msg("结束", { id: "ended" })} ${time(plan.finishedAt)}`}
+          ${plan.finishedAt === null ? nothing : html` · ${msg("结束", { id: "ended-at" })} ${time(plan.finishedAt)}`}
         </p>
         ${plan.error === null ? nothing : html`<p class="bad" role="alert">✕ ${plan.error}</p>`}
         ${

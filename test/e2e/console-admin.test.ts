@@ -187,4 +187,24 @@ describe("administration in the console", { timeout: 120_000 }, () => {
     await operations.getByText("没有差异。").waitFor();
     await look(operations, "quota-findings-zh");
   });
+
+  it("looks for what could be adopted, says why nothing can be here, and shows that no member is lost", async () => {
+    const operations = await signIn(plane.operations);
+    await operations.goto("/adoptions");
+    await operations.getByRole("link", { name: "Compute", exact: true }).click();
+    await operations.getByText("尚未查找过").waitFor();
+    await operations.getByRole("button", { name: "查找" }).click();
+    await operations
+      .getByRole("status")
+      .filter({ hasText: /✕|上次查找/ })
+      .waitFor();
+    await operations.getByText("没有可纳管的实例。").waitFor();
+    await look(operations, "adoptions-zh");
+    await operations.goto("/losses");
+    await operations.getByText("所有成员都有应答。").waitFor();
+    await look(operations, "losses-zh");
+    await operations.goto("/drift");
+    await operations.getByText("云上一切与批准的一致。").waitFor();
+    await look(operations, "drift-zh");
+  });
 });

@@ -190,8 +190,10 @@ export async function itemsOf(db: Db, requestIds: readonly string[]): Promise<Ma
   const rows = await db
     .selectFrom("request_items as i")
     .leftJoin("resources as r", "r.id", "i.resource_id")
+    // Of a transfer the application itself.
+    .leftJoin("applications as a", "a.id", "i.resource_id")
     .selectAll("i")
-    .select(["r.name", "r.expires_at", "r.phase"])
+    .select((of) => [of.fn.coalesce("r.name", "a.name").as("name"), "r.expires_at", "r.phase"])
     .where("i.request_id", "in", [...requestIds])
     .orderBy("i.request_id")
     .orderBy("i.position")

@@ -85,7 +85,11 @@ class App extends LitElement {
         display: flex;
         flex-wrap: wrap;
         gap: 0.25rem 1rem;
-        flex: 1 1 14rem;
+        flex: 1 0 100%;
+        order: 1;
+      }
+      header strong {
+        margin-right: auto;
       }
       header nav a {
         white-space: nowrap;

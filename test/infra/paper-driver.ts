@@ -180,7 +180,7 @@ export function loadDriver(_name: string, endpoint: string): Driver {
       paper.note("list");
       return paper
         .all()
-        .filter((thing) => thing.scope === scope)
+        .filter((thing) => scope === undefined || thing.scope === scope)
         .map(({ kind, id, name, spec, really, strange }) => ({ kind, id, name, spec: { ...spec, ...really }, strange: strange ?? [] }));
     },
     observe: async () => ({

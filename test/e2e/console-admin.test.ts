@@ -144,7 +144,10 @@ describe("administration in the console", { timeout: 120_000 }, () => {
     await officer.getByText("内置默认").waitFor();
     const reader = await signIn(plane.approver);
     await reader.goto(`/departments/${office.id}/approval-policy`);
-    await reader.getByRole("row", { name: /部门审批/ }).first().waitFor();
+    await reader
+      .getByRole("row", { name: /部门审批/ })
+      .first()
+      .waitFor();
     expect(await reader.getByRole("button", { name: "保存为新版本" }).count()).toBe(0);
   });
 

@@ -8,7 +8,7 @@ import { host, openBooks, smallCity } from "../../setup/small-city.ts";
 
 let opened: OpenDatabase;
 let clock: Date;
-let reads: (endpoint: string) => Promise<PoolReading>;
+let reads: (endpoint: string, before?: PoolReading) => Promise<PoolReading>;
 let observer: Observer;
 let hostId: string;
 let compute: string;
@@ -35,7 +35,7 @@ beforeEach(async () => {
     db: opened.db,
     log: pino({ level: "silent" }),
     now: () => clock,
-    driver: (_name, endpoint) => ({ observe: () => reads(endpoint) }) as unknown as Driver,
+    driver: (_name, endpoint) => ({ observe: (before?: PoolReading) => reads(endpoint, before) }) as unknown as Driver,
     everyMs: 3_600_000,
     timeoutMs: 500,
   });
@@ -99,4 +99,17 @@ it("takes a reading that began after it was asked for one", async () => {
   await late;
   expect((await row()).observed_state).toBe("running");
   await early;
+});
+
+it("asks what things use at most a tenth of the time, and never for a job", async () => {
+  const asked: boolean[] = [];
+  reads = async (endpoint, before) => {
+    if (endpoint !== "/slow") asked.push(before === undefined);
+    await new Promise((done) => setTimeout(done, 200));
+    return reading({ id: "phys.1", name: hostId, state: "running" });
+  };
+  await observer.observe();
+  await observer.observe();
+  await observer.observe([compute]);
+  expect(asked).toEqual([true, false, false]);
 });

@@ -305,7 +305,10 @@ describe.each(engines)("transfers, on %s", (engine) => {
   it("is refused where the receiver's quota or a code stands in the way, and the what-if says so before", async () => {
     await begin({ room: 1 });
     await fill();
-    const look = async () => books.change(async (tx) => whatIf(tx, books.act(), books.applicant, await bodyOf()));
+    const look = async () => {
+      const body = await bodyOf();
+      return books.change((tx) => whatIf(tx, books.act(), books.applicant, body));
+    };
     const quota = await look();
     expect(quota.refusals.map((one) => [one.code, one.limits])).toEqual([["quota-exceeded", undefined]]);
     expect(quota.transfer).toMatchObject({ to: { department: ids.annex } });

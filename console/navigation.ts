@@ -22,7 +22,7 @@ export const places: readonly Place[] = [
   { path: pages.inbox(), name: () => msg("审批", { id: "inbox" }), roles: ["approver", "authority"] },
   { path: pages.requests(), name: () => msg("申请", { id: "requests" }) },
   { path: pages.newRequest(), name: () => msg("新建申请", { id: "new-request" }) },
-  { path: pages.delegations(), name: () => msg("请假与代理审批", { id: "delegations" }), roles: ["approver", "authority"] },
+  { path: pages.delegations(), name: () => msg("请假与代理", { id: "delegations" }), roles: ["approver", "authority"] },
   { path: pages.supervision(), name: () => msg("电子监察", { id: "supervision" }), roles: ["supervision", "audit-admin", "auditor"] },
   ownCards,
   { path: pages.audit(), name: () => msg("审计记录", { id: "audit" }), roles: ["supervision", "audit-admin", "auditor"] },

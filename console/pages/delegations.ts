@@ -46,7 +46,7 @@ export class DelegationsPage extends Page {
           : row.begins > now
             ? msg("未开始", { id: "not-begun" })
             : msg("进行中", { id: "holds-now" });
-    return html`<h1>${msg("请假与代理审批", { id: "delegations" })}</h1>
+    return html`<h1>${msg("请假与代理", { id: "delegations" })}</h1>
       <section class="card" tabindex="0">
         ${
           this.#delegations.items.length === 0

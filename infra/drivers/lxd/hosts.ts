@@ -66,14 +66,14 @@ export class Hosts {
     const there = await this.get(project, spec.name);
     if (there) return this.#adopt(project, there, spec, call);
     if (spec.type === "vm") await this.#requireVm(spec);
-    const [fingerprint, kind, target] = await Promise.all([this.#images.require(spec.image), this.#kind(), this.#members.targetFor(spec.name, spec.member)]);
+    const [fingerprint, kind] = await Promise.all([this.#images.require(spec.image), this.#kind()]);
     return undoing(async (undo) => {
       const kept: Kept = { id: newId(spec.name), scope: call.scope, spec: withoutSecrets(spec) };
       fault("lxd.host.create:asked");
       const body = bodyOf(kept, spec, fingerprint, { ...this.#address, kind });
       undo.add(() => this.#remove(project, kept.id));
       try {
-        await this.#make(project, body, target, call);
+        await this.#makeSomewhere(project, body, spec, call);
       } catch (error) {
         // Asked twice at the same moment, or taken though the answer came too late or never.
         const late = error instanceof DriverError && error.code === "unreachable" && !call.signal?.aborted;
@@ -161,6 +161,24 @@ export class Hosts {
       await pause(Math.random() * 100 * attempt, undefined, signal ? { signal } : {});
     }
     throw new DriverError("id-maps", `The server gave ${body.name} user ids that others have, ${makeAttempts} times.`);
+  }
+
+  /**
+   * Where a creation was under way when the cluster lost the member that served it, LXD 5.0.2 keeps the record of a volume that is none any more, and nobody
+   * can remove it: of that name nothing is made on that member again, so it is made on another one.
+   */
+  async #makeSomewhere(project: string, body: { name: string }, spec: HostSpec, call: Call): Promise<void> {
+    for (const except: string[] = []; ;) {
+      const target = await this.#members.targetFor(spec.name, spec.member, except);
+      try {
+        return await this.#make(project, body, target, call);
+      } catch (error) {
+        const haunted = error instanceof Refused && /Error inserting volume .* into database/s.test(error.message);
+        const others = target === undefined ? undefined : await this.#members.targetFor(spec.name, spec.member, [...except, target]).catch(() => undefined);
+        if (!haunted || others === undefined) throw error;
+        except.push(target!);
+      }
+    }
   }
 
   /** What there is after a creation that seems to have failed. @param late its answer did not come: the server may still be at it */

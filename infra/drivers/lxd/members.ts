@@ -86,13 +86,17 @@ export class Members {
 
   /**
    * Where a new instance is made: on the member that was chosen while that takes hosts, else on one that its name falls to. The server's own choice is not
-   * asked for: LXD 5.0.2 looks at the limits of a project only where a member is named. @returns undefined for a server that is alone
+   * asked for: LXD 5.0.2 looks at the limits of a project only where a member is named.
+   * @param except members on which it could not be made
+   * @returns undefined for a server that is alone
    */
-  async targetFor(name: string, chosen: string | undefined): Promise<string | undefined> {
+  async targetFor(name: string, chosen: string | undefined, except: readonly string[] = []): Promise<string | undefined> {
     const { clustered, members } = await this.#lately();
     if (!clustered) return undefined;
     const { group } = this.#address;
-    const open = members.filter((one) => one.state === "online" && (group === undefined || one.groups.includes(group))).map((one) => one.name);
+    const open = members
+      .filter((one) => one.state === "online" && (group === undefined || one.groups.includes(group)) && !except.includes(one.name))
+      .map((one) => one.name);
     if (open.length === 0)
       throw new DriverError("no-member", `No member of the cluster${group === undefined ? "" : ` in the group ${group}`} takes hosts now.`);
     return chosen !== undefined && open.includes(chosen) ? chosen : fallsTo(name, open);

@@ -36,11 +36,17 @@ describe("a member that dies", { timeout: 300_000 }, () => {
     client.post<MemberLoss>(`${path}/${loss.id}/${what}`, body, { ifMatch: loss.revision });
 
   it("is noticed; its host is unknown, then down; it is had again elsewhere by decision, and its return makes no twin", async () => {
+    // The observer has written down who the members are: then placement spreads an application's hosts.
+    await waitFor(
+      () => plane.operations.get<{ items: unknown[] }>("/api/v1/members"),
+      ({ items }) => items.length === 3,
+      { timeoutMs: 60_000 },
+    );
     const asked = await plane.ask([host("a", "small"), host("b", "small"), host("c", "small")]);
     await plane.approve(asked.id);
     expect((await plane.settled(asked.id)).state).toBe("active");
     const on = new Map((await plane.driver.observe()).hosts.map((one) => [one.name, one.member]));
-    expect(new Set(on.values()).size, "LXD spreads them").toBe(3);
+    expect(new Set(on.values()).size, "they are spread").toBe(3);
     const ill = (await hosts()).find((one) => on.get(one.id) === "n3")!;
     const of = async () => (await hosts()).find((one) => one.id === ill.id)!;
 

@@ -4,6 +4,8 @@ import type { LxdClient } from "./client.ts";
 
 const folder = "/root/.ssh";
 const file = `${folder}/authorized_keys`;
+/** In images of ours: written by the server from the host's settings at each start, and nobody else's. */
+const ownFile = "/etc/ssh/authorized_keys";
 const [begin, end] = ["# zhengyun: keys by request", "# zhengyun: end"];
 
 /** The file with `keys` in it instead of `before`; lines of others stay. Pure. */
@@ -24,9 +26,11 @@ export async function writeKeys(
   before: readonly string[],
   keys: readonly string[],
 ): Promise<void> {
-  const content = await read(client, path, project);
+  const [content, own] = await Promise.all([read(client, path, project, file), read(client, path, project, ownFile)]);
   const put = (at: string, type: "file" | "directory", mode: string, raw: Buffer) =>
     client.change("POST", `${path}/files`, { project, query: { path: at }, raw, headers: owned(type, mode) });
+  // A key that was taken away must not work until the next start.
+  if (own !== undefined) await put(ownFile, "file", "0644", Buffer.from(keys.map((key) => `${key}\n`).join("")));
   if (content === undefined) await put(folder, "directory", "0700", Buffer.alloc(0));
   await put(file, "file", "0600", Buffer.from(withKeys(content ?? "", before, keys)));
 }
@@ -39,10 +43,10 @@ const owned = (type: string, mode: string): Record<string, string> =>
     ),
   );
 
-async function read(client: LxdClient, path: string, project: string): Promise<string | undefined> {
+async function read(client: LxdClient, path: string, project: string, at: string): Promise<string | undefined> {
   try {
     const chunks: Buffer[] = [];
-    for await (const chunk of await client.stream(`${path}/files`, { project, query: { path: file } })) chunks.push(chunk as Buffer);
+    for await (const chunk of await client.stream(`${path}/files`, { project, query: { path: at } })) chunks.push(chunk as Buffer);
     return Buffer.concat(chunks).toString();
   } catch (error) {
     if (error instanceof NotFound) return undefined;

@@ -85,7 +85,7 @@ describe.each(engines)("an archive made on %s", (engine) => {
     }
   });
 
-  it("is of one moment, whatever is written meanwhile", async () => {
+  it("is of one moment, whatever is written meanwhile", { timeout: 240_000 }, async () => {
     const books = openBooks(database.db);
     const file = join(directory, "a.tar");
     const stop = new AbortController();
@@ -116,7 +116,7 @@ describe.each(engines)("an archive made on %s", (engine) => {
 });
 
 describe("verify", () => {
-  it("finds any changed byte and any cut, and says where", async () => {
+  it("finds any changed byte and any cut, and says where", { timeout: 240_000 }, async () => {
     const database = await openEmpty("pglite");
     await fill(database);
     const file = join(directory, "a.tar");
@@ -125,7 +125,7 @@ describe("verify", () => {
     const good = readFileSync(file);
     const bad = join(directory, "bad.tar");
     const { manifest } = await openArchive(file);
-    for (let at = 0; at < good.length; at += 61) {
+    for (let at = 0; at < good.length; at += 251) {
       const bytes = Buffer.from(good);
       bytes[at]! ^= 1;
       writeFileSync(bad, bytes);

@@ -41,7 +41,7 @@ const expected = (prefix: string) => ["a.plain", "b.other", "c.before", "e.plain
 /** Engines at once. */
 const abreast = 4;
 
-describe("kill -9 after each entry of the journal", { timeout: 180_000 }, () => {
+describe("kill -9 after each entry of the journal", { timeout: 600_000 }, () => {
   let opened: OpenDatabase;
   let service: StateService;
   let things: Bench;

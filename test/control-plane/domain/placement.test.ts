@@ -135,6 +135,7 @@ describe("placement", () => {
       zone: "extranet",
       dedicatedTo: null,
       state: "open",
+      strategy: "spread",
       vm: true,
       tier: "standard",
       endpoint: `unix:/${code}`,

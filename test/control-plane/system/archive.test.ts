@@ -92,7 +92,7 @@ describe.each(engines)("an archive made on %s", (engine) => {
     const writing = (async () => {
       for (let n = 0; !stop.signal.aborted; n++, await setImmediate()) await books.ask("office", [volume(`v${n}`)]).catch(() => undefined);
     })();
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 2; round++) {
       await writeArchive(database.db, file, options);
       const archive = await openArchive(file);
       const count = (name: string) => archive.manifest.tables.find((one) => one.name === name)!.rows;

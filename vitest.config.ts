@@ -17,6 +17,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+          // What waits in vain once, since everything at once was busy, is tried once more; what is wrong fails twice.
+          retry: process.env["CI"] ? 1 : 0,
         },
       },
       ...(existsSync(browser) ? [browser] : []),

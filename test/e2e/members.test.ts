@@ -188,7 +188,8 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
       (one) => one.state !== "running" && (one.changes?.["update"] ?? 0) > 0,
       { timeoutMs: 60_000 },
     );
-    expect(update).toMatchObject({ state: "succeeded", changes: { update: 1 } });
+    expect(update.state).toBe("succeeded");
+    expect(Object.keys(update.changes ?? {}).filter((kind) => kind !== "same" && kind !== "update")).toEqual([]);
     expect((await plane.driver.observe()).hosts.find((one) => one.name === web.id)).toMatchObject({ id: physical, state: "running" });
     // What its department asks for afterwards is approved and done as ever.
     const stop = await plane.ask([{ action: "stop", kind: "host", id: web.id, spec: {} }]);

@@ -53,10 +53,10 @@ describe("differences", () => {
   });
 
   it.each([
-    ["image", { image: "other" }],
-    ["generation", { generation: 2 }],
-  ])("of %s replace a host", (path_, change) => {
-    expect(between(now, { ...now, ...change })).toEqual([{ path: path_, kind: "update", replace: true }]);
+    ["image", "update" as const, { image: "other" }],
+    ["generation", "add" as const, { generation: 2 }],
+  ])("of %s replace a host", (path_, kind, change) => {
+    expect(between(now, { ...now, ...change })).toEqual([{ path: path_, kind, replace: true }]);
   });
 
   it.each([

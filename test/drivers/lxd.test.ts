@@ -129,10 +129,12 @@ describe.each([
 });
 
 const incus = findIncus();
-describe.skipIf(incus === undefined)("on an Incus server", () => {
+// In CI a missing real part fails: there the start says that Incus is not to be had.
+describe.skipIf(incus === undefined && process.env["CI"] === undefined)("on an Incus server", () => {
   let server: Awaited<ReturnType<typeof startIncus>>;
   beforeAll(async () => {
-    server = await startIncus(incus!);
+    if (incus === undefined) throw new Error("Incus cannot be had: the Debian mirror of this machine has no backports.");
+    server = await startIncus(incus);
   });
   afterAll(() => server.close());
 

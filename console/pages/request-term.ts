@@ -18,6 +18,8 @@ export class RequestTerm extends Page {
   /** The page that this is a part of says when it was read. */
   override stamped = false;
   #reason = "";
+  /** Kept here: a reading that is late may take the form away for a moment. */
+  #until = "";
   #busy = false;
 
   override async load(): Promise<void> {}
@@ -96,11 +98,18 @@ export class RequestTerm extends Page {
               class="bar"
               @submit=${(event: SubmitEvent) => {
                 event.preventDefault();
-                const until = new FormData(event.target as HTMLFormElement).get("until") as string;
-                void this.#do(() => post<Request>(api.requests(), extension(this.row, until, "")));
+                void this.#do(() => post<Request>(api.requests(), extension(this.row, this.#until, "")));
               }}
             >
-              <label>${msg("延期至", { id: "extend-until" })}<input name="until" type="date" required min=${ends[0]!.slice(0, 10)} /></label>
+              <label
+                >${msg("延期至", { id: "extend-until" })}<input
+                  name="until"
+                  type="date"
+                  required
+                  min=${ends[0]!.slice(0, 10)}
+                  .value=${this.#until}
+                  @input=${(event: InputEvent) => (this.#until = (event.target as HTMLInputElement).value)}
+              /></label>
               <button>${msg("申请延期", { id: "extend" })}</button>
             </form>`
           : nothing

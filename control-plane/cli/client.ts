@@ -30,6 +30,8 @@ export interface CallOptions {
   /** The revision that was seen, for changes. */
   ifMatch?: number;
   idempotencyKey?: string;
+  /** Of a stream of events: the last one that was read. */
+  lastEventId?: string;
   signal?: AbortSignal;
 }
 
@@ -40,7 +42,7 @@ export type Client = ReturnType<typeof createClient>;
  * POSTs carry an Idempotency-Key, so that a repeated call after a broken connection does its work once.
  */
 export function createClient({ url, token }: ClientOptions) {
-  async function send(method: string, path: string, { body, query, ifMatch, idempotencyKey, signal }: CallOptions = {}): Promise<Response> {
+  async function send(method: string, path: string, { body, query, ifMatch, idempotencyKey, lastEventId, signal }: CallOptions = {}): Promise<Response> {
     const address = new URL(path, url);
     for (const [key, value] of Object.entries(query ?? {})) if (value !== undefined) address.searchParams.set(key, String(value));
     const headers: Record<string, string> = { accept: "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) };
@@ -48,6 +50,7 @@ export function createClient({ url, token }: ClientOptions) {
     if (body !== undefined) headers["content-type"] = file ? "application/octet-stream" : "application/json";
     if (method === "POST") headers["idempotency-key"] = idempotencyKey ?? randomUUID();
     if (ifMatch !== undefined) headers["if-match"] = `"${ifMatch}"`;
+    if (lastEventId !== undefined) headers["last-event-id"] = lastEventId;
     let response: Response;
     try {
       response = await fetch(address, {

@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } fr
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
+import { followRequest } from "../../control-plane/cli/following.ts";
 import { settled, undecided, waitFor } from "../../control-plane/cli/wait.ts";
 import type { City } from "../../control-plane/contract/city.ts";
 import type { Role } from "../../control-plane/contract/roles.ts";
@@ -153,11 +154,7 @@ export class TestPlane {
   read = (id: string): Promise<Request> => this.operations.get<Request>(`/api/v1/requests/${id}`);
   /** Waits for the plan. */
   planned = async (id: string): Promise<Request> => {
-    const planned = await waitFor(
-      () => this.read(id),
-      (one) => undecided(one.state) || settled(one.state),
-      { intervalMs: 50, timeoutMs: 60_000 },
-    );
+    const planned = await followRequest(this.operations, id, (one) => undecided(one.state) || settled(one.state), { timeoutMs: 60_000 });
     if (!undecided(planned.state)) throw new Error(`${planned.state}: ${planned.error?.message}`);
     return planned;
   };
@@ -169,12 +166,7 @@ export class TestPlane {
       if (!undecided(row.state)) return;
     }
   }
-  settled = (id: string): Promise<Request> =>
-    waitFor(
-      () => this.read(id),
-      (one) => settled(one.state),
-      { intervalMs: 50, timeoutMs: 90_000 },
-    );
+  settled = (id: string): Promise<Request> => followRequest(this.operations, id, (one) => settled(one.state), { timeoutMs: 90_000 });
 
   /** Pulumi's engines that work for it now: known by their PULUMI_HOME. */
   engines(): number[] {

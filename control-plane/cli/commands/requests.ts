@@ -9,7 +9,8 @@ import type { WhatIf } from "../../contract/what-if.ts";
 import { json, wait } from "../arguments.ts";
 import { type Client, clientFromEnvironment } from "../client.ts";
 import { bytes, localTime, show, showOne } from "../output.ts";
-import { settled, undecided, waitFor } from "../wait.ts";
+import { followRequest } from "../following.ts";
+import { settled, undecided } from "../wait.ts";
 import { listCommand } from "./list.ts";
 import { printWhatIf } from "./what-if.ts";
 
@@ -92,14 +93,16 @@ async function follow(client: Client, request: string, until: (one: Request) => 
       {
         title: `${last.number} ${last.title}`,
         task: async (_, task) => {
-          last = await waitFor(
-            () => read(client, request),
+          last = await followRequest(
+            client,
+            request,
             (one) => {
               const done = one.items.filter((item) => item.state === "active" || item.state === "failed").length;
               const filled = Math.round((done / one.items.length) * 24);
               task.output = `${one.state.padEnd(9)} ${"█".repeat(filled)}${"░".repeat(24 - filled)} ${done}/${one.items.length}`;
               return until(one);
             },
+            { steps: true },
           );
           task.title = `${last.number} ${last.state}`;
         },

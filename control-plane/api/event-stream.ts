@@ -27,9 +27,9 @@ export async function eventStream(c: ApiContext, deps: AppDeps, filter: EventFil
   const asked = c.req.header("last-event-id");
   if (asked !== undefined && !/^[0-9]{1,15}$/.test(asked)) throw new Refusal("malformed", "Last-Event-ID is no id of an event.");
   const from = asked !== undefined ? Number(asked) : filter.start === "first" ? 0 : await lastEventId(deps.db);
-  const read = (after: number) =>
-    eventsAfter(deps.db, { after, departmentIds: filter.departmentIds, requestId: filter.requestId, updateId: filter.updateId, limit: batch });
   const seen = new Set<number>();
+  const read = (after: number) =>
+    eventsAfter(deps.db, { after, seen, departmentIds: filter.departmentIds, requestId: filter.requestId, updateId: filter.updateId, limit: batch });
   for (const event of await read(Math.max(0, from - lookBack))) if (event.id <= from) seen.add(event.id);
   c.header("cache-control", "no-store");
   c.header("x-accel-buffering", "no");
@@ -46,7 +46,7 @@ export async function eventStream(c: ApiContext, deps: AppDeps, filter: EventFil
         // A session that was ended hears nothing more.
         if (sessionId !== undefined && !(await sessionHolds(deps.db, sessionId, deps.now()))) return;
         const rows = await read(Math.max(0, last - lookBack));
-        for (const row of rows.filter(({ id }) => !seen.has(id))) {
+        for (const row of rows) {
           await stream.writeSSE({ id: String(row.id), event: row.type, data: JSON.stringify(shown(row)) });
           seen.add(row.id);
           last = Math.max(last, row.id);

@@ -1,6 +1,6 @@
 /** What happened, in order, for live pages: kept in the database so that a page that was away reads on where it stopped. */
 import { EventEmitter } from "node:events";
-import type { Selectable } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { Db, Tx } from "./database.ts";
 import { insertRows } from "./rows.ts";
 import type { Events } from "./schema.ts";
@@ -51,6 +51,8 @@ export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise
 export interface EventsAsk {
   /** Id of the last event that the reader has; 0 for all. */
   after: number;
+  /** Left out: ids that the reader has. */
+  seen?: ReadonlySet<number> | undefined;
   /** Left out: every department's. */
   departmentIds?: string[] | undefined;
   requestId?: string | undefined;
@@ -61,6 +63,7 @@ export interface EventsAsk {
 /** In the order of ids. Transactions may commit in another order: a live reader looks back a little, see api/event-stream.ts. */
 export async function eventsAfter(db: Db, ask: EventsAsk): Promise<EventRow[]> {
   let query = db.selectFrom("events").selectAll().where("id", ">", ask.after);
+  if (ask.seen && ask.seen.size > 0) query = query.where(sql<boolean>`id <> all(${sql.val([...ask.seen])}::bigint[])`);
   if (ask.departmentIds) query = query.where("department_id", "in", ask.departmentIds);
   if (ask.updateId) query = query.where("update_id", "=", ask.updateId);
   if (ask.requestId) query = query.where("request_id", "=", ask.requestId);

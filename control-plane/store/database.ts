@@ -98,8 +98,10 @@ export async function openDatabase(options: {
   name?: string | undefined;
   /** Migrates up to this migration only, for the restore of an older copy. */
   migrateTo?: string | undefined;
+  /** For "memory": a dump of PGlite's to begin with. */
+  dump?: Blob | undefined;
 }): Promise<OpenDatabase> {
-  const opened = options.url ? openPostgres(options.url, options.maxConnections ?? 10, options.name) : await openPglite(options.directory);
+  const opened = options.url ? openPostgres(options.url, options.maxConnections ?? 10, options.name) : await openPglite(options.directory, options.dump);
   try {
     await migrate(opened.db, options.migrateTo);
   } catch (error) {
@@ -122,7 +124,7 @@ function openPostgres(url: string, max: number, name: string | undefined): OpenD
   return { db, engine: "postgres", pglite: undefined, url, close: () => db.destroy() };
 }
 
-async function openPglite(directory: string): Promise<OpenDatabase> {
+async function openPglite(directory: string, dump: Blob | undefined): Promise<OpenDatabase> {
   const inMemory = directory === "memory";
   const location = join(directory, "database");
   if (!inMemory) mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -130,6 +132,7 @@ async function openPglite(directory: string): Promise<OpenDatabase> {
   try {
     const pglite = await PGlite.create({
       ...(inMemory ? {} : { dataDir: location }),
+      ...(dump ? { loadDataDir: dump } : {}),
       extensions: { btree_gist },
       parsers: { [pgliteTypes.INT8]: Number },
     });

@@ -17,7 +17,7 @@ import { keysFrom } from "../../control-plane/state/keys.ts";
 import { getStack } from "../../control-plane/state/stacks.ts";
 import { importDeployment } from "../../control-plane/state/transfer.ts";
 import type { OpenDatabase } from "../../control-plane/store/database.ts";
-import { openStore } from "../control-plane/state/support/databases.ts";
+import { openEmpty } from "../setup/databases.ts";
 import { bench, type Bench, type Running, type Thing, up } from "../control-plane/state/support/engine.ts";
 import { gate } from "../control-plane/state/support/gate.ts";
 import type { Hello } from "../control-plane/state/support/state-process.ts";
@@ -51,7 +51,7 @@ describe("kill -9 after each entry of the journal", { timeout: 600_000 }, () => 
   const key = randomBytes(32);
 
   beforeAll(async () => {
-    opened = await openStore("postgres");
+    opened = await openEmpty("postgres");
     service = await startStateService({ db: opened.db, keys: keysFrom(key) });
     things = await bench();
     // Once undisturbed: it gives the state that the others begin with, and how many entries there are to be cut off at.

@@ -13,13 +13,14 @@ import type { DepartmentSpec } from "../../infra/spec.ts";
 import { runOperation } from "../../infra/stack.ts";
 import { pool } from "./estate.ts";
 import { Paper, loadDriver } from "./paper-driver.ts";
+import { templateDump } from "../setup/template.ts";
 
 export type World = Awaited<ReturnType<typeof openWorld>>;
 
 export async function openWorld() {
   const directory = await mkdtemp(path.join(tmpdir(), "zhengyun-world-"));
   const engine = await findEngine();
-  const database = await openDatabase({ directory: path.join(directory, "data") });
+  const database = await openDatabase({ directory: "memory", dump: await templateDump() });
   const service = await startStateService({ db: database.db, keys: loadKeys({ directory: path.join(directory, "data") }) });
   const cloud = path.join(directory, "cloud");
   const paper = new Paper(cloud);

@@ -13,6 +13,7 @@ import type { Driver } from "../../infra/drivers/driver.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
 import { type Engine, makeDatabase } from "./databases.ts";
 import { smallCity } from "./small-city.ts";
+import { copyTemplate } from "./template.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -64,6 +65,7 @@ export class TestPlane {
   async start(env: Record<string, string> = {}): Promise<void> {
     const from = this.output.length;
     const databaseUrl = await this.databaseUrl();
+    if (databaseUrl === "" && !existsSync(join(this.data, "database"))) await copyTemplate(this.data);
     if (this.#beside && !existsSync(join(this.data, "keys"))) cpSync(join(this.#beside.data, "keys"), join(this.data, "keys"), { recursive: true });
     const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
       cwd: root,

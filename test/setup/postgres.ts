@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { Client } from "pg";
 import type { TestProject } from "vitest/node";
+import { makeTemplate } from "./databases.ts";
+import { templateDump } from "./template.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -19,6 +21,7 @@ const versions = "/usr/lib/postgresql";
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const server = await startPostgres();
+  await Promise.all([makeTemplate(server.url), templateDump()]);
   project.provide("postgresUrl", server.url);
   return server.stop;
 }

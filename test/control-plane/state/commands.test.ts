@@ -17,7 +17,7 @@ import {
 } from "../../../control-plane/state/index.ts";
 import { type Keys, keysFrom } from "../../../control-plane/state/keys.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
-import { openStore } from "./support/databases.ts";
+import { openEmpty } from "../../setup/databases.ts";
 import { bench, type Bench, destroy, refresh, type Run, type Thing, up } from "./support/engine.ts";
 import { gate } from "./support/gate.ts";
 
@@ -34,7 +34,7 @@ describe("Pulumi's commands on the state service", { timeout: 60_000 }, () => {
   const logged: string[] = [];
 
   beforeAll(async () => {
-    opened = await openStore("pglite");
+    opened = await openEmpty("pglite");
     keys = keysFrom(randomBytes(32));
     service = await startStateService({ db: opened.db, keys, log: (message) => void logged.push(message) });
     things = await bench();

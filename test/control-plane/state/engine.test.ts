@@ -23,12 +23,12 @@ import {
 import { type Keys, keysFrom } from "../../../control-plane/state/keys.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { comparable } from "./support/comparable.ts";
-import { openStore, stores } from "./support/databases.ts";
+import { engines, openEmpty } from "../../setup/databases.ts";
 import { bench, type Bench, destroy, preview, refresh, type Run, type Running, type Thing, up } from "./support/engine.ts";
 
 const many = (count: number, more: Partial<Thing> = {}): Thing[] => Array.from({ length: count }, (_, index) => ({ name: `t${index}`, ...more }));
 
-describe.each(stores)("the Pulumi engine on the state service on %s", { timeout: 60_000 }, (store) => {
+describe.each(engines)("the Pulumi engine on the state service on %s", { timeout: 60_000 }, (store) => {
   let opened: OpenDatabase;
   let keys: Keys;
   let service: StateService;
@@ -41,7 +41,7 @@ describe.each(stores)("the Pulumi engine on the state service on %s", { timeout:
   const log = (...all: unknown[]) => void logged.push(all);
 
   beforeAll(async () => {
-    opened = await openStore(store);
+    opened = await openEmpty(store);
     keys = keysFrom(randomBytes(32));
     service = await startStateService({ db: opened.db, keys, tokens, log });
   });

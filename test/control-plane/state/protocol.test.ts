@@ -23,7 +23,7 @@ import {
 } from "../../../control-plane/state/index.ts";
 import { keysFrom } from "../../../control-plane/state/keys.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
-import { openStore, stores } from "./support/databases.ts";
+import { engines, openEmpty } from "../../setup/databases.ts";
 
 const resource = (name: string, more: Partial<Resource> = {}): Resource => ({
   urn: `urn:pulumi:s::p::t:t:T::${name}`,
@@ -38,7 +38,7 @@ const created = (sequence: number, name: string, more: Partial<Resource> = {}): 
 ];
 const names = ({ resources = [] }: Deployment) => resources.map(({ id }) => id);
 
-describe.each(stores)("the state service's protocol on %s", (store) => {
+describe.each(engines)("the state service's protocol on %s", (store) => {
   let opened: OpenDatabase;
   let service: StateService;
   let stack: StackName;
@@ -47,7 +47,7 @@ describe.each(stores)("the state service's protocol on %s", (store) => {
   const logged: string[] = [];
 
   beforeAll(async () => {
-    opened = await openStore(store);
+    opened = await openEmpty(store);
     service = await startStateService({ db: opened.db, keys: keysFrom(randomBytes(32)), log: (message) => void logged.push(message) });
   });
   afterAll(async () => {

@@ -14,7 +14,7 @@ import { secretsOf } from "../../../control-plane/state/secrets.ts";
 import { getStack } from "../../../control-plane/state/stacks.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
 import { comparable, withOpenSecrets } from "./support/comparable.ts";
-import { openStore } from "./support/databases.ts";
+import { openEmpty } from "../../setup/databases.ts";
 import { bench, type Bench, destroy, refresh, type Thing, up } from "./support/engine.ts";
 import { type Move, programs, scenarios } from "./support/scenarios.ts";
 
@@ -40,7 +40,7 @@ describe("random programs on the Pulumi engine", { timeout: 60_000 + moves * 10_
   const logged: unknown[] = [];
 
   beforeAll(async () => {
-    opened = await openStore("postgres");
+    opened = await openEmpty("postgres");
     keys = keysFrom(randomBytes(32));
     service = await startStateService({ db: opened.db, keys, log: (...all) => void logged.push(all) });
     const [journal, checkpoints] = await Promise.all([bench(), bench()]);

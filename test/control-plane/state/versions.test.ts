@@ -7,7 +7,7 @@ import { getStack } from "../../../control-plane/state/stacks.ts";
 import { createUpdate, startUpdate } from "../../../control-plane/state/updates.ts";
 import { daysKept, forgettable, forgetVersions, type KeptVersion, newestKept } from "../../../control-plane/state/versions.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
-import { openStore, stores } from "./support/databases.ts";
+import { engines, openEmpty } from "../../setup/databases.ts";
 
 const now = new Date("2026-11-23T12:00:00Z");
 const hoursAgo = (hours: number) => new Date(now.getTime() - hours * 3_600_000);
@@ -55,10 +55,10 @@ describe("the versions that are kept", () => {
   });
 });
 
-describe.each(stores)("forgetting versions on %s", (store) => {
+describe.each(engines)("forgetting versions on %s", (store) => {
   let opened: OpenDatabase;
   beforeAll(async () => {
-    opened = await openStore(store);
+    opened = await openEmpty(store);
   });
   afterAll(() => opened.close());
 

@@ -62,7 +62,7 @@ describe.each(engines)("a restore on %s", (engine) => {
 
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), "zy-restore-"));
-    if (engine === "postgres") ({ url, drop } = await makeDatabase());
+    if (engine === "postgres") ({ url, drop } = await makeDatabase({ migrated: false }));
   });
   afterEach(async () => {
     await drop();

@@ -38,6 +38,7 @@ import * as hostSessions from "./migrations/0040_host_sessions.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
 import * as maintenance from "./migrations/0038_maintenance.ts";
 import * as losses from "./migrations/0039_losses.ts";
+import * as snapshots from "./migrations/0043_snapshots.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -84,6 +85,7 @@ const migrations: Record<string, Migration> = {
   "0036_drift": drift,
   "0038_maintenance": maintenance,
   "0039_losses": losses,
+  "0043_snapshots": snapshots,
 };
 
 /**

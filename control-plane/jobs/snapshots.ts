@@ -26,15 +26,17 @@ export async function runSnapshots(context: JobContext, volumeId: string): Promi
   }
 }
 
+/** Of an endpoint that does not answer nobody knows what came of the call; a fence that became stale meanwhile is read anew. */
+const again = new Set(["unreachable", "stale-fence"]);
 /**
  * What the driver answered, or why it said no.
- * @throws DriverError of an endpoint that does not answer: nobody knows what came of the call, and it is made again later, as often as it takes
+ * @throws DriverError what is to be tried again later, as often as it takes
  */
 async function ask<T>(work: () => Promise<T>): Promise<{ done: T } | { error: string }> {
   try {
     return { done: await work() };
   } catch (error) {
-    if (error instanceof DriverError && error.code === "unreachable") throw error;
+    if (error instanceof DriverError && again.has(error.code)) throw error;
     return { error: message(error) };
   }
 }

@@ -137,7 +137,16 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
     .where("department_id", "=", departmentId)
     .returning("fence")
     .executeTakeFirstOrThrow();
-  return { unchanged: false, spec, approved: await approvedEstate(tx, departmentId, putBack), putBack, restarts: await restartsAgreed(tx, ids), hash, fence, requests: ids };
+  return {
+    unchanged: false,
+    spec,
+    approved: await approvedEstate(tx, departmentId, putBack),
+    putBack,
+    restarts: await restartsAgreed(tx, ids),
+    hash,
+    fence,
+    requests: ids,
+  };
 }
 
 /** What these requests change and may restart a host for. */

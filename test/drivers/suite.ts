@@ -406,7 +406,10 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       const held = driver.exec(host.name, ["eat", "64", "600"], { timeoutMs: 600_000 }).catch(() => undefined);
       if ((await driver.capabilities()).memoryLimit !== "absent") {
         await expect.poll(() => driver.needsRestart({ kind: "host", id, spec: less }), { timeout: 20_000 }).toBeDefined();
-        expect(await driver.needsRestart({ kind: "host", id, spec: less })).toEqual({ host: host.name, why: expect.stringMatching(/^web holds \d+ MiB of memory/) });
+        expect(await driver.needsRestart({ kind: "host", id, spec: less })).toEqual({
+          host: host.name,
+          why: expect.stringMatching(/^web holds \d+ MiB of memory/),
+        });
         await expect(driver.updateHost(id, less, call())).rejects.toMatchObject({ code: "needs-restart" });
         expect(await started(host.name), "nothing was done").toEqual(first);
         await driver.updateHost(id, less, agreed);

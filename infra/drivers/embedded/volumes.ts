@@ -126,7 +126,10 @@ export class Volumes {
     const shown = this.attachments.all().find((one) => one.spec.volume === spec.name && this.#pidOf(one.spec.host) !== undefined);
     if (!shown) return undefined;
     const { hostname } = this.#hosts!.get(shown.spec.host)!.spec;
-    return { host: shown.spec.host, why: `${hostname} shows the volume: without CAP_SYS_RESOURCE a mounted ext4 does not grow, so it grows only with a restart of the host.` };
+    return {
+      host: shown.spec.host,
+      why: `${hostname} shows the volume: without CAP_SYS_RESOURCE a mounted ext4 does not grow, so it grows only with a restart of the host.`,
+    };
   }
 
   async update(id: string, spec: VolumeSpec, call: Pick<Call, "restart">): Promise<void> {

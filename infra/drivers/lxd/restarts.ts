@@ -1,7 +1,7 @@
 /** What of a running instance the server doesn't change. */
 import type { HostSpec } from "../../spec.ts";
 import type { RestartNeed } from "../driver.ts";
-import { rootOf, sizesOf } from "./actual.ts";
+import { sizesOf } from "./actual.ts";
 import type { LxdClient } from "./client.ts";
 import type { Instance } from "./instances.ts";
 

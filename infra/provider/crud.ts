@@ -1,11 +1,11 @@
 /** What the provider does, in plain values; `server.ts` puts it on the wire. */
 import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
-import { DriverError, NotFound, type Driver } from "../drivers/driver.ts";
+import { type Actual, DriverError, NotFound, type Driver } from "../drivers/driver.ts";
 import type { Definition } from "./definition.ts";
 import { strangeKey } from "../spec.ts";
 import { currentOf } from "./diff.ts";
-import { overlaid } from "./listing.ts";
+import { OutOfSight, overlaid } from "./listing.ts";
 import type { Scope } from "./scopes.ts";
 import type { Properties } from "./wire.ts";
 
@@ -105,7 +105,7 @@ export async function update(definition: Definition, scope: Scope, change: Updat
 async function refuseUnlessThere(definition: Definition, scope: Scope, { id, outputs, oldInputs }: Update, inputs: Properties) {
   const known = currentOf(definition, outputs, oldInputs);
   if (definition.refuses?.(known, inputs) === undefined) return;
-  const actual = (await scope.listing(definition.pool(known))).actual(id);
+  const actual = await (await scope.listing(definition.pool(known))).actual(id, hostOf(known));
   refuse(definition, actual ? overlaid(known, actual.spec) : known, inputs);
 }
 
@@ -120,18 +120,26 @@ export async function remove(definition: Definition, scope: Scope, id: string, i
   }
 }
 
-/** What is there now; undefined when it is gone. */
+const hostOf = (inputs: Properties) => (typeof inputs["host"] === "string" ? inputs["host"] : undefined);
+
+/** What is there now; undefined when it is gone. What is out of sight stays as it was known. */
 export async function read(definition: Definition, scope: Scope, id: string, outputs: Properties, oldInputs: Properties) {
   const current = currentOf(definition, outputs, oldInputs);
   const listing = await scope.listing(definition.pool(current));
-  const actual = listing.actual(id);
+  let actual: Actual | undefined;
+  try {
+    actual = await listing.actual(id, hostOf(current));
+  } catch (error) {
+    if (!(error instanceof OutOfSight)) throw error;
+    return { inputs: oldInputs, properties: { ...outputs, ...definition.unseen } };
+  }
   if (!actual) {
     // What was taken over may be on a member that doesn't answer: then this throws, for it must not pass for gone.
     if (current["adopted"] !== undefined) await (await scope.driver(definition.pool(current))).find(definition.kind, String(current["name"]));
     return undefined;
   }
   const asked = Object.fromEntries(Object.entries(actual.spec).filter(([key]) => key in definition.inputs.shape && !definition.secrets.includes(key)));
-  const { inputs = {}, outputs: shown = {} } = definition.read?.(listing, actual, current) ?? {};
+  const { inputs = {}, outputs: shown = {} } = definition.read?.(actual) ?? {};
   const seen = { ...asked, ...inputs };
   const { [strangeKey]: _before, ...rest } = outputs;
   return {

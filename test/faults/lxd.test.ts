@@ -13,7 +13,7 @@ import { LxdClient } from "../../infra/drivers/lxd/client.ts";
 import { isAlone } from "../../infra/drivers/lxd/id-maps.ts";
 import { listInstances } from "../../infra/drivers/lxd/instances.ts";
 import { lxdName, projectOf } from "../../infra/drivers/lxd/names.ts";
-import { bringing } from "../../infra/drivers/lxd/restarts.ts";
+import { bringing } from "../../infra/drivers/lxd/elsewhere.ts";
 import { LxdDriver } from "../../infra/drivers/lxd/lxd.ts";
 import { readListing } from "../../infra/provider/listing.ts";
 import { attachmentSpec, call, hostSpec, volumeSpec } from "../drivers/suite.ts";

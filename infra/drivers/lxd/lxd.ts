@@ -34,7 +34,7 @@ import { Moves } from "./moves.ts";
 import { nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Passing, projectsOf } from "./passing.ts";
 import { type Project, Projects } from "./projects.ts";
-import { isShared, Restarts } from "./restarts.ts";
+import { isShared, Elsewhere } from "./elsewhere.ts";
 import { readServer } from "./server.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
 
@@ -56,7 +56,7 @@ export class LxdDriver implements Driver {
   readonly #members: Members;
   readonly #passing: Passing;
   readonly #moves: Moves;
-  readonly #restarts: Restarts;
+  readonly #elsewhere: Elsewhere;
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(endpoint: string) {
@@ -73,7 +73,7 @@ export class LxdDriver implements Driver {
     const parts = { images: this.#images, members: this.#members, projects: this.#projects, volumes: this.#volumes, idMaps };
     this.#hosts = new Hosts(this.#client, this.#address, parts, (project, id, signal) => this.#moves.finish(project, id, signal));
     this.#moves = new Moves(this.#client, { ...parts, hosts: this.#hosts });
-    this.#restarts = new Restarts(this.#client, this.#address, { ...parts, moves: this.#moves });
+    this.#elsewhere = new Elsewhere(this.#client, this.#address, { ...parts, moves: this.#moves });
   }
 
   async capabilities(): Promise<Capabilities> {
@@ -176,7 +176,7 @@ export class LxdDriver implements Driver {
     return this.#change(nameOf(id), call, (project) => this.#moves.host(project, id, member, call));
   }
   restartHost(id: string, from: string, to: string, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, (project) => this.#restarts.host(project, id, { from, to }, call));
+    return this.#change(nameOf(id), call, (project) => this.#elsewhere.host(project, id, { from, to }, call));
   }
   moveVolume(id: string, member: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, async (project) => {

@@ -22,7 +22,7 @@ interface Parts {
   idMaps: IdMaps;
 }
 
-export class Restarts {
+export class Elsewhere {
   readonly #client: LxdClient;
   readonly #address: Address;
   readonly #parts: Parts;

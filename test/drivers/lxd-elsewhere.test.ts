@@ -13,7 +13,7 @@ import { IdMaps } from "../../infra/drivers/lxd/id-maps.ts";
 import { Members } from "../../infra/drivers/lxd/members.ts";
 import type { Moves } from "../../infra/drivers/lxd/moves.ts";
 import { key } from "../../infra/drivers/lxd/names.ts";
-import { Restarts } from "../../infra/drivers/lxd/restarts.ts";
+import { Elsewhere } from "../../infra/drivers/lxd/elsewhere.ts";
 
 describe("a host of a member that is offline", () => {
   const project = "zy-dep-1";
@@ -76,7 +76,7 @@ describe("a host of a member that is offline", () => {
     const address = addressOf(`unix:${socket}?storage=remote&backups=${home}`);
     const client = new LxdClient(address);
     const moves = { finish: async (_: string, of: string) => void finished.push(of) } as unknown as Moves;
-    return new Restarts(client, address, { members: new Members(client, address), moves, idMaps: new IdMaps(client) });
+    return new Elsewhere(client, address, { members: new Members(client, address), moves, idMaps: new IdMaps(client) });
   };
   const restart = () => restarts().host(project, id, { from: "n3", to: "n2" }, { scope: "dep_1", fence: 1 });
 

@@ -22,6 +22,18 @@ export interface Call {
   exact?: boolean;
   /** The deletion of an adopted host ends it, for that was asked for. Left out: it is let go of as it is. */
   end?: boolean;
+  /** The owner of the host agreed to a restart, where the change can't be made while it runs. Left out: such a change is refused (`NeedsRestart`). */
+  restart?: boolean;
+}
+
+/** What an update would make of a thing that is there. */
+export type Change = { kind: "host"; id: string; spec: HostSpec } | { kind: "volume"; id: string; spec: VolumeSpec };
+/** That a change can't be made while a host runs. */
+export interface RestartNeed {
+  /** Its name. */
+  host: string;
+  /** For people: a sentence. */
+  why: string;
 }
 
 /** What this kernel and this user let the driver enforce. Shown to operations; never assumed. */
@@ -87,6 +99,8 @@ export interface MemberReading {
 export interface SnapshotReading {
   name: string;
   createdAt: number;
+  /** Bytes that it takes on the volume's storage; absent where the engine cannot tell. */
+  sizeBytes?: number;
 }
 
 export interface VolumeReading {
@@ -214,7 +228,13 @@ export interface Driver {
   capabilities(): Promise<Capabilities>;
 
   createHost(spec: HostSpec, call: Call): Promise<Made>;
-  /** Brings limits, keys, ports, power to what the spec says; restarts only where it must. @throws NotFound */
+  /**
+   * Whether an update, as things are now, can be made only with a restart of a host that runs; undefined: it is made live, or the host does not run.
+   * Changes nothing. What an update really does agrees with it. @throws NotFound
+   */
+  needsRestart(change: Change): Promise<RestartNeed | undefined>;
+
+  /** Brings limits, keys, ports, power to what the spec says; restarts only where it must. @throws NotFound @throws NeedsRestart where nobody agreed to that: nothing was done */
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void>;
   deleteHost(id: string, call: Call): Promise<void>;
 
@@ -223,7 +243,7 @@ export interface Driver {
    * @throws NotFound @throws Corrupt when the backup is not what the spec says
    */
   createVolume(spec: VolumeSpec, call: Call): Promise<Made>;
-  /** Grows a volume. @throws NotFound @throws Unsupported when it would shrink */
+  /** Grows a volume. @throws NotFound @throws Unsupported when it would shrink @throws NeedsRestart */
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void>;
   /** @throws InUse while attached */
   deleteVolume(id: string, call: Call): Promise<void>;
@@ -361,6 +381,14 @@ export class Corrupt extends DriverError {
     super("corrupt", message, options);
   }
 }
+/** The change takes a restart of a host that its owner has not agreed to: nothing was done. */
+export class NeedsRestart extends DriverError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(needsRestart, message, options);
+  }
+}
+/** The code of `NeedsRestart`. */
+export const needsRestart = "needs-restart";
 /** The endpoint itself doesn't answer. (A member of a cluster that doesn't is a DriverError of the same code.) */
 export class Unreachable extends DriverError {
   constructor(message: string, options?: ErrorOptions) {

@@ -96,7 +96,7 @@ export async function update(definition: Definition, scope: Scope, change: Updat
   if (!change.preview) {
     scope.requireApproved(definition.kind, inputs);
     const driver = await scope.driver(definition.pool(inputs));
-    await definition.update?.(driver, change.id, inputs, scope.putsBack(inputs.name) ? { ...scope.call, exact: true } : scope.call);
+    await definition.update?.(driver, change.id, inputs, scope.updating(inputs.name));
   }
   return { properties: outputsOf(definition, inputs) };
 }

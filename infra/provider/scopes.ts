@@ -18,6 +18,8 @@ export interface ScopeOptions {
   approved?: readonly Approval[] | undefined;
   /** What is brought back to what is wanted though its state knows no difference. */
   putBack?: readonly { name: string; anew: boolean }[] | undefined;
+  /** Names of what may restart a host when it is changed: that was agreed to. */
+  restarts?: readonly string[] | undefined;
   signal: AbortSignal;
   /** Is told of the calls. */
   watchdog?: Watchdog;
@@ -31,6 +33,7 @@ interface Common {
   readonly pools: ReadonlyMap<string, PoolEndpoint>;
   readonly approved: ReadonlyMap<string, Approval> | undefined;
   readonly putBack: ReadonlyMap<string, "update" | "anew">;
+  readonly restarts: ReadonlySet<string>;
   readonly load: LoadDriver;
   readonly listings: Map<Driver, Listing>;
   readonly watchdog: Watchdog | undefined;
@@ -54,6 +57,7 @@ export class Scope {
       pools: new Map(options.pools.map((pool) => [pool.pool, pool])),
       approved: options.approved && new Map(options.approved.map((one) => [one.name, one])),
       putBack: new Map((options.putBack ?? []).map((one) => [one.name, one.anew ? "anew" : "update"])),
+      restarts: new Set(options.restarts),
       load,
       listings: new Map(),
       watchdog: options.watchdog,
@@ -104,6 +108,11 @@ export class Scope {
   /** Whether a thing is put back by decision: changed in place, or made anew since it is gone. */
   putsBack(name: string): "update" | "anew" | undefined {
     return this.#common.putBack.get(name);
+  }
+
+  /** What an update of a thing is called with. */
+  updating(name: string): Call {
+    return { ...this.call, ...(this.putsBack(name) ? { exact: true } : {}), ...(this.#common.restarts.has(name) ? { restart: true } : {}) };
   }
 
   /** @throws DriverError unknown-pool */

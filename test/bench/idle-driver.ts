@@ -13,6 +13,7 @@ export function loadDriver(): Driver {
     kind: "idle",
     capabilities: never,
     createHost: made,
+    needsRestart: async () => undefined,
     updateHost: nothing,
     deleteHost: nothing,
     createVolume: made,

@@ -136,6 +136,7 @@ export function loadDriver(_name: string, endpoint: string): Driver {
       if (spec.image === "fatal" && paper.once("fatal")) process.kill(process.pid, "SIGKILL");
       return made;
     },
+    needsRestart: async () => undefined,
     updateHost: change,
     deleteHost: remove,
     createVolume: (spec, call) => make("volume", spec, call),

@@ -12,12 +12,14 @@ import {
   type BackupReading,
   type Call,
   type Capabilities,
+  type Change,
   type Driver,
   type Made,
   type MemberReading,
   NotFound,
   NotRunning,
   type PoolReading,
+  type RestartNeed,
   type Shell,
   type ShellAsk,
   type SnapshotReading,
@@ -93,11 +95,15 @@ export class EmbeddedDriver implements Driver {
     };
   }
 
+  async needsRestart({ kind, id, spec }: Change): Promise<RestartNeed | undefined> {
+    return kind === "host" ? this.#hosts.needsRestart(id, spec) : this.#volumes.needsRestart(id, spec);
+  }
+
   createHost(spec: HostSpec, call: Call): Promise<Made> {
     return this.#change(spec.name, call, () => this.#hosts.create(spec, call));
   }
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, () => this.#hosts.update(id, spec));
+    return this.#change(nameOf(id), call, () => this.#hosts.update(id, spec, call));
   }
   deleteHost(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, async () => {
@@ -114,7 +120,7 @@ export class EmbeddedDriver implements Driver {
     });
   }
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, () => this.#volumes.update(id, spec));
+    return this.#change(nameOf(id), call, () => this.#volumes.update(id, spec, call));
   }
   deleteVolume(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, () => this.#volumes.delete(id));

@@ -3,12 +3,13 @@
  * else: it is neither restarted nor renamed nor moved, and what is in it stays as it is.
  */
 import type { HostSpec } from "../../spec.ts";
-import { type Call, DriverError, type ForeignInstance, InUse, type Made, NotFound } from "../driver.ts";
+import { type Call, DriverError, type ForeignInstance, InUse, type Made, NeedsRestart, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { rootOf, sizesOf } from "./actual.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
 import { type Instance, type Kept, keptOf, memberOf } from "./instances.ts";
 import { isOurs, key, newId } from "./names.ts";
+import { restartNeed } from "./restarts.ts";
 
 /** How long one may take to stop by itself before it is ended, seconds. */
 const stopSeconds = 30;
@@ -64,6 +65,12 @@ export class Adopted {
     const there = await this.#read(spec);
     const kept = keptOf(there.metadata);
     if (kept?.id !== id) throw new NotFound(`There is no host ${id}.`);
+    const need = await restartNeed(this.#client, there.metadata, spec);
+    if (need && !call.restart) throw new NeedsRestart(need.why);
+    if (need) {
+      await this.#power(there.metadata, "stop", call.signal);
+      return this.update(id, spec, call);
+    }
     if (!(await this.#put(there, { ...kept, spec }))) return this.update(id, spec, call);
     const runs = there.metadata.status === "Running";
     if (runs !== (spec.power === "running")) await this.#power(there.metadata, spec.power === "running" ? "start" : "stop", call.signal);

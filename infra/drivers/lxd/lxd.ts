@@ -5,6 +5,7 @@ import {
   type BackupReading,
   type Call,
   type Capabilities,
+  type Change,
   consoleBytes,
   type Driver,
   type ForeignInstance,
@@ -15,6 +16,7 @@ import {
   NotFound,
   NotRunning,
   type PoolReading,
+  type RestartNeed,
   type Shell,
   type ShellAsk,
   type SnapshotReading,
@@ -35,6 +37,7 @@ import { nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Passing, projectsOf } from "./passing.ts";
 import { type Project, Projects } from "./projects.ts";
 import { isShared, Elsewhere } from "./elsewhere.ts";
+import { restartNeed } from "./restarts.ts";
 import { readServer } from "./server.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
 
@@ -101,6 +104,14 @@ export class LxdDriver implements Driver {
         ...(this.#address.network ? [] : ["The endpoint names no network: hosts have loopback only; addresses and ports are recorded."]),
       ],
     };
+  }
+
+  /** Volumes grow while they are shown. */
+  async needsRestart({ kind, id, spec }: Change): Promise<RestartNeed | undefined> {
+    if (kind === "volume") return undefined;
+    const instance = await this.#instance(nameOf(id));
+    if (!instance || keptOf(instance)?.id !== id) throw new NotFound(`There is no host ${id}.`);
+    return restartNeed(this.#client, instance, spec);
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {

@@ -1,11 +1,11 @@
 /** What the provider does, in plain values; `server.ts` puts it on the wire. */
 import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
-import { type Actual, DriverError, NotFound, type Driver } from "../drivers/driver.ts";
+import { type Actual, DriverError, NotFound, type Driver, Unreachable } from "../drivers/driver.ts";
 import type { Definition } from "./definition.ts";
 import { strangeKey } from "../spec.ts";
 import { currentOf } from "./diff.ts";
-import { OutOfSight, overlaid } from "./listing.ts";
+import { overlaid } from "./listing.ts";
 import type { Scope } from "./scopes.ts";
 import type { Properties } from "./wire.ts";
 
@@ -126,18 +126,17 @@ const hostOf = (inputs: Properties) => (typeof inputs["host"] === "string" ? inp
 export async function read(definition: Definition, scope: Scope, id: string, outputs: Properties, oldInputs: Properties) {
   const current = currentOf(definition, outputs, oldInputs);
   const listing = await scope.listing(definition.pool(current));
+  const stays = { inputs: oldInputs, properties: { ...outputs, ...definition.unseen } };
   let actual: Actual | undefined;
   try {
     actual = await listing.actual(id, hostOf(current));
+    // What was taken over bears no name of ours: where a member doesn't answer, it may be on that one.
+    if (!actual && current["adopted"] !== undefined) await (await scope.driver(definition.pool(current))).find(definition.kind, String(current["name"]));
   } catch (error) {
-    if (!(error instanceof OutOfSight)) throw error;
-    return { inputs: oldInputs, properties: { ...outputs, ...definition.unseen } };
+    if (error instanceof DriverError && error.code === "unreachable" && !(error instanceof Unreachable)) return stays;
+    throw error;
   }
-  if (!actual) {
-    // What was taken over may be on a member that doesn't answer: then this throws, for it must not pass for gone.
-    if (current["adopted"] !== undefined) await (await scope.driver(definition.pool(current))).find(definition.kind, String(current["name"]));
-    return undefined;
-  }
+  if (!actual) return undefined;
   const asked = Object.fromEntries(Object.entries(actual.spec).filter(([key]) => key in definition.inputs.shape && !definition.secrets.includes(key)));
   const { inputs = {}, outputs: shown = {} } = definition.read?.(actual) ?? {};
   const seen = { ...asked, ...inputs };

@@ -5,7 +5,7 @@ export interface Listing {
   /**
    * This very generation as it really is; undefined: it is gone.
    * @param host of an attachment: the name of its host
-   * @throws DriverError out-of-sight where it is, or may be, on a machine that doesn't answer
+   * @throws OutOfSight where it is, or may be, on a machine that doesn't answer
    */
   actual(id: string, host?: string): Promise<Actual | undefined>;
 }

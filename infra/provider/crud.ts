@@ -1,11 +1,11 @@
 /** What the provider does, in plain values; `server.ts` puts it on the wire. */
 import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
-import { type Actual, DriverError, NotFound, type Driver, Unreachable } from "../drivers/driver.ts";
+import { type Actual, DriverError, NotFound, type Driver } from "../drivers/driver.ts";
 import type { Definition } from "./definition.ts";
 import { strangeKey } from "../spec.ts";
 import { currentOf } from "./diff.ts";
-import { overlaid } from "./listing.ts";
+import { OutOfSight, overlaid } from "./listing.ts";
 import type { Scope } from "./scopes.ts";
 import type { Properties } from "./wire.ts";
 
@@ -126,14 +126,12 @@ const hostOf = (inputs: Properties) => (typeof inputs["host"] === "string" ? inp
 export async function read(definition: Definition, scope: Scope, id: string, outputs: Properties, oldInputs: Properties) {
   const current = currentOf(definition, outputs, oldInputs);
   const listing = await scope.listing(definition.pool(current));
-  const stays = { inputs: oldInputs, properties: { ...outputs, ...definition.unseen } };
   let actual: Actual | undefined;
   try {
     actual = await listing.actual(id, hostOf(current));
-    // What was taken over bears no name of ours: where a member doesn't answer, it may be on that one.
-    if (!actual && current["adopted"] !== undefined) await (await scope.driver(definition.pool(current))).find(definition.kind, String(current["name"]));
+    if (!actual && current["adopted"] !== undefined) await requireGone(definition, scope, current);
   } catch (error) {
-    if (error instanceof DriverError && error.code === "unreachable" && !(error instanceof Unreachable)) return stays;
+    if (error instanceof OutOfSight) return { inputs: oldInputs, properties: { ...outputs, ...definition.unseen } };
     throw error;
   }
   if (!actual) return undefined;
@@ -145,6 +143,16 @@ export async function read(definition: Definition, scope: Scope, id: string, out
     inputs: overlaid(oldInputs, seen),
     properties: { ...overlaid(rest, seen), ...shown, ...(actual.strange.length > 0 ? { [strangeKey]: actual.strange } : {}) },
   };
+}
+
+/** What was taken over bears no name of ours: where a member doesn't answer, it may be on that one. @throws OutOfSight */
+async function requireGone(definition: Definition, scope: Scope, current: Properties): Promise<void> {
+  const name = String(current["name"]);
+  try {
+    await (await scope.driver(definition.pool(current))).find(definition.kind, name);
+  } catch (error) {
+    throw error instanceof DriverError && error.code === "unreachable" ? new OutOfSight(name) : error;
+  }
 }
 
 /** Any error as a code and a message for people. */

@@ -53,7 +53,15 @@ async function openCloud(): Promise<Cloud> {
           make: async () => appendFileSync(join(directory("hosts", host.name), "etc/ssh/authorized_keys"), "ssh-ed25519 AAAA b\n"),
           seen: { spec: { sshKeys: ["ssh-ed25519 AAAA b"] } },
         },
-        { what: "power", of: "host", make: async () => void (process.kill(pid, "SIGKILL"), await pause(200)), seen: { state: "crashed" } },
+        {
+          what: "power",
+          of: "host",
+          make: async () => {
+            process.kill(pid, "SIGKILL");
+            await pause(200);
+          },
+          seen: { state: "crashed" },
+        },
         {
           what: "what a volume holds is gone",
           of: "volume",

@@ -22,6 +22,8 @@ export const Operation = z.object({
   allowance: Allowance.optional(),
   /** What an `up` brings back to what is wanted though its state knows no difference; `anew`: it is gone, and is made anew. */
   putBack: z.array(z.object({ name: ResourceName, anew: z.boolean() })).optional(),
+  /** Hosts and volumes whose update may restart a host: its owner agreed to that. Left out: none. */
+  restarts: z.array(ResourceName).optional(),
   /** Fencing token of the department's lease; drivers refuse lower ones. */
   fence: z.int().min(0),
   state: z.object({ url: z.string(), token: z.string(), organization: z.string(), project: z.string(), stack: z.string() }),

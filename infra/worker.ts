@@ -38,6 +38,7 @@ async function perform(operation: Operation, slot: number, abort: AbortControlle
     pools: operation.pools,
     approved: operation.approved,
     putBack: operation.putBack,
+    restarts: operation.restarts,
     signal: abort.signal,
     watchdog,
   });

@@ -214,6 +214,14 @@ export class RequestPage extends Page {
                 </ul>
               </div>`
         }
+        ${
+          (plan.snapshots ?? []).length === 0
+            ? nothing
+            : html`<p class="warn">
+                ▲ ${msg("随存储卷一并删除的快照：", { id: "snapshots-going" })}
+                ${plan.snapshots.map((one) => `${one.volumeName}/${one.name}（${time(one.takenAt)}）`).join("、")}
+              </p>`
+        }
         ${(plan.waits ?? []).map((line) => html`<p class="warn">▲ ${msg("目前资源不足，批准后将按批准先后排队等待：", { id: "will-wait" })} ${line}</p>`)}
         <p class="muted">
           ${plan.transfer ? msg("移交内容", { id: "plan-transfer" }) : msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} ·

@@ -145,6 +145,26 @@ export const noticeKinds = {
     name: { "zh-CN": "授权已撤销", en: "A consent was revoked" },
     text: { "zh-CN": "{name} 撤销了进入 {what} 的授权", en: "{name} has revoked the consent to enter {what}" },
   },
+  // 快照回滚: what was written since is lost, so that two people decide.
+  "revert.asked": {
+    name: { "zh-CN": "待确认快照回滚", en: "A volume is to be put back to a snapshot" },
+    text: {
+      "zh-CN": "{name} 申请将存储卷 {volume} 回滚到快照 {snapshot}，其后写入的内容将丢失：{reason}。须由本部门另一人确认",
+      en: "{name} asks to put volume {volume} back to snapshot {snapshot}; what was written since is lost: {reason}. Somebody else of the department must agree",
+    },
+  },
+  "revert.refused": {
+    name: { "zh-CN": "快照回滚被拒绝", en: "A revert was refused" },
+    text: { "zh-CN": "{name} 拒绝将存储卷 {volume} 回滚到快照 {snapshot}", en: "{name} has refused to put volume {volume} back to snapshot {snapshot}" },
+  },
+  "revert.complete": {
+    name: { "zh-CN": "存储卷已回滚", en: "A volume was put back to a snapshot" },
+    text: { "zh-CN": "存储卷 {volume} 已回滚到快照 {snapshot}", en: "Volume {volume} was put back to snapshot {snapshot}" },
+  },
+  "revert.failed": {
+    name: { "zh-CN": "存储卷回滚失败", en: "A revert failed" },
+    text: { "zh-CN": "存储卷 {volume} 未能回滚到快照 {snapshot}：{error}", en: "Volume {volume} could not be put back to snapshot {snapshot}: {error}" },
+  },
   "host-session.break-glass": {
     name: { "zh-CN": "应急进入主机", en: "A host was entered in an emergency" },
     text: {
@@ -231,6 +251,27 @@ export const noticeKinds = {
     text: {
       "zh-CN": "有人申请将失联节点 {member} 移出集群，需另一名运维人员确认",
       en: "Somebody asks that the lost member {member} is given up: somebody else of operations must agree",
+    },
+  },
+  "member.filed": {
+    name: { "zh-CN": "按策略提出移出节点", en: "A policy files that a member is given up" },
+    text: {
+      "zh-CN": "资源池 {pool} 的策略提出将失联节点 {member}（{hosts} 台主机）移出集群，需两名运维人员先后确认机器已断电",
+      en: "The policy of pool {pool} files that the lost member {member} ({hosts} hosts) is given up: two people of operations must agree that its machine is off",
+    },
+  },
+  "member.elsewhere": {
+    name: { "zh-CN": "按策略在其他节点启动", en: "Hosts are started elsewhere by a policy" },
+    text: {
+      "zh-CN": "节点 {member} 失联：按资源池 {pool} 的策略，其 {hosts} 台主机正在其他节点启动",
+      en: "Member {member} does not answer: by the policy of pool {pool} {hosts} of its hosts are being started elsewhere",
+    },
+  },
+  "member.held": {
+    name: { "zh-CN": "恢复的节点已停用", en: "A returned member is set aside" },
+    text: {
+      "zh-CN": "节点 {member} 已恢复应答，但其主机已在其他节点启动：该节点不再接收主机，请确认其上没有残留后再恢复",
+      en: "Member {member} answers again, but its hosts were started elsewhere: it takes none until you have made sure that nothing is left running on it and bring it back",
     },
   },
   "member.removed": {

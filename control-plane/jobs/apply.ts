@@ -57,10 +57,10 @@ export async function applyDepartment(context: JobContext, departmentId: string)
 }
 
 /** The engine's run, told step by step. */
-async function up(context: JobContext, departmentId: string, { spec, fence, approved, putBack }: Extract<Begun, { unchanged: false }>) {
+async function up(context: JobContext, departmentId: string, { spec, fence, approved, putBack, restarts }: Extract<Begun, { unchanged: false }>) {
   const timeline = new Timeline(context, departmentId, await knownOf(context, departmentId));
   try {
-    return await runEngine(context, "up", spec, fence, { approved, putBack, onProgress: (progress) => timeline.accept(progress) });
+    return await runEngine(context, "up", spec, fence, { approved, putBack, restarts, onProgress: (progress) => timeline.accept(progress) });
   } finally {
     await timeline.flush();
   }

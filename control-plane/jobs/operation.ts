@@ -15,7 +15,12 @@ export async function runEngine(
   kind: OperationKind,
   spec: DepartmentSpec,
   fence: number,
-  { approved, putBack, onProgress }: { approved?: readonly Approval[]; putBack?: Operation["putBack"]; onProgress?: (progress: Progress) => void } = {},
+  {
+    approved,
+    putBack,
+    restarts,
+    onProgress,
+  }: { approved?: readonly Approval[]; putBack?: Operation["putBack"]; restarts?: readonly string[]; onProgress?: (progress: Progress) => void } = {},
 ): Promise<{ outcome: Outcome; settled: Settled | undefined }> {
   const stack = departmentStack(spec.department);
   await ensureStack(context.db, stack);
@@ -35,6 +40,7 @@ export async function runEngine(
         ...(changes ? { allowance: await allowanceOf(context.db, spec.department) } : {}),
         ...(approved ? { approved: [...approved] } : {}),
         ...(putBack && putBack.length > 0 ? { putBack } : {}),
+        ...(restarts && restarts.length > 0 ? { restarts: [...restarts] } : {}),
         pools: await poolEndpoints(context.db),
         state: { url: context.state.url, token, ...stack },
       },

@@ -144,7 +144,8 @@ async function lock(tx: Tx, viewer: Viewer, id: string): Promise<ConsentRow> {
   return row;
 }
 
-async function requireOwner(tx: Tx, act: Act, row: ConsentRow): Promise<void> {
+/** @throws Refusal forbidden for whoever does not speak for the owning department */
+export async function requireOwner(tx: Tx, act: Act, row: { department_id: string }): Promise<void> {
   const held = (await heldWithIds(tx, act.actor, act.now)) ?? [];
   if (!mayConsent(held, await ancestorsOf(tx, row.department_id), act.now))
     throw new Refusal("forbidden", "For a department speaks who holds the role applicant or approver there for good, and is no operator.", {

@@ -35,9 +35,11 @@ import * as transfers from "./migrations/0030_transfers.ts";
 import * as drift from "./migrations/0036_drift.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
 import * as hostSessions from "./migrations/0040_host_sessions.ts";
+import * as memberLossPolicy from "./migrations/0042_member_loss_policy.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
 import * as maintenance from "./migrations/0038_maintenance.ts";
 import * as losses from "./migrations/0039_losses.ts";
+import * as snapshots from "./migrations/0043_snapshots.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -78,12 +80,14 @@ const migrations: Record<string, Migration> = {
   "0025_backup_level": backupLevel,
   "0028_images": images,
   "0040_host_sessions": hostSessions,
+  "0042_member_loss_policy": memberLossPolicy,
   "0030_transfers": transfers,
   "0032_pools": poolsAndMembers,
   "0034_operation_plans": operationPlans,
   "0036_drift": drift,
   "0038_maintenance": maintenance,
   "0039_losses": losses,
+  "0043_snapshots": snapshots,
 };
 
 /**

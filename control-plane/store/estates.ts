@@ -21,6 +21,8 @@ import { growing, move, type Seal, type StoredItem } from "./requests.ts";
 import type { Dimension, Resources } from "./schema.ts";
 import { addDays } from "../domain/terms.ts";
 import { followResources } from "./terms.ts";
+import { lapseRevertsOf } from "./snapshot-reverts.ts";
+import { endSnapshotsOf } from "./snapshots.ts";
 import { closeUptime, turnUptime, uptimeOf } from "./uptime.ts";
 
 type Resource = Selectable<Resources>;
@@ -87,7 +89,7 @@ export async function plannedSpec(db: Db, requestId: string, unseal: Seal): Prom
 }
 
 export type Begun =
-  | { unchanged: false; spec: DepartmentSpec; approved: Approval[]; putBack: PutBack[]; hash: string; fence: number; requests: string[] }
+  | { unchanged: false; spec: DepartmentSpec; approved: Approval[]; putBack: PutBack[]; restarts: string[]; hash: string; fence: number; requests: string[] }
   | { unchanged: true; requests: string[] };
 
 /** Begins an apply: approved requests become applying, the fence goes up. Unchanged: the estate is what was applied last, nothing is to be run. */
@@ -137,7 +139,29 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
     .where("department_id", "=", departmentId)
     .returning("fence")
     .executeTakeFirstOrThrow();
-  return { unchanged: false, spec, approved: await approvedEstate(tx, departmentId, putBack), putBack, hash, fence, requests: ids };
+  return {
+    unchanged: false,
+    spec,
+    approved: await approvedEstate(tx, departmentId, putBack),
+    putBack,
+    restarts: await restartsAgreed(tx, ids),
+    hash,
+    fence,
+    requests: ids,
+  };
+}
+
+/** What these requests change and may restart a host for. */
+async function restartsAgreed(tx: Tx, requestIds: readonly string[]): Promise<string[]> {
+  if (requestIds.length === 0) return [];
+  const rows = await tx
+    .selectFrom("request_items")
+    .select("resource_id")
+    .where("request_id", "in", [...requestIds])
+    .where("state", "=", "applying")
+    .where("action", "=", "resize")
+    .execute();
+  return rows.map((row) => row.resource_id);
 }
 
 /** What would grow and no longer fits the project's stage or fund is not begun: it fails here, and the rest of its request goes on. */
@@ -499,6 +523,9 @@ async function remove(tx: Tx, act: Act, resources: readonly Resource[], phase: "
     resources.map((resource) => ({ resource, quantities: [] })),
   );
   await closeUptime(tx, act, ids);
+  const volumes = resources.filter((one) => one.kind === "volume").map((one) => one.id);
+  await endSnapshotsOf(tx, act, volumes);
+  await lapseRevertsOf(tx, act, volumes, "The volume is gone.");
   await tx
     .updateTable("resources")
     .set({ phase, ...(phase === "gone" ? { retired_at: act.now, observed_state: "gone" } : {}), updated_at: act.now })

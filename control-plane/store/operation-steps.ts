@@ -27,11 +27,12 @@ export async function claimSteps(tx: Tx, act: Act, plan: PlanRow): Promise<StepR
   return begun;
 }
 
-/** Hosts and volumes whose content is being copied to or from a backup: they wait. */
+/** Hosts and volumes whose content is being copied to or from a backup or a snapshot: they wait. */
 async function busyVolumes(tx: Tx, steps: readonly StepRow[]): Promise<Set<string>> {
   const subjects = steps.filter((one) => one.state === "planned").map((one) => one.subject);
   const { rows } = await sql<{ subject: string }>`
-    with busy as (select volume_id from backups where state = 'running' union select volume_id from restores where state = 'running')
+    with busy as (select volume_id from backups where state = 'running' union select volume_id from restores where state = 'running'
+      union select volume_id from snapshots where state in ('running', 'deleting') union select volume_id from snapshot_reverts where state = 'running')
     select volume_id as subject from busy where volume_id = any(${sql.val(subjects)}::text[])
     union select t.wanted->>'host' from resources t join busy b on t.wanted->>'volume' = b.volume_id where t.kind = 'attachment' and t.phase in ('wanted', 'live', 'retiring')`.execute(
     tx,
@@ -61,7 +62,7 @@ export async function movesOf(db: Db, departmentId: string): Promise<{ id: strin
     .select(["id", "plan_id"])
     .where("department_id", "=", departmentId)
     .where("state", "=", "running")
-    .where("action", "in", ["move-host", "move-volume"])
+    .where("action", "in", ["move-host", "move-volume", "restart-host"])
     .orderBy("id")
     .execute();
 }
@@ -80,6 +81,8 @@ export interface Move {
   departmentId: string;
   /** Null: it stays on its member. */
   to: string | null;
+  /** It is started elsewhere, since this member of it doesn't answer: by the id that it was seen with last, since nobody can ask for it there. */
+  lost?: { id: string | null; member: string };
 }
 
 /**
@@ -107,6 +110,7 @@ export async function beginMove(tx: Tx, act: Act, stepId: string): Promise<Move 
     ...pool,
     departmentId: resource.department_id,
     to: step.to_member === step.from_member ? null : step.to_member,
+    ...(step.action === "restart-host" ? { lost: { id: resource.physical_id, member: step.from_member! } } : {}),
   };
   if (step.to_pool_id === null || resource.pool_id === step.to_pool_id) return move;
   if (resource.pool_id !== step.from_pool_id) return give({ code: "conflict", message: "It lies in another pool by now." }, "failed");
@@ -140,13 +144,20 @@ async function settleMove(
 ): Promise<void> {
   await turn(tx, act, plan, step, { state, error: error && JSON.stringify(error), restarted, finished_at: act.now });
   await appendAudit(tx, act, {
-    action: `${step.action === "move-host" ? "host" : "volume"}.move`,
-    subjectKind: step.action === "move-host" ? "host" : "volume",
+    action: step.action === "restart-host" ? "host.restart-elsewhere" : `${step.action === "move-host" ? "host" : "volume"}.move`,
+    subjectKind: step.action === "move-volume" ? "volume" : "host",
     subjectId: step.subject,
     departmentId: step.department_id,
     result: state === "done" ? "done" : "failed",
     before: { member: step.from_member, pool: step.from_pool_id },
-    after: { plan: plan.id, member: step.to_member, pool: step.to_pool_id, restarted, ...(error ? { error } : {}) },
+    after: {
+      plan: plan.id,
+      member: step.to_member,
+      pool: step.to_pool_id,
+      restarted,
+      ...(plan.loss_id === null ? {} : { loss: plan.loss_id, underPolicyOf: plan.confirmed_by }),
+      ...(error ? { error } : {}),
+    },
   });
 }
 

@@ -14,6 +14,7 @@ import { requireFunds } from "./fund-charges.ts";
 import { finalise } from "./granting.ts";
 import { softWarnings } from "./quotas.ts";
 import { keptOf, movedSince, payerOf } from "./transferring.ts";
+import { snapshotsGoing } from "./snapshots.ts";
 import { withdrawExtended } from "./terms.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
 
@@ -59,6 +60,7 @@ export async function recordPlan(
     plan: JSON.stringify({
       ...content,
       differences,
+      snapshots: await snapshotsGoing(tx, id),
       waits: waitsOf(submitted),
       warnings: await warningsOf(tx, row, content.charge),
       hash,

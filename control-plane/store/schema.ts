@@ -95,6 +95,15 @@ export interface Pools {
   dedicated_application: string | null;
   /** Whether virtual machines can be made there, as its driver said last. */
   vm: Generated<boolean>;
+  /** Whether the members share the storage of its hosts' disks, as its driver said last; null: not read yet. */
+  shared_storage: Generated<boolean | null>;
+  /** What becomes of its hosts when their member doesn't answer, after how long, and who settled that. */
+  loss_action: Generated<"wait" | "propose" | "restart">;
+  loss_after_seconds: Generated<number>;
+  /** Whoever settled it has made sure that a machine that lost its cluster is off by then. */
+  loss_fenced: Generated<boolean>;
+  loss_set_by: Generated<string | null>;
+  loss_set_at: MaybeTime;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -303,6 +312,8 @@ export interface OperationPlans {
   state: OperationState;
   /** Of the steps as they were shown; null before they have been computed. */
   hash: ColumnType<string | null, string | null | undefined, string | null>;
+  /** The loss of a member that it is for. */
+  loss_id: ColumnType<string | null, string | null | undefined, string | null>;
   /** Lines: what was otherwise when it was to begin, so that it had to be shown again. */
   difference: ColumnType<string[], string | undefined, string>;
   reason: string;
@@ -447,6 +458,10 @@ export interface MemberLosses {
   ended_at: MaybeTime;
   /** When what was on it was asked for anew. */
   proposed_at: MaybeTime;
+  /** When a pool's policy filed that it is given up: once for a loss. */
+  filed_at: MaybeTime;
+  /** When it was set aside after its return, since hosts of it had been started elsewhere. */
+  held_at: MaybeTime;
   error: string | null;
   revision: Generated<number>;
   updated_at: Time;
@@ -485,6 +500,50 @@ export interface Restores {
   started_at: MaybeTime;
   completed_at: MaybeTime;
   created_at: Time;
+}
+
+/** A volume's content at a moment, on its own storage. The id is what the driver calls it. */
+export interface Snapshots {
+  id: string;
+  department_id: string;
+  volume_id: string;
+  name: string;
+  note: string;
+  state: "pending" | "running" | "complete" | "failed" | "deleting" | "deleted";
+  expires_at: MaybeTime;
+  /** Bytes on the volume's storage; null where the driver cannot tell. */
+  size_bytes: number | null;
+  /** The moment of its content, by the driver. */
+  taken_at: MaybeTime;
+  requested_by: string;
+  created_at: Time;
+  completed_at: MaybeTime;
+  deleted_by: string | null;
+  /** When its deletion was asked for; of one that went with its volume, when that was. */
+  deleted_at: MaybeTime;
+  end_reason: "asked" | "expired" | "volume-gone" | null;
+  error: string | null;
+  revision: Generated<number>;
+  updated_at: Time;
+}
+/** Puts a volume back to one of its snapshots: asked for by one person, decided on by another. */
+export interface SnapshotReverts {
+  id: string;
+  department_id: string;
+  snapshot_id: string;
+  volume_id: string;
+  state: "asked" | "refused" | "withdrawn" | "lapsed" | "pending" | "running" | "complete" | "failed";
+  reason: string;
+  asked_by: string;
+  asked_at: Time;
+  decided_by: string | null;
+  decided_at: MaybeTime;
+  decision_reason: string | null;
+  started_at: MaybeTime;
+  ended_at: MaybeTime;
+  error: string | null;
+  revision: Generated<number>;
+  updated_at: Time;
 }
 
 /** A look at a department's Pulumi stack by the engine, asked for by a person. Changes nothing. */
@@ -1328,6 +1387,8 @@ export interface Database extends StateTables {
   member_losses: MemberLosses;
   backups: Backups;
   restores: Restores;
+  snapshots: Snapshots;
+  snapshot_reverts: SnapshotReverts;
   stack_operations: StackOperations;
   due_times: DueTimes;
   audit_entries: AuditEntries;

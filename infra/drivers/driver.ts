@@ -22,6 +22,18 @@ export interface Call {
   exact?: boolean;
   /** The deletion of an adopted host ends it, for that was asked for. Left out: it is let go of as it is. */
   end?: boolean;
+  /** The owner of the host agreed to a restart, where the change can't be made while it runs. Left out: such a change is refused (`NeedsRestart`). */
+  restart?: boolean;
+}
+
+/** What an update would make of a thing that is there. */
+export type Change = { kind: "host"; id: string; spec: HostSpec } | { kind: "volume"; id: string; spec: VolumeSpec };
+/** That a change can't be made while a host runs. */
+export interface RestartNeed {
+  /** Its name. */
+  host: string;
+  /** For people: a sentence. */
+  why: string;
 }
 
 /** What this kernel and this user let the driver enforce. Shown to operations; never assumed. */
@@ -37,6 +49,8 @@ export interface Capabilities {
   vm: boolean;
   /** Whether there are several members, between which hosts and volumes are moved. */
   moves: boolean;
+  /** Whether the members share the storage of hosts' disks, so that one may be started on another when its own is dead. */
+  sharedStorage: boolean;
   /** Linux namespaces that hosts get of their own. */
   namespaces: string[];
   /** Plain sentences: what is absent here and why. */
@@ -85,6 +99,8 @@ export interface MemberReading {
 export interface SnapshotReading {
   name: string;
   createdAt: number;
+  /** Bytes that it takes on the volume's storage; absent where the engine cannot tell. */
+  sizeBytes?: number;
 }
 
 export interface VolumeReading {
@@ -125,6 +141,15 @@ export interface Actual {
   spec: Readonly<Record<string, unknown>>;
   /** What is set on it that nobody of ours asked for, a line each; none: []. */
   strange: readonly string[];
+  /** Of a host. */
+  state?: HostState;
+}
+
+/** What a scope really has. */
+export interface Actuals {
+  things: Actual[];
+  /** Names of hosts that are there, but on a machine that doesn't answer: neither they nor what is attached to them must pass for gone. */
+  unreachable: readonly string[];
 }
 
 /** An instance on an endpoint that belongs to nobody of ours. */
@@ -203,7 +228,13 @@ export interface Driver {
   capabilities(): Promise<Capabilities>;
 
   createHost(spec: HostSpec, call: Call): Promise<Made>;
-  /** Brings limits, keys, ports, power to what the spec says; restarts only where it must. @throws NotFound */
+  /**
+   * Whether an update, as things are now, can be made only with a restart of a host that runs; undefined: it is made live, or the host does not run.
+   * Changes nothing. What an update really does agrees with it. @throws NotFound
+   */
+  needsRestart(change: Change): Promise<RestartNeed | undefined>;
+
+  /** Brings limits, keys, ports, power to what the spec says; restarts only where it must. @throws NotFound @throws NeedsRestart where nobody agreed to that: nothing was done */
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void>;
   deleteHost(id: string, call: Call): Promise<void>;
 
@@ -212,7 +243,7 @@ export interface Driver {
    * @throws NotFound @throws Corrupt when the backup is not what the spec says
    */
   createVolume(spec: VolumeSpec, call: Call): Promise<Made>;
-  /** Grows a volume. @throws NotFound @throws Unsupported when it would shrink */
+  /** Grows a volume. @throws NotFound @throws Unsupported when it would shrink @throws NeedsRestart */
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void>;
   /** @throws InUse while attached */
   deleteVolume(id: string, call: Call): Promise<void>;
@@ -247,7 +278,14 @@ export interface Driver {
    * @throws NotFound @throws NoSpace @throws Unsupported where there is one machine only
    */
   moveHost(id: string, member: string, call: Call): Promise<{ restarted: boolean }>;
-  /** The same for a volume that is attached to nothing. @throws InUse @throws NotFound @throws Unsupported */
+  /**
+   * Starts a host on another member when its own doesn't answer, where members share its storage: its cluster then says that it is there, and the old member
+   * knows nothing of it any more when it comes back. Called twice does once; after a kill in its middle it finishes. What a machine that is only cut off still
+   * runs, nothing here can end: the caller has made sure that it is off.
+   * @throws InUse while that member answers @throws NotFound @throws Unsupported where its disk lies on the member alone
+   */
+  restartHost(id: string, from: string, to: string, call: Call): Promise<void>;
+  /** As `moveHost`, for a volume that is attached to nothing. @throws InUse @throws NotFound @throws Unsupported */
   moveVolume(id: string, member: string, call: Call): Promise<void>;
 
   /** Named by the caller: twice makes one. @throws NotFound @throws Unsupported */
@@ -267,10 +305,10 @@ export interface Driver {
   /** Names of everything that belongs to a scope (or all): how orphans and twins are counted. */
   list(scope?: string): Promise<{ kind: "host" | "volume" | "attachment" | "backup-policy" | "backup"; id: string; name: string; scope: string }[]>;
   /**
-   * What a scope really has, from one bulk call a kind. What is gone is not in it; equal things read equal to their specification.
-   * @throws DriverError unreachable where something could not be read: it must not pass for gone
+   * What a scope really has, from one bulk call a kind; of an engine with machines of its own only those are asked that have something of the scope.
+   * What is gone is not in it; equal things read equal to their specification.
    */
-  actual(scope?: string): Promise<Actual[]>;
+  actual(scope?: string): Promise<Actuals>;
   /** What is there beside ours, from one bulk call. Left out: nothing can be taken over there. A host whose specification says `adopted` is one of these. */
   foreign?(): Promise<ForeignInstance[]>;
   /**
@@ -343,6 +381,14 @@ export class Corrupt extends DriverError {
     super("corrupt", message, options);
   }
 }
+/** The change takes a restart of a host that its owner has not agreed to: nothing was done. */
+export class NeedsRestart extends DriverError {
+  constructor(message: string, options?: ErrorOptions) {
+    super(needsRestart, message, options);
+  }
+}
+/** The code of `NeedsRestart`. */
+export const needsRestart = "needs-restart";
 /** The endpoint itself doesn't answer. (A member of a cluster that doesn't is a DriverError of the same code.) */
 export class Unreachable extends DriverError {
   constructor(message: string, options?: ErrorOptions) {

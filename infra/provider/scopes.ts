@@ -18,6 +18,8 @@ export interface ScopeOptions {
   approved?: readonly Approval[] | undefined;
   /** What is brought back to what is wanted though its state knows no difference. */
   putBack?: readonly { name: string; anew: boolean }[] | undefined;
+  /** Names of what may restart a host when it is changed: that was agreed to. */
+  restarts?: readonly string[] | undefined;
   signal: AbortSignal;
   /** Is told of the calls. */
   watchdog?: Watchdog;
@@ -31,8 +33,9 @@ interface Common {
   readonly pools: ReadonlyMap<string, PoolEndpoint>;
   readonly approved: ReadonlyMap<string, Approval> | undefined;
   readonly putBack: ReadonlyMap<string, "update" | "anew">;
+  readonly restarts: ReadonlySet<string>;
   readonly load: LoadDriver;
-  readonly listings: Map<Driver, Promise<Listing>>;
+  readonly listings: Map<Driver, Listing>;
   readonly watchdog: Watchdog | undefined;
   readonly callMs: number;
 }
@@ -54,6 +57,7 @@ export class Scope {
       pools: new Map(options.pools.map((pool) => [pool.pool, pool])),
       approved: options.approved && new Map(options.approved.map((one) => [one.name, one])),
       putBack: new Map((options.putBack ?? []).map((one) => [one.name, one.anew ? "anew" : "update"])),
+      restarts: new Set(options.restarts),
       load,
       listings: new Map(),
       watchdog: options.watchdog,
@@ -106,6 +110,11 @@ export class Scope {
     return this.#common.putBack.get(name);
   }
 
+  /** What an update of a thing is called with. */
+  updating(name: string): Call {
+    return { ...this.call, ...(this.putsBack(name) ? { exact: true } : {}), ...(this.#common.restarts.has(name) ? { restart: true } : {}) };
+  }
+
   /** @throws DriverError unknown-pool */
   driver(pool: string): Promise<Driver> {
     const endpoint = this.#common.pools.get(pool);
@@ -121,7 +130,7 @@ export class Scope {
   async listing(pool: string): Promise<Listing> {
     const driver = await this.driver(pool);
     let listing = this.#common.listings.get(driver);
-    if (!listing) this.#common.listings.set(driver, (listing = readListing(driver)));
+    if (!listing) this.#common.listings.set(driver, (listing = readListing(driver, this.call.scope)));
     return listing;
   }
 }

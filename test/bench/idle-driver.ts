@@ -13,6 +13,7 @@ export function loadDriver(): Driver {
     kind: "idle",
     capabilities: never,
     createHost: made,
+    needsRestart: async () => undefined,
     updateHost: nothing,
     deleteHost: nothing,
     createVolume: made,
@@ -28,6 +29,7 @@ export function loadDriver(): Driver {
     members: async () => [],
     setMember: never,
     moveHost: never,
+    restartHost: never,
     moveVolume: never,
     removeMember: never,
     snapshotVolume: never,
@@ -41,7 +43,7 @@ export function loadDriver(): Driver {
     purge: nothing,
     find: async () => undefined,
     list: async () => [],
-    actual: async () => [],
+    actual: async () => ({ things: [], unreachable: [] }),
     observe: async () => ({ at: Date.now(), hosts: [], volumes: [], backups: [] }),
   };
 }

@@ -10,7 +10,15 @@ export interface Cloud {
   driver: Driver;
   /** Runs `code` (a module body with `driver`, `host`, `volume`, `attachment`, `call`) in a process of its own that ends itself at the fault point. */
   elsewhere(code: string, fault: string): { signal: NodeJS.Signals | null; stderr: string };
+  /** What somebody changes on the machines without us, and how the thing is to be seen then; undefined: it is gone. In this order. */
+  behind(things: { host: HostSpec; volume: VolumeSpec; attachment: AttachmentSpec }): Behind[];
   close(): Promise<void>;
+}
+export interface Behind {
+  what: string;
+  of: "host" | "volume" | "attachment";
+  make(): Promise<unknown>;
+  seen: { spec?: Record<string, unknown>; strange?: string[]; state?: string } | undefined;
 }
 
 const scope = newId("dep");
@@ -239,7 +247,8 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await driver.attach(attachmentSpec(host, volume), call());
       await driver.exec(host.name, ["write", "/data/file"], { stdin: "then" });
       const made = await driver.snapshotVolume(volume.name, "snp_1", call());
-      expect(made).toEqual({ name: "snp_1", createdAt: expect.any(Number) });
+      const { sizeBytes } = made;
+      expect(made).toEqual({ name: "snp_1", createdAt: expect.any(Number), ...(sizeBytes === undefined ? {} : { sizeBytes: expect.any(Number) }) });
       expect(await driver.snapshotVolume(volume.name, "snp_1", call())).toEqual(made);
       await driver.exec(host.name, ["write", "/data/file"], { stdin: "since" });
       await driver.exec(host.name, ["write", "/data/later"], { stdin: "since" });
@@ -257,6 +266,12 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await driver.deleteSnapshot(volume.name, "snp_1", call());
       expect(await kept()).toEqual([{ attachedTo: host.name, snapshots: [later] }]);
       await expect(driver.revertVolume(volume.name, "snp_1", call())).rejects.toMatchObject({ code: "not-found" });
+      // A volume goes with its snapshots.
+      const [attachment, stored] = await Promise.all([driver.list(), driver.find("volume", volume.name)]);
+      await driver.detach(attachment.find((one) => one.kind === "attachment")!.id, call());
+      await driver.deleteVolume(stored!.id, call());
+      await driver.deleteSnapshot(volume.name, "snp_2", call());
+      expect(await kept()).toEqual([]);
       await expect(driver.snapshotVolume(newId("vol"), "snp_1", call())).rejects.toMatchObject({ code: "not-found" });
     });
 
@@ -382,6 +397,68 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       expect(await reading(host.name)).toBeUndefined();
     });
 
+    it("restarts a host only for what it says takes a restart, and only where that was agreed to", async () => {
+      const agreed = { ...call(), restart: true };
+      const started = async (name: string) => {
+        const { state, pid, startedAt } = (await reading(name))!;
+        return { state, pid, startedAt };
+      };
+      const host = hostSpec();
+      const { id } = await driver.createHost(host, call());
+      // More of everything, and less than was given but not than is held, while it runs.
+      const first = await started(host.name);
+      for (const flavour of [
+        { vcpu: 2, memoryMib: 192, diskGib: 11 },
+        { vcpu: 1, memoryMib: 128, diskGib: 11 },
+      ]) {
+        const larger = { ...host, flavour };
+        expect(await driver.needsRestart({ kind: "host", id, spec: larger })).toBeUndefined();
+        await driver.updateHost(id, larger, agreed);
+        expect(await started(host.name)).toEqual(first);
+      }
+      // Less memory than it holds.
+      const less = { ...host, flavour: { vcpu: 1, memoryMib: 48, diskGib: 11 } };
+      const held = driver.exec(host.name, ["eat", "64", "600"], { timeoutMs: 600_000 }).catch(() => undefined);
+      if ((await driver.capabilities()).memoryLimit !== "absent") {
+        await expect.poll(() => driver.needsRestart({ kind: "host", id, spec: less }), { timeout: 20_000 }).toBeDefined();
+        expect(await driver.needsRestart({ kind: "host", id, spec: less })).toEqual({
+          host: host.name,
+          why: expect.stringMatching(/^web holds \d+ MiB of memory/),
+        });
+        await expect(driver.updateHost(id, less, call())).rejects.toMatchObject({ code: "needs-restart" });
+        expect(await started(host.name), "nothing was done").toEqual(first);
+        await driver.updateHost(id, less, agreed);
+        await held;
+        const again = await started(host.name);
+        expect(again.state).toBe("running");
+        expect(again.pid).not.toBe(first.pid);
+        expect((await driver.exec(host.name, ["eat", "100"])).code, "the new limit holds").not.toBe(0);
+        expect(await driver.needsRestart({ kind: "host", id, spec: less })).toBeUndefined();
+        await driver.updateHost(id, less, agreed);
+        expect(await started(host.name), "what is so already restarts nothing").toEqual(again);
+      }
+      // A volume that a running host shows.
+      const volume = volumeSpec();
+      const { id: volumeId } = await driver.createVolume(volume, call());
+      await driver.attach(attachmentSpec(host, volume), call());
+      await driver.exec(host.name, ["write", "/data/file"], { stdin: "kept" });
+      const before = await started(host.name);
+      const larger = { ...volume, sizeGib: 2 };
+      const need = await driver.needsRestart({ kind: "volume", id: volumeId, spec: larger });
+      if (need) {
+        expect(need.host).toBe(host.name);
+        await expect(driver.updateVolume(volumeId, larger, call())).rejects.toMatchObject({ code: "needs-restart" });
+        expect(await started(host.name)).toEqual(before);
+      }
+      await driver.updateVolume(volumeId, larger, need ? agreed : call());
+      const after = await started(host.name);
+      expect(after.state).toBe("running");
+      expect(after.pid === before.pid).toBe(need === undefined);
+      expect(await inside(host.name, "cat", "/data/file")).toBe("kept");
+      expect(await driver.needsRestart({ kind: "volume", id: volumeId, spec: larger })).toBeUndefined();
+      await expect(driver.needsRestart({ kind: "host", id: `${newId("hst")}.1`, spec: host })).rejects.toMatchObject({ code: "not-found" });
+    });
+
     it("keeps a volume within its size where it says so, and grows it with what it holds", async () => {
       const { volumeSizeEnforced, notes } = await driver.capabilities();
       if (!volumeSizeEnforced) return expect(notes.join(" ")).toMatch(/volume sizes.*not enforced/i);
@@ -398,7 +475,7 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       expect(await inside(host.name, "ls", "/data")).toBe("big\n");
       expect(await allocate(1024)).toMatch(/no space|quota exceeded/);
       expect((await driver.observe()).volumes[0]?.usedBytes).toBeLessThanOrEqual(1024 ** 3);
-      await driver.updateVolume(id, { ...volume, sizeGib: 2 }, call());
+      await driver.updateVolume(id, { ...volume, sizeGib: 2 }, { ...call(), restart: true });
       expect(await allocate(1024)).toBe("");
       expect((await reading(host.name))?.state).toBe("running");
       return expect(await allocate(2048)).toMatch(/no space|quota exceeded/);
@@ -412,6 +489,26 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       if (memoryLimit === "absent") expect(notes.join(" ")).toMatch(/memory/i);
       expect(code === 0).toBe(memoryLimit === "absent");
       expect((await driver.exec(host.name, ["eat", "16"])).code).toBe(0);
+    });
+
+    it("sees what somebody changes behind our back, property by property, and what is gone", async () => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      const things = { host, volume, attachment: attachmentSpec(host, volume) };
+      await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(things.attachment, call());
+      const actual = async (of: keyof typeof things) => (await driver.actual(call().scope)).things.find((one) => one.name === things[of].name);
+      for (const of of ["host", "volume", "attachment"] as const) expect(await actual(of)).toMatchObject({ kind: of, spec: things[of], strange: [] });
+      expect(await actual("host")).toMatchObject({ state: "running" });
+      expect(await driver.actual(newId("dep")), "another department has none of it").toEqual({ things: [], unreachable: [] });
+      const changes = cloud.behind(things);
+      expect(changes.length).toBeGreaterThan(0);
+      for (const { what, of, make, seen } of changes) {
+        await make();
+        const now = await actual(of);
+        if (seen === undefined) expect(now, what).toBeUndefined();
+        else expect(now, what).toMatchObject(seen);
+      }
     });
 
     it("keeps user data out of what other processes and readings can see", async () => {

@@ -14,6 +14,8 @@ export interface Cgroups {
   /** The limits as they are set; null: none. Where there is no group of it, or no hierarchy, nothing is said. */
   limits(host: string): { vcpu?: number | null; memoryMib?: number | null };
   read(host: string): { cpuSeconds?: number; memoryBytes?: number };
+  /** Bytes that the kernel cannot take back from a host while it runs: its memory without the pages of files. 0: nothing, or there is no group of it. */
+  heldBytes(host: string): number;
 }
 
 const writable = (path: string) => {
@@ -43,6 +45,7 @@ export function findCgroups(endpoint: string): Cgroups {
     remove: () => undefined,
     limits: () => ({}),
     read: () => ({}),
+    heldBytes: () => 0,
   };
 }
 
@@ -71,6 +74,14 @@ const readNumber = (path: string): number | undefined => {
   }
 };
 
+/** Without what can be read from its file again. @param names of the counters of file pages in memory.stat */
+function withoutFiles(used: number | undefined, stat: string, names: readonly string[]): number {
+  if (used === undefined) return 0;
+  const lines = readFileSync(stat, "utf8").split("\n");
+  const counted = new Map(lines.map((line) => line.split(" ") as [string, string]));
+  return Math.max(0, used - names.reduce((sum, name) => sum + Number(counted.get(name) ?? 0), 0));
+}
+
 function version1(endpoint: string): Cgroups {
   const accounting = existsSync(join(base, "cpuacct")) ? ["cpuacct"] : [];
   return {
@@ -97,6 +108,10 @@ function version1(endpoint: string): Cgroups {
         cpuSeconds: nanoseconds === undefined ? undefined : nanoseconds / 1e9,
         memoryBytes: readNumber(join(group("memory", endpoint, host), "memory.usage_in_bytes")),
       };
+    },
+    heldBytes: (host) => {
+      const own = group("memory", endpoint, host);
+      return withoutFiles(readNumber(join(own, "memory.usage_in_bytes")), join(own, "memory.stat"), ["total_active_file", "total_inactive_file"]);
     },
   };
 }
@@ -135,5 +150,6 @@ function version2(endpoint: string): Cgroups {
         return {};
       }
     },
+    heldBytes: (host) => withoutFiles(readNumber(join(path(host), "memory.current")), join(path(host), "memory.stat"), ["active_file", "inactive_file"]),
   };
 }

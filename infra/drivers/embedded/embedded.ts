@@ -8,15 +8,18 @@ import { basename } from "node:path";
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
   type Actual,
+  type Actuals,
   type BackupReading,
   type Call,
   type Capabilities,
+  type Change,
   type Driver,
   type Made,
   type MemberReading,
   NotFound,
   NotRunning,
   type PoolReading,
+  type RestartNeed,
   type Shell,
   type ShellAsk,
   type SnapshotReading,
@@ -86,16 +89,21 @@ export class EmbeddedDriver implements Driver {
       liveAttach: this.#root,
       vm: false,
       moves: false,
+      sharedStorage: false,
       namespaces: ["user", "pid", "mount", "net", "uts", "ipc"],
       notes,
     };
+  }
+
+  async needsRestart({ kind, id, spec }: Change): Promise<RestartNeed | undefined> {
+    return kind === "host" ? this.#hosts.needsRestart(id, spec) : this.#volumes.needsRestart(id, spec);
   }
 
   createHost(spec: HostSpec, call: Call): Promise<Made> {
     return this.#change(spec.name, call, () => this.#hosts.create(spec, call));
   }
   updateHost(id: string, spec: HostSpec, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, () => this.#hosts.update(id, spec));
+    return this.#change(nameOf(id), call, () => this.#hosts.update(id, spec, call));
   }
   deleteHost(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, async () => {
@@ -112,7 +120,7 @@ export class EmbeddedDriver implements Driver {
     });
   }
   updateVolume(id: string, spec: VolumeSpec, call: Call): Promise<void> {
-    return this.#change(nameOf(id), call, () => this.#volumes.update(id, spec));
+    return this.#change(nameOf(id), call, () => this.#volumes.update(id, spec, call));
   }
   deleteVolume(id: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, () => this.#volumes.delete(id));
@@ -160,6 +168,9 @@ export class EmbeddedDriver implements Driver {
   async moveHost(): Promise<{ restarted: boolean }> {
     throw new Unsupported(oneMachine);
   }
+  async restartHost(): Promise<void> {
+    throw new Unsupported(oneMachine);
+  }
   async moveVolume(): Promise<void> {
     throw new Unsupported(oneMachine);
   }
@@ -197,7 +208,7 @@ export class EmbeddedDriver implements Driver {
     return scope === undefined ? all : all.filter((one) => one.scope === scope);
   }
 
-  async actual(scope?: string): Promise<Actual[]> {
+  async actual(scope?: string): Promise<Actuals> {
     const of = <T extends { scope: string }>(all: T[]) => all.filter((one) => scope === undefined || one.scope === scope);
     const volumes = await Promise.all(of(this.#volumes.records.all()).map((one) => this.#volumes.actual(one)));
     const stored = (["attachment", "backup-policy"] as const).flatMap((kind) =>
@@ -209,7 +220,7 @@ export class EmbeddedDriver implements Driver {
         strange: [],
       })),
     );
-    return [...of(this.#hosts.all()).map((one) => this.#hosts.actual(one)), ...volumes.flatMap((one) => one ?? []), ...stored];
+    return { things: [...of(this.#hosts.all()).map((one) => this.#hosts.actual(one)), ...volumes.flatMap((one) => one ?? []), ...stored], unreachable: [] };
   }
 
   async observe(): Promise<PoolReading> {

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HostSpec } from "../../spec.ts";
-import { type Actual, type Call, consoleBytes, type HostReading, type Made, NotFound } from "../driver.ts";
+import { type Actual, type Call, consoleBytes, type HostReading, type Made, NeedsRestart, NotFound, type RestartNeed } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Cgroups } from "./cgroups.ts";
@@ -68,10 +68,49 @@ export class Hosts {
     });
   }
 
-  async update(id: string, spec: HostSpec): Promise<void> {
+  async update(id: string, spec: HostSpec, call: Pick<Call, "restart">): Promise<void> {
+    const record = this.#require(id);
+    const need = this.needsRestart(id, spec) ?? this.#refusedLimit(record, spec);
+    if (!need) return this.#converge(record, spec);
+    if (!call.restart) throw new NeedsRestart(need.why);
+    const before = structuredClone(record);
+    await this.#end(record);
+    fault("host.update:stopped");
+    try {
+      await this.#converge(record, spec);
+    } catch (error) {
+      // It doesn't start so: it goes on as it was.
+      await this.#converge(before, { ...spec, flavour: before.spec.flavour }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** The kernel takes no memory from processes that hold it: version 1 of cgroups refuses a limit below that, version 2 ends them. */
+  needsRestart(id: string, spec: HostSpec): RestartNeed | undefined {
+    const record = this.#require(id);
+    if (spec.power === "stopped" || !this.running(record, { search: true })) return undefined;
+    const heldMib = Math.ceil(this.#cgroups.heldBytes(spec.name) / 1_048_576);
+    if (heldMib <= spec.flavour.memoryMib) return undefined;
+    return tooMuchHeld(spec, `${heldMib} MiB of memory`);
+  }
+
+  /** It may have taken more since it was looked at: then the kernel says so. */
+  #refusedLimit(record: HostRecord, spec: HostSpec): RestartNeed | undefined {
+    if (!this.running(record, { search: true })) return undefined;
+    try {
+      this.#cgroups.make(spec.name, spec.flavour);
+      return undefined;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+      this.#cgroups.make(spec.name, record.spec.flavour);
+      return tooMuchHeld(spec, "more memory");
+    }
+  }
+
+  #require(id: string): HostRecord {
     const record = this.get(nameOf(id));
-    if (!record || record.id !== id) throw new NotFound(`There is no host ${id}.`);
-    await this.#converge(record, spec);
+    if (record?.id !== id) throw new NotFound(`There is no host ${id}.`);
+    return record;
   }
 
   /** Of an older generation there is nothing to delete. */
@@ -98,14 +137,15 @@ export class Hosts {
   }
 
   /** What it really is: its limits as the kernel has them, its own files. */
-  actual({ id, spec }: HostRecord): Actual {
+  actual(record: HostRecord): Actual {
+    const { id, spec } = record;
     const limits = this.#cgroups.limits(spec.name);
     const keys = readText(join(this.#paths.of("host", spec.name), "etc/ssh/authorized_keys"));
     const sshKeys = keys === undefined ? {} : { sshKeys: keys.split("\n").filter(Boolean) };
     const real: Partial<Record<keyof HostSpec, unknown>> = { ...spec, ...sshKeys, flavour: { ...spec.flavour, ...limits } };
     // Where it was made says nothing of what it is.
     delete real.member;
-    return { kind: "host", id, name: spec.name, spec: real, strange: [] };
+    return { kind: "host", id, name: spec.name, spec: real, strange: [], state: this.reading(record).state };
   }
 
   /** The last of what its processes wrote. */
@@ -183,6 +223,11 @@ export class Hosts {
     return `zhengyun-host=${id}@${this.#paths.key}`;
   }
 }
+
+const tooMuchHeld = ({ name, hostname, flavour }: HostSpec, held: string): RestartNeed => ({
+  host: name,
+  why: `${hostname} holds ${held}: its limit becomes ${flavour.memoryMib} MiB only with a restart.`,
+});
 
 function readText(path: string): string | undefined {
   try {

@@ -1,14 +1,14 @@
 /** Volumes; attachments, which show them inside hosts; and the records of both and of backup policies. */
 import type { Readable } from "node:stream";
 import type { AttachmentSpec, BackupPolicySpec, VolumeSpec } from "../../spec.ts";
-import { type Actual, type Call, DriverError, InUse, type Made, NotFound, Unsupported } from "../driver.ts";
+import { type Actual, type Call, DriverError, InUse, type Made, NeedsRestart, NotFound, type RestartNeed, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import { readRecord, recordsIn, removeTree, writeRecord } from "../files.ts";
 import { guest } from "./guest.ts";
 import type { Hosts } from "./hosts.ts";
 import { withLock } from "./lock.ts";
-import { type Storage, storageAt, type Viewers, whyNoImages } from "./storage.ts";
+import { growsMounted, type Storage, storageAt, type Viewers, whyNoImages } from "./storage.ts";
 import { nameOf, newId, type Paths } from "./paths.ts";
 
 export interface Stored<T> {
@@ -98,7 +98,7 @@ export class Volumes {
     return undoing(async (undo) => {
       const there = this.records.get(spec.name);
       if (there) {
-        await this.update(there.id, { ...spec, sizeGib: Math.max(spec.sizeGib, there.spec.sizeGib) });
+        await this.update(there.id, { ...spec, sizeGib: Math.max(spec.sizeGib, there.spec.sizeGib) }, call);
         return { id: there.id, adopted: true };
       }
       fault("volume.create:files");
@@ -116,8 +116,26 @@ export class Volumes {
     return size === null ? undefined : { kind: "volume", id, name: spec.name, spec: { ...spec, sizeGib: size ?? spec.sizeGib }, strange: [] };
   }
 
-  async update(id: string, spec: VolumeSpec): Promise<void> {
+  /** Where ext4 doesn't grow while it is mounted, whoever shows it is stopped meanwhile. */
+  async needsRestart(id: string, spec: VolumeSpec): Promise<RestartNeed | undefined> {
     const record = this.records.require(id);
+    const size = (await this.storage(spec.name)).sizeGib();
+    const grows = spec.sizeGib > (size ?? record.spec.sizeGib);
+    // A directory has no size of its own.
+    if (!grows || size === undefined || growsMounted()) return undefined;
+    const shown = this.attachments.all().find((one) => one.spec.volume === spec.name && this.#pidOf(one.spec.host) !== undefined);
+    if (!shown) return undefined;
+    const { hostname } = this.#hosts!.get(shown.spec.host)!.spec;
+    return {
+      host: shown.spec.host,
+      why: `${hostname} shows the volume: without CAP_SYS_RESOURCE a mounted ext4 does not grow, so it grows only with a restart of the host.`,
+    };
+  }
+
+  async update(id: string, spec: VolumeSpec, call: Pick<Call, "restart">): Promise<void> {
+    const record = this.records.require(id);
+    const need = call.restart ? undefined : await this.needsRestart(id, spec);
+    if (need) throw new NeedsRestart(need.why);
     const size = (await this.storage(spec.name)).sizeGib() ?? record.spec.sizeGib;
     if (spec.sizeGib < size) throw new Unsupported(`Volume ${spec.name} has ${size} GiB and cannot shrink to ${spec.sizeGib} GiB.`);
     if (spec.sizeGib > size) await (await this.storage(spec.name)).grow(spec.sizeGib, this.#viewers(spec.name));
@@ -156,20 +174,21 @@ export class Volumes {
       );
       await nested();
     };
-    const pidOf = (host: string) => {
-      const record = this.#hosts?.get(host);
-      return record && this.#hosts?.running(record, { search: true })?.pid;
-    };
     return {
       hidden: (work) =>
         each(async (host, path, inner) => {
-          const pid = pidOf(host);
+          const pid = this.#pidOf(host);
           if (pid !== undefined) await guest(["detach", String(pid), path, "lazy"]);
           await inner();
           if (pid !== undefined) await guest(["attach", String(pid), await this.data(volume), path]);
         }, work),
       stopped: (work) => each((host, _path, inner) => this.#hosts!.restart(host, inner), work),
     };
+  }
+
+  #pidOf(host: string): number | undefined {
+    const record = this.#hosts?.get(host);
+    return record && this.#hosts?.running(record, { search: true })?.pid;
   }
 
   async attach(spec: AttachmentSpec, call: Call): Promise<Made> {

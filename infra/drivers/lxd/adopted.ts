@@ -3,12 +3,13 @@
  * else: it is neither restarted nor renamed nor moved, and what is in it stays as it is.
  */
 import type { HostSpec } from "../../spec.ts";
-import { type Call, DriverError, type ForeignInstance, InUse, type Made, NotFound } from "../driver.ts";
+import { type Call, DriverError, type ForeignInstance, InUse, type Made, NeedsRestart, NotFound } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { rootOf, sizesOf } from "./actual.ts";
 import { hasMoved, type LxdClient } from "./client.ts";
 import { type Instance, type Kept, keptOf, memberOf } from "./instances.ts";
 import { isOurs, key, newId } from "./names.ts";
+import { restartNeed } from "./restarts.ts";
 
 /** How long one may take to stop by itself before it is ended, seconds. */
 const stopSeconds = 30;
@@ -27,7 +28,10 @@ export class Adopted {
 
   /** All of ours that were taken over, with those on members that don't answer (of which nothing else is known). */
   async all(scope?: string): Promise<{ found: Found[]; unreachable: Listed[] }> {
-    const listed = (await this.#listed()).filter((one) => !isOurs(one.project));
+    // Project by project: the server asks only members that have something there, and none of ours matters.
+    const { metadata: projects } = await this.#client.get<string[]>("/1.0/projects");
+    const foreign = projects.map((path) => decodeURIComponent(path.split("/").at(-1)!)).filter((project) => !isOurs(project));
+    const listed = (await Promise.all(foreign.map((project) => this.#listedIn(project)))).flat();
     const found = listed.flatMap((one) => {
       const kept = one.config === null ? undefined : keptOf(one as Instance);
       return kept && (scope === undefined || kept.scope === scope) ? [{ instance: one as Instance, kept }] : [];
@@ -61,6 +65,12 @@ export class Adopted {
     const there = await this.#read(spec);
     const kept = keptOf(there.metadata);
     if (kept?.id !== id) throw new NotFound(`There is no host ${id}.`);
+    const need = await restartNeed(this.#client, there.metadata, spec);
+    if (need && !call.restart) throw new NeedsRestart(need.why);
+    if (need) {
+      await this.#power(there.metadata, "stop", call.signal);
+      return this.update(id, spec, call);
+    }
     if (!(await this.#put(there, { ...kept, spec }))) return this.update(id, spec, call);
     const runs = there.metadata.status === "Running";
     if (runs !== (spec.power === "running")) await this.#power(there.metadata, spec.power === "running" ? "start" : "stop", call.signal);
@@ -85,6 +95,10 @@ export class Adopted {
 
   async #listed(recursion: 1 | 2 = 1): Promise<Listed[]> {
     return (await this.#client.get<Listed[]>("/1.0/instances", { query: { recursion: String(recursion), "all-projects": "true" } })).metadata;
+  }
+
+  async #listedIn(project: string): Promise<Listed[]> {
+    return (await this.#client.get<Listed[]>("/1.0/instances", { project, query: { recursion: "1" } })).metadata;
   }
 
   async #read({ adopted }: Pick<HostSpec, "adopted">) {

@@ -1,7 +1,7 @@
 /** Hosts: containers of their own id maps, in their department's project. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { HostSpec } from "../../spec.ts";
-import { type Actual, type Call, DriverError, type HostReading, type HostState, type Made, NotFound, Unsupported } from "../driver.ts";
+import { type Actual, type Call, DriverError, type HostReading, type HostState, type Made, NeedsRestart, NotFound, Unsupported } from "../driver.ts";
 import { fault } from "../fault.ts";
 import { undoing } from "../undo.ts";
 import type { Address } from "./address.ts";
@@ -14,6 +14,7 @@ import { attachmentsOf, type Instance, type Kept, keptOf, memberOf, movingOf } f
 import { writeKeys } from "./keys.ts";
 import type { Members } from "./members.ts";
 import { key, lxdName, nameOf, newId } from "./names.ts";
+import { restartNeed } from "./restarts.ts";
 import { readServer, type Server } from "./server.ts";
 
 /** How long a host may take to stop by itself before it is ended, seconds. */
@@ -90,7 +91,28 @@ export class Hosts {
   }
 
   async update(project: string, id: string, spec: HostSpec, call: Call): Promise<void> {
-    await this.#converge(project, await this.require(project, id), spec, call);
+    const found = await this.require(project, id);
+    const need = movingOf(found.instance) ? undefined : await restartNeed(this.#client, found.instance, spec);
+    if (!need) {
+      try {
+        return await this.#converge(project, found, spec, call);
+      } catch (error) {
+        // It has taken more memory since it was looked at.
+        if (!(error instanceof Refused) || !/setting cgroup item/i.test(error.message)) throw error;
+        throw new NeedsRestart(`${spec.hostname} holds more memory than it is to have: that takes a restart.`, { cause: error });
+      }
+    }
+    if (!call.restart) throw new NeedsRestart(need.why);
+    await this.power(project, spec.name, "stop", call.signal);
+    fault("lxd.host.update:stopped");
+    try {
+      await this.#converge(project, await this.require(project, id), spec, call);
+    } catch (error) {
+      // Refused, or it doesn't start so: it goes on as it was.
+      const before: HostSpec = { ...spec, flavour: found.kept.spec.flavour };
+      if (!call.signal?.aborted) await this.#converge(project, await this.require(project, id), before, call).catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Of another generation there is nothing to delete. */
@@ -106,9 +128,10 @@ export class Hosts {
     return instances.flatMap((instance) => {
       const kept = keptOf(instance)!;
       // What was there before us is as it is.
-      if (kept.spec.adopted) return actualOf(instance, { config: {}, devices: {} });
+      const state = hostStateOf(instance, kept);
+      if (kept.spec.adopted) return actualOf(instance, { config: {}, devices: {} }, state);
       const config = Object.fromEntries(Object.entries(settings(kept, kept.spec, kind)).filter(([name]) => name !== "cloud-init.user-data"));
-      return actualOf(instance, { config, devices: devicesOf(kept.spec, this.#address) });
+      return actualOf(instance, { config, devices: devicesOf(kept.spec, this.#address) }, state);
     });
   }
 
@@ -117,7 +140,7 @@ export class Hosts {
     const kept = keptOf(instance);
     if (!kept) return undefined;
     const { id, scope, spec } = kept;
-    const state = stateOf(instance, movingOf(instance) ? "stopped" : spec.power);
+    const state = hostStateOf(instance, kept);
     const now = instance.state;
     const addresses = Object.values(now?.network ?? {}).flatMap(({ addresses: all }) => all.filter((one) => one.scope === "global").map((one) => one.address));
     const started = Date.parse(instance.config[key("started")] ?? "");
@@ -316,6 +339,8 @@ const sameDevices = (a: Instance["devices"], b: Instance["devices"]) =>
 
 /** The server notes the power at the first start. */
 const wasNeverStarted = ({ config }: Instance) => config["volatile.last_state.power"] === undefined;
+
+const hostStateOf = (instance: Instance, { spec }: Kept): HostState => stateOf(instance, movingOf(instance) ? "stopped" : spec.power);
 
 /** A host that should run and doesn't has crashed; of one whose member doesn't answer nothing is known. */
 function stateOf({ status }: Instance, power: HostSpec["power"]): HostState {

@@ -120,11 +120,14 @@ func usage(text string) int {
 	return 2
 }
 
-// eat MIB takes that much memory and touches every page of it.
+// eat MIB [SECONDS] takes that much memory, touches every page of it, and holds it for so long.
 func eat(args []string) int {
 	taken := make([]byte, number(args)<<20)
 	for index := 0; index < len(taken); index += 4096 {
 		taken[index] = 1
+	}
+	if len(args) > 1 {
+		time.Sleep(time.Duration(number(args[1:])) * time.Second)
 	}
 	fmt.Println(len(taken) >> 20)
 	return 0

@@ -14,6 +14,7 @@ const ticks: Record<string, string> = {
   terms: "25 * * * * *",
   maintenance: "*/10 * * * * *",
   losses: "*/5 * * * * *",
+  restarts: "*/5 * * * * *",
   overdue: "50 * * * * *",
   calendars: "55 5 * * * *",
   remind: "40 * * * * *",

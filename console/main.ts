@@ -40,6 +40,7 @@ import "./pages/usage.ts";
 import "./pages/drift.ts";
 import "./pages/adoptions.ts";
 import "./pages/losses.ts";
+import "./pages/snapshots.ts";
 import "./pages/images.ts";
 import "./pages/members.ts";
 import "./pages/operation-plan.ts";
@@ -187,6 +188,16 @@ class App extends LitElement {
           .enters=${this.#holds("applicant", "operations")}
           .asks=${this.#holds("applicant", "operations")}
         ></zy-department-page>`,
+    },
+    {
+      pattern: new URLPattern({ pathname: "/volumes/:id/snapshots" }),
+      render: ({ id }) =>
+        html`<zy-snapshots-page
+          .volume=${id}
+          .me=${this.#me?.id ?? ""}
+          .asks=${this.#holds("applicant", "operations")}
+          .owns=${this.#holds("applicant", "approver")}
+        ></zy-snapshots-page>`,
     },
     {
       pattern: new URLPattern({ pathname: "/calendars" }),

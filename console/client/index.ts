@@ -48,7 +48,7 @@ export const signInLink = (token: string): Promise<{ path: string }> => call("PO
 export const patch = <T>(path: string, body: unknown, ifMatch: number): Promise<T> => call<T>("PATCH", path, body, ifMatch);
 /** A file, as it is. */
 export const upload = (path: string, file: Blob): Promise<unknown> => call("PUT", path, file);
-export const remove = <T = void>(path: string): Promise<T> => call<T>("DELETE", path);
+export const remove = <T = void>(path: string, ifMatch?: number): Promise<T> => call<T>("DELETE", path, undefined, ifMatch);
 /** The items of a list's first page. */
 export const list = async <T>(path: string): Promise<T[]> => (await get<{ items: T[] }>(path)).items;
 /** Everything of a list, page by page. @param address of the page after a cursor */

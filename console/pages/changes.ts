@@ -298,7 +298,8 @@ export class Changes extends Page {
     if (action === "extend") return this.#day(volume);
     if (action === "attach")
       return html`<label>${msg("主机", { id: "k-host" })}<input name=${name} list="known-hosts" required /></label>${this.#path(volume)}`;
-    if (action === "retire") return html`<span class="warn">▲ ${msg("存储卷及其数据将删除；其挂载与备份策略一并回收。", { id: "retire-volume-note" })}</span>`;
+    if (action === "retire")
+      return html`<span class="warn">▲ ${msg("存储卷及其数据将删除；其快照、挂载与备份策略一并回收。", { id: "retire-volume-note" })}</span>`;
     return nothing;
   }
 

@@ -199,6 +199,9 @@ export class DepartmentPage extends Page {
                         <td>${time(volume.expiresAt)}</td>
                         <td>
                           <button ?disabled=${volume.phase !== "live"} @click=${() => this.#backUp(volume.id)}>${msg("立即备份", { id: "back-up" })}</button>
+                          <a href=${pages.snapshots(volume.id)} aria-label=${`${msg("快照", { id: "snapshots" })}: ${volume.name}`}
+                            >${msg("快照", { id: "snapshots" })}</a
+                          >
                         </td>
                       </tr>`,
                   )}

@@ -14,8 +14,16 @@ interface Answer {
 }
 
 /** Where it is to be dealt with. */
-const target = ({ kind, request, subject }: Notice): string =>
-  kind === "calendar.missing" ? pages.calendars() : subject?.startsWith("scd_") ? pages.supervisionCard(subject) : request ? pages.request(request) : "";
+const target = ({ kind, request, subject, data }: Notice): string =>
+  kind.startsWith("revert.")
+    ? pages.snapshots(String(data["volumeId"]))
+    : kind === "calendar.missing"
+      ? pages.calendars()
+      : subject?.startsWith("scd_")
+        ? pages.supervisionCard(subject)
+        : request
+          ? pages.request(request)
+          : "";
 
 /** What one was told (通知), the newest first. */
 export class NoticesPage extends Page {

@@ -220,6 +220,14 @@ export class RequestPage extends Page {
               </div>`
         }
         ${(plan.restarts ?? []).map((one) => html`<p class="warn">▲ ${msg("须重启主机，时间由其所属部门约定：", { id: "will-restart" })} ${one.hostName}. ${one.why}</p>`)}
+        ${
+          (plan.snapshots ?? []).length === 0
+            ? nothing
+            : html`<p class="warn">
+                ▲ ${msg("随存储卷一并删除的快照：", { id: "snapshots-going" })}
+                ${plan.snapshots.map((one) => `${one.volumeName}/${one.name}（${time(one.takenAt)}）`).join("、")}
+              </p>`
+        }
         ${(plan.waits ?? []).map((line) => html`<p class="warn">▲ ${msg("目前资源不足，批准后将按批准先后排队等待：", { id: "will-wait" })} ${line}</p>`)}
         <p class="muted">
           ${plan.transfer ? msg("移交内容", { id: "plan-transfer" }) : msg("由 Pulumi 预览生成", { id: "plan-source" })} ${time(plan.computedAt)} ·

@@ -47,6 +47,7 @@ import { registerRequests } from "./routes/requests.ts";
 import { registerResources } from "./routes/resources.ts";
 import { registerSessions } from "./routes/sessions.ts";
 import { registerRoleBindings } from "./routes/role-bindings.ts";
+import { registerSnapshots } from "./routes/snapshots.ts";
 import { registerStackOperations } from "./routes/stack-operations.ts";
 import { registerStackUpdates } from "./routes/stack-updates.ts";
 import { registerSystem } from "./routes/system.ts";
@@ -133,6 +134,7 @@ export function createApp(deps: AppDeps): App {
   registerHostSessions(app, deps);
   registerConsents(app, deps);
   registerBackups(app, deps);
+  registerSnapshots(app, deps);
   registerUsage(app, deps);
   registerRoleBindings(app, deps);
   registerDrift(app, deps);

@@ -23,6 +23,7 @@ import { hostSessions } from "./commands/host-sessions.ts";
 import { adoptions } from "./commands/adoptions.ts";
 import { drift } from "./commands/drift.ts";
 import { hosts, policies, volumes } from "./commands/resources.ts";
+import { snapshots } from "./commands/snapshots.ts";
 import { roles } from "./commands/roles.ts";
 import { losses } from "./commands/losses.ts";
 import { maintenance } from "./commands/maintenance.ts";
@@ -65,6 +66,7 @@ const main = defineCommand({
     "backup-policies": policies,
     backups,
     restores,
+    snapshots,
     usage,
     register,
     stack,

@@ -181,6 +181,26 @@ export const noticeKinds = {
     name: { "zh-CN": "授权已撤销", en: "A consent was revoked" },
     text: { "zh-CN": "{name} 撤销了进入 {what} 的授权", en: "{name} has revoked the consent to enter {what}" },
   },
+  // 快照回滚: what was written since is lost, so that two people decide.
+  "revert.asked": {
+    name: { "zh-CN": "待确认快照回滚", en: "A volume is to be put back to a snapshot" },
+    text: {
+      "zh-CN": "{name} 申请将存储卷 {volume} 回滚到快照 {snapshot}，其后写入的内容将丢失：{reason}。须由本部门另一人确认",
+      en: "{name} asks to put volume {volume} back to snapshot {snapshot}; what was written since is lost: {reason}. Somebody else of the department must agree",
+    },
+  },
+  "revert.refused": {
+    name: { "zh-CN": "快照回滚被拒绝", en: "A revert was refused" },
+    text: { "zh-CN": "{name} 拒绝将存储卷 {volume} 回滚到快照 {snapshot}", en: "{name} has refused to put volume {volume} back to snapshot {snapshot}" },
+  },
+  "revert.complete": {
+    name: { "zh-CN": "存储卷已回滚", en: "A volume was put back to a snapshot" },
+    text: { "zh-CN": "存储卷 {volume} 已回滚到快照 {snapshot}", en: "Volume {volume} was put back to snapshot {snapshot}" },
+  },
+  "revert.failed": {
+    name: { "zh-CN": "存储卷回滚失败", en: "A revert failed" },
+    text: { "zh-CN": "存储卷 {volume} 未能回滚到快照 {snapshot}：{error}", en: "Volume {volume} could not be put back to snapshot {snapshot}: {error}" },
+  },
   "host-session.break-glass": {
     name: { "zh-CN": "应急进入主机", en: "A host was entered in an emergency" },
     text: {

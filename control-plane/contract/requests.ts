@@ -289,6 +289,12 @@ export const ChangePlan = z
       .array(z.object({ resource: Id, host: Id, hostName: z.string(), why: z.string() }))
       .default([])
       .meta({ description: "What cannot be changed while a host runs: which is approved; when it is restarted, its owner says" }),
+    snapshots: z
+      .array(z.object({ volume: Id, volumeName: z.string(), name: z.string(), takenAt: Time.nullable() }))
+      .default([])
+      .meta({
+        description: "Snapshots that are lost with the volumes that it retires. Not part of the hash: while it is open none is added, and one may expire",
+      }),
     waits: z.array(z.string()).default([]).meta({ description: "What there is no room for now: once approved, it waits for capacity. Not part of the hash" }),
     differences: z.array(z.string()).default([]).meta({ description: "How it differs from the plan that was decided on before; not part of the hash" }),
   })

@@ -43,6 +43,11 @@ export const audiences = {
   "consent.granted": "person",
   "consent.refused": "person",
   "consent.revoked": "person",
+  // Whoever may agree to it; who asked; both.
+  "revert.asked": ["applicant", "approver"],
+  "revert.refused": "person",
+  "revert.complete": "person",
+  "revert.failed": "person",
   "host-session.break-glass": ["applicant", "approver", "audit-admin"],
   "account.locked": "person",
   "calendar.missing": ["system-admin", "supervision"],

@@ -4,12 +4,13 @@ import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { expireBackup, finishBackup, finishRestore, getBackup, startBackup, startRestore, surplusBackups } from "../store/backups.ts";
 import { currentFence } from "../store/estates.ts";
 import { isMoving } from "../store/operation-steps.ts";
+import { isReverting } from "../store/snapshot-reverts.ts";
 import { change, type JobContext } from "./context.ts";
 
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** The driver that holds a volume. */
-async function driverOf(context: JobContext, volumeId: string) {
+export async function driverOf(context: JobContext, volumeId: string) {
   const row = await context.db
     .selectFrom("resources as r")
     .innerJoin("pools as p", "p.id", "r.pool_id")
@@ -22,7 +23,7 @@ async function driverOf(context: JobContext, volumeId: string) {
 export async function runBackup(context: JobContext, id: string): Promise<void> {
   const asked = await getBackup(context.db, id);
   // The tick that looks for unfinished work takes it up again.
-  if (asked?.state === "pending" && (await isMoving(context.db, asked.volume_id))) return;
+  if (asked?.state === "pending" && ((await isMoving(context.db, asked.volume_id)) || (await isReverting(context.db, asked.volume_id)))) return;
   const backup = await change(context, (tx, act) => startBackup(tx, act, id));
   if (!backup) return;
   fault("backup.started");

@@ -8,6 +8,7 @@ import { look } from "./look.ts";
 import { planRequest } from "./plan.ts";
 import { type JobData, noteRunner, type QueueName } from "./queue.ts";
 import { resume } from "./resume.ts";
+import { runSnapshots } from "./snapshots.ts";
 import { runStackOperation } from "./stack-operation.ts";
 import { runSystemBackup } from "./system-backup.ts";
 import { ticks } from "./ticks.ts";
@@ -26,6 +27,7 @@ export async function startJobs(boss: PgBoss, context: JobContext, options: { sl
     apply: { concurrency: options.slots, run: ({ id }) => applyDepartment(context, id) },
     backup: { concurrency: 2, run: ({ id }) => runBackup(context, id) },
     restore: { concurrency: 2, run: ({ id }) => runRestore(context, id) },
+    snapshots: { concurrency: 2, run: ({ id }) => runSnapshots(context, id) },
     "stack-operation": { concurrency: 1, run: ({ id }) => runStackOperation(context, id) },
     look: { concurrency: 1, run: ({ id }) => look(context, id) },
     "system-backup": { concurrency: 1, run: ({ id }) => runSystemBackup(context, id) },

@@ -11,7 +11,7 @@ export interface JobData {
   id: string;
   departmentId?: string;
 }
-export const queues = ["plan", "apply", "backup", "restore", "stack-operation", "look", "system-backup", "operation", "tick"] as const;
+export const queues = ["plan", "apply", "backup", "restore", "snapshots", "stack-operation", "look", "system-backup", "operation", "tick"] as const;
 export type QueueName = (typeof queues)[number];
 
 /**
@@ -71,6 +71,7 @@ export function createQueue(boss: PgBoss): Queue & { tick(name: string): Promise
     apply: (tx, departmentId) => send(tx, "apply", departmentId, { id: departmentId, departmentId }),
     backup: (tx, id, departmentId) => send(tx, "backup", id, { id, departmentId }),
     restore: (tx, id, departmentId) => send(tx, "restore", id, { id, departmentId }),
+    snapshots: (tx, volumeId, departmentId) => send(tx, "snapshots", volumeId, { id: volumeId, departmentId }),
     // A refresh takes the stack: the department's apply job runs it.
     stackOperation: (tx, { id, department_id: departmentId, kind }) =>
       kind === "refresh" ? send(tx, "apply", departmentId, { id: departmentId, departmentId }) : send(tx, "stack-operation", id, { id, departmentId }),

@@ -1,4 +1,5 @@
 /** What is under way is on the queue. */
+import { volumesWithWork } from "../store/snapshots.ts";
 import { change, type JobContext } from "./context.ts";
 
 /**
@@ -23,6 +24,7 @@ export async function resume(context: JobContext): Promise<void> {
     .where("c.state", "<>", "released")
     .execute();
   const back = await context.db.selectFrom("drift_findings").select("department_id").distinct().where("state", "=", "putting-back").execute();
+  const snapshots = await volumesWithWork(context.db);
   await change(context, async (tx) => {
     await context.queue.plan(
       tx,
@@ -32,6 +34,7 @@ export async function resume(context: JobContext): Promise<void> {
     for (const departmentId of departments) await context.queue.apply(tx, departmentId);
     for (const one of backups) await context.queue.backup(tx, one.id, one.department_id);
     for (const one of restores) await context.queue.restore(tx, one.id, one.department_id);
+    for (const one of snapshots) await context.queue.snapshots(tx, one.id, one.department_id);
     for (const one of archives) await context.queue.systemBackup(tx, one.id);
     for (const one of operations) await context.queue.operation(tx, one.id);
     for (const one of looks) await context.queue.stackOperation(tx, one);

@@ -30,6 +30,7 @@ import { keepLosses } from "./losses.ts";
 import { lookForDrift } from "./look.ts";
 import { keepWindows } from "./maintenance.ts";
 import { keepRestarts } from "./restarts.ts";
+import { keepSnapshots } from "./snapshots.ts";
 import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
 
@@ -216,6 +217,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   maintenance: keepWindows,
   losses: keepLosses,
   restarts: keepRestarts,
+  snapshots: keepSnapshots,
   images: bringImages,
   housekeeping,
 };

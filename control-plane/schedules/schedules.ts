@@ -13,6 +13,7 @@ const ticks: Record<string, string> = {
   images: "*/10 * * * * *",
   terms: "25 * * * * *",
   maintenance: "*/10 * * * * *",
+  snapshots: "5,35 * * * * *",
   losses: "*/5 * * * * *",
   restarts: "*/5 * * * * *",
   overdue: "50 * * * * *",

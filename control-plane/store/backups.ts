@@ -11,6 +11,7 @@ import { newId } from "./ids.ts";
 import { page, type Page, type PageAsk } from "./page.ts";
 import { protectionOf, readOwner } from "./pools.ts";
 import type { Backups, Restores } from "./schema.ts";
+import { requireNoSnapshots } from "./snapshots.ts";
 
 export type BackupRow = Selectable<Backups>;
 export type RestoreRow = Selectable<Restores>;
@@ -156,6 +157,7 @@ export async function requestRestore(tx: Tx, act: Act, backup: BackupRow, volume
     .executeTakeFirst();
   if (!volume) throw notFound("volume", volumeId);
   if (volume.phase !== "live") throw new Refusal("conflict", `Volume ${volume.name} is ${volume.phase}: only a live one can take a restore.`);
+  await requireNoSnapshots(tx, volume);
   if (volumeId !== backup.volume_id) await requireLevel(tx, backup, volume);
   const row = await tx
     .insertInto("restores")

@@ -105,7 +105,7 @@ async function applicationPlace(tx: Tx, viewer: Viewer, id: string) {
 export async function answerConsent(tx: Tx, act: Act, viewer: Viewer, id: string, answer: { grant: boolean; reason: string }): Promise<ConsentRow> {
   const row = await lock(tx, viewer, id);
   if (row.asked_by === act.actor || row.grantee_id === act.actor) throw new Refusal("self-approval", "This consent is for yourself: somebody else answers it.");
-  await requireSpeaker(tx, act, row.department_id);
+  await requireOwner(tx, act, row);
   const state = stateOf({ state: row.state, askedAt: row.asked_at, validUntil: row.valid_until }, act.now);
   if (state !== "asked") throw new Refusal("conflict", `The consent is ${state}: it is not asked for any more.`);
   const valid = answer.grant ? { valid_from: act.now, valid_until: new Date(act.now.getTime() + row.minutes * 60_000) } : {};
@@ -129,7 +129,7 @@ export async function answerConsent(tx: Tx, act: Act, viewer: Viewer, id: string
 export async function revokeConsent(tx: Tx, act: Act, viewer: Viewer, id: string, reason: string): Promise<ConsentRow> {
   const row = await lock(tx, viewer, id);
   const own = row.asked_by === act.actor || row.grantee_id === act.actor;
-  if (!own && !act.role.split(",").includes("security-admin")) await requireSpeaker(tx, act, row.department_id);
+  if (!own && !act.role.split(",").includes("security-admin")) await requireOwner(tx, act, row);
   const state = stateOf({ state: row.state, askedAt: row.asked_at, validUntil: row.valid_until }, act.now);
   if (state !== "asked" && state !== "granted") return row;
   const after = await change(tx, id, { state: state === "granted" ? "revoked" : "withdrawn", ended_by: act.actor, ended_at: act.now });
@@ -144,10 +144,10 @@ async function lock(tx: Tx, viewer: Viewer, id: string): Promise<ConsentRow> {
   return row;
 }
 
-/** @throws Refusal forbidden for who doesn't speak for a department, operators first of all */
-export async function requireSpeaker(tx: Tx, act: Act, departmentId: string): Promise<void> {
+/** @throws Refusal forbidden for whoever does not speak for the owning department */
+export async function requireOwner(tx: Tx, act: Act, row: { department_id: string }): Promise<void> {
   const held = (await heldWithIds(tx, act.actor, act.now)) ?? [];
-  if (!mayConsent(held, await ancestorsOf(tx, departmentId), act.now))
+  if (!mayConsent(held, await ancestorsOf(tx, row.department_id), act.now))
     throw new Refusal("forbidden", "For a department speaks who holds the role applicant or approver there for good, and is no operator.", {
       remedy: "Ask somebody of the owning department.",
     });

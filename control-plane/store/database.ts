@@ -39,6 +39,7 @@ import * as restarts from "./migrations/0041_restarts.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
 import * as maintenance from "./migrations/0038_maintenance.ts";
 import * as losses from "./migrations/0039_losses.ts";
+import * as snapshots from "./migrations/0043_snapshots.ts";
 import type { Database } from "./schema.ts";
 
 export type Db = Kysely<Database>;
@@ -86,6 +87,7 @@ const migrations: Record<string, Migration> = {
   "0036_drift": drift,
   "0038_maintenance": maintenance,
   "0039_losses": losses,
+  "0043_snapshots": snapshots,
 };
 
 /**

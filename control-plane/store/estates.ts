@@ -22,6 +22,8 @@ import { endPlanned, restartsAgreed, tellRestarted } from "./restarts.ts";
 import type { Dimension, Resources } from "./schema.ts";
 import { addDays } from "../domain/terms.ts";
 import { followResources } from "./terms.ts";
+import { lapseRevertsOf } from "./snapshot-reverts.ts";
+import { endSnapshotsOf } from "./snapshots.ts";
 import { closeUptime, turnUptime, uptimeOf } from "./uptime.ts";
 
 type Resource = Selectable<Resources>;
@@ -517,6 +519,9 @@ async function remove(tx: Tx, act: Act, resources: readonly Resource[], phase: "
     resources.map((resource) => ({ resource, quantities: [] })),
   );
   await closeUptime(tx, act, ids);
+  const volumes = resources.filter((one) => one.kind === "volume").map((one) => one.id);
+  await endSnapshotsOf(tx, act, volumes);
+  await lapseRevertsOf(tx, act, volumes, "The volume is gone.");
   await tx
     .updateTable("resources")
     .set({ phase, ...(phase === "gone" ? { retired_at: act.now, observed_state: "gone" } : {}), updated_at: act.now })

@@ -13,6 +13,7 @@ import { appendEvents } from "./events.ts";
 import { lockPayers, passToFund, requireFunds, settleCosts } from "./fund-charges.ts";
 import { lockLedger, passCharges } from "./quotas.ts";
 import { giveBack, lockRequest, move, type RequestRow } from "./requests.ts";
+import { lapseRevertsOf } from "./snapshot-reverts.ts";
 import { followResources } from "./terms.ts";
 import { keptOf, movedSince } from "./transferring.ts";
 import { passUptime } from "./uptime.ts";
@@ -154,6 +155,12 @@ export async function handOver(tx: Tx, act: Act, id: string): Promise<boolean> {
     await tx.updateTable("backups").set({ department_id: receiver }).where("id", "in", which).execute();
     await tx.updateTable("restores").set({ department_id: receiver }).where("backup_id", "in", which).execute();
   }
+  // They are on the volumes, and go where those go; a revert that the giver's people asked for is not the receiver's to agree to.
+  if (ids.length > 0) {
+    await lapseRevertsOf(tx, act, ids, "The application has passed to another department.");
+    await tx.updateTable("snapshots").set({ department_id: receiver }).where("volume_id", "in", ids).execute();
+    await tx.updateTable("snapshot_reverts").set({ department_id: receiver }).where("volume_id", "in", ids).execute();
+  }
   await tx
     .updateTable("estates")
     // The engine looks at both once more, and finds nothing to do; what was begun before may not start any more.
@@ -170,11 +177,13 @@ export async function handOver(tx: Tx, act: Act, id: string): Promise<boolean> {
   return true;
 }
 
-/** @throws NotYet while a backup or a restore of it is under way */
+/** @throws NotYet while a backup, a restore, a snapshot or a revert of it is under way */
 async function requireQuiet(tx: Tx, applicationId: string): Promise<void> {
   const { rows } = await sql<{ id: string }>`
     select b.id from backups b join resources v on v.id = b.volume_id where v.application_id = ${applicationId} and b.state in ('pending', 'running')
-    union all select s.id from restores s join resources v on v.id = s.volume_id where v.application_id = ${applicationId} and s.state in ('pending', 'running')`.execute(
+    union all select s.id from restores s join resources v on v.id = s.volume_id where v.application_id = ${applicationId} and s.state in ('pending', 'running')
+    union all select s.id from snapshots s join resources v on v.id = s.volume_id where v.application_id = ${applicationId} and s.state in ('pending', 'running', 'deleting')
+    union all select s.id from snapshot_reverts s join resources v on v.id = s.volume_id where v.application_id = ${applicationId} and s.state in ('pending', 'running')`.execute(
     tx,
   );
   if (rows.length > 0) throw new NotYet(`${rows.map((row) => row.id).join(", ")} is under way`);

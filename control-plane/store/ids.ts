@@ -14,6 +14,8 @@ export type IdPrefix =
   | "bkp"
   | "bak"
   | "rst"
+  | "snp"
+  | "rvt"
   | "tok"
   | "ses"
   | "chg"

@@ -27,11 +27,12 @@ export async function claimSteps(tx: Tx, act: Act, plan: PlanRow): Promise<StepR
   return begun;
 }
 
-/** Hosts and volumes whose content is being copied to or from a backup: they wait. */
+/** Hosts and volumes whose content is being copied to or from a backup or a snapshot: they wait. */
 async function busyVolumes(tx: Tx, steps: readonly StepRow[]): Promise<Set<string>> {
   const subjects = steps.filter((one) => one.state === "planned").map((one) => one.subject);
   const { rows } = await sql<{ subject: string }>`
-    with busy as (select volume_id from backups where state = 'running' union select volume_id from restores where state = 'running')
+    with busy as (select volume_id from backups where state = 'running' union select volume_id from restores where state = 'running'
+      union select volume_id from snapshots where state in ('running', 'deleting') union select volume_id from snapshot_reverts where state = 'running')
     select volume_id as subject from busy where volume_id = any(${sql.val(subjects)}::text[])
     union select t.wanted->>'host' from resources t join busy b on t.wanted->>'volume' = b.volume_id where t.kind = 'attachment' and t.phase in ('wanted', 'live', 'retiring')`.execute(
     tx,

@@ -15,6 +15,7 @@ import { finalise } from "./granting.ts";
 import { softWarnings } from "./quotas.ts";
 import { keptOf, movedSince, payerOf } from "./transferring.ts";
 import { noteNeeds, type PlannedNeed } from "./restarts.ts";
+import { snapshotsGoing } from "./snapshots.ts";
 import { withdrawExtended } from "./terms.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
 
@@ -66,6 +67,7 @@ export async function recordPlan(
     plan: JSON.stringify({
       ...content,
       differences,
+      snapshots: await snapshotsGoing(tx, id),
       waits: waitsOf(submitted),
       warnings: await warningsOf(tx, row, content.charge),
       hash,

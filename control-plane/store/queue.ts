@@ -7,6 +7,8 @@ export interface Queue {
   apply(tx: Tx, departmentId: string): Promise<void>;
   backup(tx: Tx, backupId: string, departmentId: string): Promise<void>;
   restore(tx: Tx, restoreId: string, departmentId: string): Promise<void>;
+  /** Does what is to be done with a volume's snapshots, one after the other. */
+  snapshots(tx: Tx, volumeId: string, departmentId: string): Promise<void>;
   stackOperation(tx: Tx, operation: { id: string; department_id: string; kind: "preview" | "refresh" }): Promise<void>;
   /** Looks for drift in a department, or for instances that are none of ours at a pool's endpoint: `dep_…` or `pol_…`. */
   look(tx: Tx, id: string): Promise<void>;

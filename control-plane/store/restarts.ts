@@ -13,7 +13,7 @@ import { plannedUntil, restartTurn, timeFault } from "../domain/restarts.ts";
 import type { Act } from "./act.ts";
 import { holdersOf } from "./audience.ts";
 import { appendAudit } from "./audit.ts";
-import { requireSpeaker } from "./consents.ts";
+import { requireOwner } from "./consents.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
 import { notifyOfRequest } from "./request-notices.ts";
@@ -39,7 +39,7 @@ export async function requireAgreeing(tx: Tx, act: Act, departmentId: string, ti
     return fault === undefined ? [] : [{ pointer, detail: fault }];
   });
   if (errors.length > 0) throw new Refusal("invalid-body", `The time of the restart ${errors[0]!.detail}.`, { errors });
-  await requireSpeaker(tx, act, departmentId);
+  await requireOwner(tx, act, { department_id: departmentId });
 }
 
 /** Notes with each open item what the plan found. */

@@ -508,6 +508,50 @@ export interface Restores {
   created_at: Time;
 }
 
+/** A volume's content at a moment, on its own storage. The id is what the driver calls it. */
+export interface Snapshots {
+  id: string;
+  department_id: string;
+  volume_id: string;
+  name: string;
+  note: string;
+  state: "pending" | "running" | "complete" | "failed" | "deleting" | "deleted";
+  expires_at: MaybeTime;
+  /** Bytes on the volume's storage; null where the driver cannot tell. */
+  size_bytes: number | null;
+  /** The moment of its content, by the driver. */
+  taken_at: MaybeTime;
+  requested_by: string;
+  created_at: Time;
+  completed_at: MaybeTime;
+  deleted_by: string | null;
+  /** When its deletion was asked for; of one that went with its volume, when that was. */
+  deleted_at: MaybeTime;
+  end_reason: "asked" | "expired" | "volume-gone" | null;
+  error: string | null;
+  revision: Generated<number>;
+  updated_at: Time;
+}
+/** Puts a volume back to one of its snapshots: asked for by one person, decided on by another. */
+export interface SnapshotReverts {
+  id: string;
+  department_id: string;
+  snapshot_id: string;
+  volume_id: string;
+  state: "asked" | "refused" | "withdrawn" | "lapsed" | "pending" | "running" | "complete" | "failed";
+  reason: string;
+  asked_by: string;
+  asked_at: Time;
+  decided_by: string | null;
+  decided_at: MaybeTime;
+  decision_reason: string | null;
+  started_at: MaybeTime;
+  ended_at: MaybeTime;
+  error: string | null;
+  revision: Generated<number>;
+  updated_at: Time;
+}
+
 /** A look at a department's Pulumi stack by the engine, asked for by a person. Changes nothing. */
 export interface StackOperations {
   id: string;
@@ -1350,6 +1394,8 @@ export interface Database extends StateTables {
   member_losses: MemberLosses;
   backups: Backups;
   restores: Restores;
+  snapshots: Snapshots;
+  snapshot_reverts: SnapshotReverts;
   stack_operations: StackOperations;
   due_times: DueTimes;
   audit_entries: AuditEntries;

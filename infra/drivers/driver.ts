@@ -97,6 +97,8 @@ export interface MemberReading {
 export interface SnapshotReading {
   name: string;
   createdAt: number;
+  /** Bytes that it takes on the volume's storage; absent where the engine cannot tell. */
+  sizeBytes?: number;
 }
 
 export interface VolumeReading {

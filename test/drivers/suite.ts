@@ -239,7 +239,8 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await driver.attach(attachmentSpec(host, volume), call());
       await driver.exec(host.name, ["write", "/data/file"], { stdin: "then" });
       const made = await driver.snapshotVolume(volume.name, "snp_1", call());
-      expect(made).toEqual({ name: "snp_1", createdAt: expect.any(Number) });
+      const { sizeBytes } = made;
+      expect(made).toEqual({ name: "snp_1", createdAt: expect.any(Number), ...(sizeBytes === undefined ? {} : { sizeBytes: expect.any(Number) }) });
       expect(await driver.snapshotVolume(volume.name, "snp_1", call())).toEqual(made);
       await driver.exec(host.name, ["write", "/data/file"], { stdin: "since" });
       await driver.exec(host.name, ["write", "/data/later"], { stdin: "since" });
@@ -257,6 +258,12 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       await driver.deleteSnapshot(volume.name, "snp_1", call());
       expect(await kept()).toEqual([{ attachedTo: host.name, snapshots: [later] }]);
       await expect(driver.revertVolume(volume.name, "snp_1", call())).rejects.toMatchObject({ code: "not-found" });
+      // A volume goes with its snapshots.
+      const [attachment, stored] = await Promise.all([driver.list(), driver.find("volume", volume.name)]);
+      await driver.detach(attachment.find((one) => one.kind === "attachment")!.id, call());
+      await driver.deleteVolume(stored!.id, call());
+      await driver.deleteSnapshot(volume.name, "snp_2", call());
+      expect(await kept()).toEqual([]);
       await expect(driver.snapshotVolume(newId("vol"), "snp_1", call())).rejects.toMatchObject({ code: "not-found" });
     });
 

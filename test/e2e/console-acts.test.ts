@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Client } from "../../control-plane/cli/client.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Host, Volume } from "../../control-plane/contract/resources.ts";
+import type { Snapshot } from "../../control-plane/contract/snapshots.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 
 const run = promisify(execFile);
@@ -201,6 +202,48 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
     expect((await plane.driver.exec((await held<Host>("hosts", "web-1"))!.id, ["cat", "/srv/restored/file"])).stdout).toBe("kept");
   });
 
+  it("takes a snapshot of a volume, and puts it back when somebody else agrees", async () => {
+    const web = (await held<Host>("hosts", "web-2"))!.id;
+    const content = async () => (await plane.driver.exec(web, ["cat", "/data/file"])).stdout;
+    await applicant.goto(`/departments/${department}`);
+    await applicant.getByRole("link", { name: "快照: data", exact: true }).click();
+    await applicant.getByText("还没有快照。").waitFor();
+    await applicant.getByLabel("快照名称").fill("before");
+    await applicant.getByLabel("备注").fill("升级前");
+    await applicant.getByLabel("保留天数").fill("7");
+    await applicant.getByRole("button", { name: "生成快照" }).click();
+    await applicant.getByRole("row", { name: /before .*可用/ }).waitFor();
+    await plane.driver.exec(web, ["write", "/data/file"], { stdin: "spoilt" });
+    await applicant.getByRole("button", { name: "回滚到此快照" }).click();
+    const ask = applicant.getByRole("button", { name: "提出回滚" });
+    await applicant.getByLabel("输入存储卷名称确认").fill("logs");
+    expect(await ask.isDisabled()).toBe(true);
+    await applicant.getByLabel("输入存储卷名称确认").fill("data");
+    await applicant.getByRole("alertdialog").getByLabel("理由").fill("升级失败");
+    expect(await violations(applicant)).toEqual([]);
+    await picture(applicant, "snapshots-ask-zh");
+    await ask.click();
+    await applicant.getByRole("row", { name: /before 待第二人确认/ }).waitFor();
+    expect(await applicant.getByRole("button", { name: "确认回滚" }).isDisabled(), "whoever asks does not agree").toBe(true);
+    expect(await content()).toBe("spoilt");
+    // The second person finds it among their notices.
+    const second = await signIn(plane.approver, "en");
+    await second.goto("/notices");
+    await second.getByRole("link", { name: /asks to put volume data back to snapshot before/ }).click();
+    await second.getByRole("button", { name: "Agree to put it back…" }).click();
+    await second.getByLabel("Type the volume's name").fill("data");
+    expect(await violations(second)).toEqual([]);
+    await picture(second, "snapshots-agree-en");
+    await second.getByRole("button", { name: "Agree to put it back", exact: true }).click();
+    await second.getByRole("row", { name: /before complete/ }).waitFor();
+    expect(await content()).toBe("kept");
+    await applicant.getByRole("row", { name: /before 完成/ }).waitFor();
+    applicant.once("dialog", (dialog) => void dialog.accept());
+    await applicant.getByRole("button", { name: "删除: before" }).click();
+    await applicant.getByText("还没有快照。").waitFor();
+    await second.context().close();
+  });
+
   it("does the same by the CLI", async () => {
     const cli = async (...args: string[]) => {
       const env = { ...process.env, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: plane.secretOf("applicant") };
@@ -218,6 +261,12 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
       ["stop", "db"],
     ]);
     await plane.applicant.post(`/api/v1/requests/${stopped.id}/withdraw`, {}, { ifMatch: (await plane.read(stopped.id)).revision });
+    const taken = await cli("snapshots", "take", volume.id, "--name", "cli", "--days", "1", "--wait");
+    expect(taken).toMatchObject({ state: "complete", name: "cli" });
+    expect(await cli("snapshots", "list", "--volume", volume.id)).toMatchObject([{ id: taken.id, volumeName: "data-2" }]);
+    const asked = await cli("snapshots", "revert", taken.id, "--volume-name", "data-2", "--reason", "look");
+    expect(await cli("snapshots", "reverts", "cancel", asked.id, "--reason", "no")).toMatchObject({ state: "withdrawn" });
+    expect(await cli("snapshots", "delete", taken.id, "--wait")).toMatchObject({ state: "deleted", endReason: "asked" });
     const backup = (await plane.applicant.get<{ items: { id: string }[] }>("/api/v1/backups?department=office")).items[0]!;
     const restored = await cli("volumes", "restore", backup.id, "--name", "data-3", "--wait");
     await plane.approve(restored.id);
@@ -228,12 +277,18 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
   });
 
   it("retires a host with its attachment, and volumes with their policies; two people decide", async () => {
+    const { id: logs } = (await held<Volume>("volumes", "logs"))!;
+    const { id: kept } = await plane.applicant.post<Snapshot>("/api/v1/snapshots", { volume: logs, name: "last" });
+    await expect.poll(async () => (await plane.applicant.get<Snapshot>(`/api/v1/snapshots/${kept}`)).state).toBe("complete");
     await select("web-2", "db", "logs");
     await line("web-2").getByLabel("操作").selectOption("回收");
     await line("web-2").getByRole("button", { name: "以下同此操作" }).click();
     await line("logs").getByLabel("操作").selectOption("回收");
     await picture(applicant, "acts-retire-zh");
-    await applied();
+    const retired = await applied();
+    expect((await plane.read(retired)).plan!.snapshots, "the plan says what goes with the volume").toMatchObject([{ volumeName: "logs", name: "last" }]);
+    await applicant.getByText(/随存储卷一并删除的快照：.*logs\/last/).waitFor();
+    expect(await plane.applicant.get<Snapshot>(`/api/v1/snapshots/${kept}`)).toMatchObject({ state: "deleted", endReason: "volume-gone" });
     expect(await held("hosts", "web-2")).toBeUndefined();
     expect(await held("hosts", "db")).toBeUndefined();
     expect(await held("volumes", "logs")).toBeUndefined();

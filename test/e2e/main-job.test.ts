@@ -1,8 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Client } from "../../control-plane/cli/client.ts";
 import { settled, undecided, waitFor } from "../../control-plane/cli/wait.ts";
 import type { Backup, Restore } from "../../control-plane/contract/backups.ts";
 import type { BackupPolicy, Host, Volume } from "../../control-plane/contract/resources.ts";
+import type { Snapshot, SnapshotRevert } from "../../control-plane/contract/snapshots.ts";
 import type { StackUpdate } from "../../control-plane/contract/stack-updates.ts";
 import type { StackOperation } from "../../control-plane/contract/stacks.ts";
 import type { DepartmentUsage } from "../../control-plane/contract/usage.ts";
@@ -163,6 +165,51 @@ describe.each(clouds)("the main job, on the real engine, with %s and %s", (engin
     ).toBe("complete");
     expect((await plane.driver.exec(db, ["cat", "/data/records"])).stdout).toBe("precious");
   });
+
+  it(
+    "takes a snapshot; two people put the volume back to it byte for byte, though the control plane is killed in its middle",
+    { timeout: 120_000 },
+    async () => {
+      const [data] = await collect(plane.applicant.all<Volume>("/api/v1/volumes"));
+      const db = data!.attachedTo!.host;
+      const write = (text: string) => plane.driver.exec(db, ["write", "/data/records"], { stdin: text });
+      const content = async () => (await plane.driver.exec(db, ["cat", "/data/records"])).stdout;
+      const snapshot = async (id: string) =>
+        waitFor(
+          () => plane.applicant.get<Snapshot>(`/api/v1/snapshots/${id}`),
+          (one) => !["pending", "running", "deleting"].includes(one.state),
+        );
+      await write("as it was");
+      const { id } = await plane.applicant.post<Snapshot>("/api/v1/snapshots", { volume: data!.id, name: "before-the-change" });
+      const taken = await snapshot(id);
+      expect(taken).toMatchObject({ state: "complete", volumeName: "data" });
+      expect(taken.sizeBytes === null).toBe(members > 0);
+      expect((await plane.driver.observe()).volumes.flatMap((one) => one.snapshots!.map((held) => held.name))).toEqual([id]);
+      await write("spoilt");
+      const asked = await plane.applicant.post<SnapshotRevert>("/api/v1/snapshot-reverts", { snapshot: id, volumeName: "data", reason: "spoilt" });
+      const confirm = (by: Client) =>
+        by.post<SnapshotRevert>(`/api/v1/snapshot-reverts/${asked.id}/confirm`, { volumeName: "data" }, { ifMatch: asked.revision });
+      await expect(confirm(plane.applicant)).rejects.toMatchObject({ problem: { code: "self-approval" } });
+      expect(await content()).toBe("spoilt");
+      await plane.kill("SIGTERM");
+      await plane.start({ ZHENGYUN_FAULT: members > 0 ? "lxd.volume.restore:whole" : "backup.restore:exchanged" });
+      // The kill may come before the answer does.
+      await confirm(plane.approver).catch((error: unknown) => expect(String(error)).toMatch(/No control plane answers/));
+      expect(await plane.exited).toBe("SIGKILL");
+      await plane.start();
+      const done = await waitFor(
+        () => plane.applicant.get<SnapshotRevert>(`/api/v1/snapshot-reverts/${asked.id}`),
+        (one) => one.state !== "pending" && one.state !== "running",
+      );
+      expect(done).toMatchObject({ state: "complete", error: null });
+      expect(await content()).toBe("as it was");
+      const { volumes } = await plane.driver.observe();
+      expect(volumes.map((one) => [one.name, one.attachedTo, one.snapshots!.map((held) => held.name)])).toEqual([[data!.id, db, [id]]]);
+      await plane.applicant.delete(`/api/v1/snapshots/${id}`, taken.revision);
+      expect((await snapshot(id)).state).toBe("deleted");
+      expect((await plane.driver.observe()).volumes.map((one) => one.snapshots)).toEqual([[]]);
+    },
+  );
 
   it("spares the neighbours of a host that cannot be made, and gives its quota back", async () => {
     const pools = await collect(plane.operations.all<{ id: string; code: string }>("/api/v1/pools"));

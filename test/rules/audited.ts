@@ -91,6 +91,20 @@ async function ticketed(stage: Stage): Promise<string> {
   const made = await stage.post("applicant", `/api/v1/hosts/${stage.ids.host}/sessions`, { purpose: "look" });
   return (made.body as { id: string }).id;
 }
+/** The world's snapshot, with nothing that is to be done with it. */
+async function snapshotOf({ api, ids }: Stage, state: "complete" | "failed" = "complete"): Promise<string> {
+  const { db } = api.database;
+  await db.updateTable("snapshot_reverts").set({ state: "withdrawn" }).where("state", "in", ["asked", "pending"]).execute();
+  await db.updateTable("snapshots").set({ state: "failed" }).where("id", "<>", ids.snapshot).execute();
+  await db.updateTable("snapshots").set({ state }).where("id", "=", ids.snapshot).execute();
+  return ids.snapshot;
+}
+/** A revert that waits for a second person. */
+async function revertAsked(stage: Stage): Promise<string> {
+  const asked = { snapshot: await snapshotOf(stage), volumeName: "volume", reason: "R" };
+  const made = await stage.post("operations", "/api/v1/snapshot-reverts", asked);
+  return `/api/v1/snapshot-reverts/${(made.body as { id: string }).id}`;
+}
 async function consentAsked(stage: Stage): Promise<string> {
   const made = await stage.post("operations", "/api/v1/consents", { host: stage.ids.host, purpose: "mend" });
   return `/api/v1/consents/${(made.body as { id: string }).id}`;
@@ -504,7 +518,23 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
     return { path: `${path}/revoke`, body: {} };
   },
   "post /api/v1/backups": ({ ids }) => ({ path: "/api/v1/backups", body: { volume: ids.volume } }),
-  "post /api/v1/restores": ({ ids }) => ({ path: "/api/v1/restores", body: { backup: ids.backup } }),
+  "post /api/v1/restores": async (stage) => {
+    await snapshotOf(stage, "failed");
+    return { path: "/api/v1/restores", body: { backup: stage.ids.backup } };
+  },
+  "post /api/v1/snapshots": async (stage) => {
+    await stage.api.database.db.updateTable("restores").set({ state: "complete" }).execute();
+    return { path: "/api/v1/snapshots", body: { volume: stage.ids.volume, name: code() } };
+  },
+  "patch /api/v1/snapshots/{id}": async (stage) => ({ path: `/api/v1/snapshots/${await snapshotOf(stage)}`, body: { note: code() } }),
+  "delete /api/v1/snapshots/{id}": async (stage) => ({ path: `/api/v1/snapshots/${await snapshotOf(stage)}` }),
+  "post /api/v1/snapshot-reverts": async (stage) => ({
+    path: "/api/v1/snapshot-reverts",
+    body: { snapshot: await snapshotOf(stage), volumeName: "volume", reason: "R" },
+  }),
+  "post /api/v1/snapshot-reverts/{id}/confirm": async (stage) => ({ path: `${await revertAsked(stage)}/confirm`, body: { volumeName: "volume" } }),
+  "post /api/v1/snapshot-reverts/{id}/cancel": async (stage) => ({ path: `${await revertAsked(stage)}/cancel`, body: { reason: "R" } }),
+  "put /api/v1/snapshot-policy": () => ({ path: "/api/v1/snapshot-policy", body: { perVolume: 9 } }),
   "post /api/v1/adoption-scans": () => ({ path: "/api/v1/adoption-scans", body: { pool: "compute" } }),
   "post /api/v1/adoptions": async ({ api }) => {
     const { db } = api.database;

@@ -29,6 +29,8 @@ export interface World {
     | "backup-policy"
     | "backup"
     | "restore"
+    | "snapshot"
+    | "snapshotRevert"
     | "pool"
     | "stackOperation"
     | "stackUpdate"
@@ -143,6 +145,38 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         error: null,
         requested_by: "system",
         created_at: now,
+      })
+      .execute();
+    const snapshot = newId("snp", now);
+    await tx
+      .insertInto("snapshots")
+      .values({
+        id: snapshot,
+        department_id: owner,
+        volume_id: volume,
+        name: "before",
+        note: "",
+        state: "complete",
+        size_bytes: 1,
+        taken_at: now,
+        requested_by: "system",
+        created_at: now,
+        updated_at: now,
+      })
+      .execute();
+    const snapshotRevert = newId("rvt", now);
+    await tx
+      .insertInto("snapshot_reverts")
+      .values({
+        id: snapshotRevert,
+        department_id: owner,
+        snapshot_id: snapshot,
+        volume_id: volume,
+        state: "withdrawn",
+        reason: "R",
+        asked_by: "tok_00000000000000000000000000",
+        asked_at: now,
+        updated_at: now,
       })
       .execute();
     const stackOperation = newId("stk", now);
@@ -297,6 +331,8 @@ export async function buildWorld(db: Kysely<Database>): Promise<World> {
         "backup-policy": policy,
         backup,
         restore,
+        snapshot,
+        snapshotRevert,
         pool: pool.id,
         stackOperation,
         stackUpdate,

@@ -15,7 +15,7 @@ import { makeToken } from "../../control-plane/store/tokens.ts";
 import { type Engine, openEmpty } from "./databases.ts";
 
 /** What was put on the queue, for tests without its workers: the API ends where jobs begin. */
-export type Enqueued = { job: "plan" | "apply" | "backup" | "restore" | "operation"; id: string };
+export type Enqueued = { job: "plan" | "apply" | "backup" | "restore" | "snapshots" | "operation"; id: string };
 
 export interface Called {
   status: number;
@@ -57,6 +57,7 @@ export async function openApp(engine: Engine, overrides: Partial<AppDeps> = {}):
       apply: keep("apply"),
       backup: keep("backup"),
       restore: keep("restore"),
+      snapshots: keep("snapshots"),
       stackOperation: async () => {},
       look: async () => {},
       systemBackup: async () => {},

@@ -67,6 +67,7 @@ function print(request: Request, asJson: boolean): void {
   }
   if (!plan) return;
   for (const one of plan.restarts ?? []) console.log(`will restart ${one.hostName}, when its department says: ${one.why}`);
+  for (const one of plan.snapshots ?? []) console.log(`deletes the snapshot ${one.volumeName}/${one.name} of ${localTime(one.takenAt)}`);
   for (const line of plan.waits ?? []) console.log(`will wait for capacity: ${line}`);
   for (const line of plan.differences) console.log(`moved since it was decided on: ${line}`);
   console.log(`\nChange plan ${plan.hash} of ${localTime(plan.computedAt)}`);

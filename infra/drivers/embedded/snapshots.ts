@@ -1,5 +1,5 @@
 /** Snapshots: a volume's content at a moment, compressed, beside the volume itself and lost with it; a record that is written last says that one is whole. */
-import { createReadStream, createWriteStream, mkdirSync } from "node:fs";
+import { createReadStream, createWriteStream, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -41,7 +41,7 @@ export class Snapshots {
         pipeline(tar, createZstdCompress(), createWriteStream(this.#file(volume, name), { mode: 0o600, flush: true })),
       ]);
       fault("volume.snapshot:data");
-      const record: SnapshotReading = { name, createdAt: Date.now() };
+      const record: SnapshotReading = { name, createdAt: Date.now(), sizeBytes: statSync(this.#file(volume, name)).size };
       writeRecord(join(directory, "record.json"), record);
       return record;
     });

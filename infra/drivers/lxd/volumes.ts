@@ -219,12 +219,28 @@ export class Volumes {
 
   /** Twice makes one. */
   async snapshot(project: string, name: string, label: string, signal: AbortSignal | undefined): Promise<SnapshotReading> {
-    const there = await this.whole(project, name);
+    let there = await this.whole(project, name);
+    // A caller that was killed leaves the server at work: what it has noted already may not be whole yet, or may go again.
+    if (there.snapshots.some((one) => one.name === label) && (await this.#finishOn(project, there.is, signal))) there = await this.whole(project, name);
     const made = there.snapshots.find((one) => one.name === label);
     if (made) return { name: label, createdAt: made.createdAt };
     const createdAt = Date.now();
     await this.#client.change("POST", `${this.#path(there.is)}/snapshots`, { project, signal, body: { name: snapshotNamed(label, createdAt) } });
     return { name: label, createdAt };
+  }
+
+  /** Waits for what the server does with a volume, whoever asked for it. @returns whether there was anything */
+  async #finishOn(project: string, is: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const { metadata } = await this.#client.get<Record<string, { id: string; status_code: number; resources: Record<string, string[]> | null }[]>>(
+      "/1.0/operations",
+      { project, query: { recursion: "1" } },
+    );
+    const about = new RegExp(`/custom/${is}(/|\\?|$)`);
+    const running = Object.values(metadata)
+      .flat()
+      .filter(({ status_code, resources }) => status_code < 200 && Object.values(resources ?? {}).some((urls) => urls.some((url) => about.test(url))));
+    for (const { id } of running) await this.#client.operations.wait(id, signal);
+    return running.length > 0;
   }
 
   async deleteSnapshot(project: string, name: string, label: string): Promise<void> {

@@ -45,6 +45,7 @@ describe.each(engines)("ticks, on %s", (engine) => {
         apply: keep("apply"),
         backup: keep("backup"),
         restore: keep("restore"),
+        snapshots: keep("snapshots"),
         stackOperation: async (_tx: unknown, { id }: { id: string }) => void enqueued.push(`stack-operation ${id}`),
         look: keep("look"),
         systemBackup: keep("system-backup"),

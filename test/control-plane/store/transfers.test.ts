@@ -12,6 +12,8 @@ import { beginHandOver, failHandOver, handOver, lockEstates, NotYet } from "../.
 import { recordPlan } from "../../../control-plane/store/planning.ts";
 import { reconcile } from "../../../control-plane/store/reconciliation.ts";
 import { expireReservations, type RequestRow, withdraw } from "../../../control-plane/store/requests.ts";
+import { askRevert } from "../../../control-plane/store/snapshot-reverts.ts";
+import { finishSnapshot, takeSnapshot } from "../../../control-plane/store/snapshots.ts";
 import { transferSteps } from "../../../control-plane/store/transferring.ts";
 import { done, todo } from "../../../control-plane/store/inbox.ts";
 import { newId } from "../../../control-plane/store/ids.ts";
@@ -133,11 +135,21 @@ describe.each(engines)("transfers, on %s", (engine) => {
     await books.change((tx) => finishBackup(tx, books.act(), row.id, { sizeBytes: 1, sha256: "a".repeat(64) }));
     return row.id;
   };
+  /** A complete snapshot, with a revert to it that waits for a second person. */
+  const snapshotOf = async () => {
+    const volume = await opened.db.selectFrom("resources").select("id").where("name", "=", "data").executeTakeFirstOrThrow();
+    const ask = { volume: volume.id, name: "before", note: "", expiresAt: null };
+    const row = await books.change((tx) => takeSnapshot(tx, books.act(), { nodes: null }, ask));
+    await books.change((tx) => finishSnapshot(tx, books.act(), row.id, { takenAt: new Date(), sizeBytes: null }));
+    await books.change((tx) => askRevert(tx, books.act(), { nodes: null }, { snapshot: row.id, volumeName: "data", reason: "R" }));
+    return row;
+  };
 
   it("passes an application with all that it has, at one moment: nothing counted twice or skipped, and nothing changed above both", async () => {
     await begin();
     await fill();
     const backup = await backedUp();
+    const snapshot = await snapshotOf();
     const [before, gave] = [await held(), await fund(ids.office)];
     expect(before).toMatchObject({ office: [0, 2], annex: [0, 0], bureau: [0, 2], city: [0, 2] });
     const asked = await ask();
@@ -170,6 +182,14 @@ describe.each(engines)("transfers, on %s", (engine) => {
     expect(await opened.db.selectFrom("backups").select("department_id").where("id", "=", backup).executeTakeFirstOrThrow()).toEqual({
       department_id: ids.annex,
     });
+
+    expect(await opened.db.selectFrom("snapshots").select("department_id").where("id", "=", snapshot.id).executeTakeFirstOrThrow()).toEqual({
+      department_id: ids.annex,
+    });
+    expect(
+      await opened.db.selectFrom("snapshot_reverts").select(["department_id", "state"]).executeTakeFirstOrThrow(),
+      "the giver's people asked for it",
+    ).toEqual({ department_id: ids.annex, state: "lapsed" });
 
     const { rows: touching } = await sql<{ departments: string[]; same: boolean }>`
       select array_agg(department_id order by from_at, to_at nulls last) as departments, bool_and(coalesce(next = to_at, to_at is null)) as same from (
@@ -378,7 +398,7 @@ describe.each(engines)("transfers, on %s", (engine) => {
     await sound();
   });
 
-  it("waits for a backup that is under way, and fails whole where the fund is gone by now", async () => {
+  it("waits for a backup or a snapshot that is under way, and fails whole where the fund is gone by now", async () => {
     await begin();
     await fill();
     const row = await decide(await ask());
@@ -386,6 +406,10 @@ describe.each(engines)("transfers, on %s", (engine) => {
     const backup = await books.change((tx) => requestBackup(tx, books.act(), id));
     await expect(doIt(row.id)).rejects.toThrow(NotYet);
     await books.change((tx) => finishBackup(tx, books.act(), backup.id, { error: "no" }));
+    const taken = { volume: id, name: "s", note: "", expiresAt: null };
+    const snapshot = await books.change((tx) => takeSnapshot(tx, books.act(), { nodes: null }, taken));
+    await expect(doIt(row.id)).rejects.toThrow(NotYet);
+    await books.change((tx) => finishSnapshot(tx, books.act(), snapshot.id, { error: "no" }));
     const [accounts, gave] = [await held(), await fund(ids.office)];
     await sql`update project_funds set amount_fen = 1 where project_id = ${row.to_project_id}`.execute(opened.db);
     const no = await refusal(doIt(row.id));

@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { CardColour } from "./contract/supervision.ts";
+import { lossFigures } from "./store/loss-figures.ts";
 import { chainFigures } from "./store/audit-chain.ts";
 import { lifecycle } from "./domain/lifecycle.ts";
 import { dayOf } from "./domain/working-days.ts";
@@ -111,6 +112,21 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
     "Whether the control plane asks the endpoint of a pool: 0 it does, 2 it has given it up for a moment since it did not answer, 1 it is trying again.",
     ["pool"],
   );
+  const membersAway = gauge("pool_members_away", "Members behind a pool that do not answer, as their cluster says itself.", ["pool"]);
+  const lossHosts = gauge("member_loss_hosts", "Live hosts of a pool whose member does not answer, by what they count as: unknown, then down.", [
+    "pool",
+    "state",
+  ]);
+  const lossesWaiting = gauge("member_losses_waiting", "Lost members that wait for people: asked (one has to agree), filed (by a policy: two have to agree).", [
+    "state",
+  ]);
+  const lossOldest = gauge("member_loss_oldest_age_seconds", "Seconds since the member that has been lost longest stopped answering; 0: none is.", []);
+  const lossRestarts = new Counter({
+    name: "zhengyun_member_loss_restarts_total",
+    help: "Hosts that a pool's policy had started on another member, by how that ended: done, failed, or blocked, since storage or placement did not allow it.",
+    labelNames: ["result"],
+    registers,
+  });
   const queued = gauge("jobs_queued", "Jobs that wait.", ["queue"]);
   const oldest = gauge("jobs_oldest_age_seconds", "Age of the oldest job that waits, in seconds.", ["queue"]);
   const auditUnlinked = gauge("audit_unlinked_entries", "Audit entries that wait for their place in the chain.", []);
@@ -244,6 +260,9 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
       maintained,
       hostMaintenance,
       poolMaintenance,
+      membersAway,
+      lossHosts,
+      lossRestarts,
       cpu,
       memory,
       storage,
@@ -330,6 +349,12 @@ export function createMetrics(db: Db, readings: Readings, now: () => Date, circu
       poolDiskSize.set({ pool: row.code }, disk.totalBytes);
       poolDiskFree.set({ pool: row.code }, disk.freeBytes);
     }
+    const losses = await lossFigures(db, at);
+    for (const row of losses.away) membersAway.set({ pool: row.pool }, row.n);
+    for (const row of losses.hosts) lossHosts.set({ pool: row.pool, state: row.state }, row.n);
+    for (const state of ["asked", "filed"] as const) lossesWaiting.set({ state }, losses[state]);
+    for (const result of ["done", "failed", "blocked"] as const) lossRestarts.inc({ result }, losses.restarts[result]);
+    lossOldest.set(losses.oldestSeconds);
     auditEntries.inc(chain.linked);
     auditUnlinked.set(chain.unlinked);
     auditUnlinkedAge.set(chain.unlinkedAge ?? 0);

@@ -5,6 +5,7 @@ import type { LostHost, MemberLoss } from "../../control-plane/contract/losses.t
 import { askReason } from "../components/reason-dialog.ts";
 import { Paged, post } from "../client/index.ts";
 import { time } from "../format.ts";
+import { lossPolicyNames as policyNames } from "../locales/losses.ts";
 import { stateName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
@@ -59,16 +60,31 @@ export class LossesPage extends Page {
   }
 
   #card(row: MemberLoss): TemplateResult {
+    // A policy asked: two people agree, one after the other.
+    const filed = row.state === "asked" && row.askedByName === null;
     const open = row.state === "lost" || row.state === "asked";
     return html`<section class="card" tabindex="0">
       <h2>${row.member} <span class="muted">${row.pools.join(", ")}</span></h2>
       <p>
-        <strong class=${row.state === "returned" ? "good" : "bad"}>${stateNames[row.state]()}</strong> · ${msg("自", { id: "since-when" })} ${time(row.since)}
+        <strong class=${row.state === "returned" ? "good" : "bad"}
+          >${filed ? msg("按策略提出放弃，待两人先后确认", { id: "loss-filed" }) : stateNames[row.state]()}</strong
+        >
+        · ${msg("自", { id: "since-when" })} ${time(row.since)}
         ${row.askedByName === null ? nothing : html` · ${msg("提出人", { id: "asked-by" })} ${row.askedByName}：${row.reason}`}
+        ${filed ? html` · ${row.reason}` : nothing}
         ${row.confirmedByName === null ? nothing : html` · ${msg("确认人", { id: "agreed-by" })} ${row.confirmedByName}`}
         ${row.error === null ? nothing : html`<span class="bad">✕ ${row.error}</span>`}
       </p>
       ${row.requests.length === 0 ? nothing : html`<p>${row.requests.map((one) => html`<a href=${pages.request(one.id)}>${one.number}</a> ${stateName(one.state)} `)}</p>`}
+      ${row.heldAt === null ? nothing : html`<p class="warn">■ ${msg("其主机已在其他节点启动：该节点不再接收主机，确认其上无残留后在“集群”中恢复", { id: "loss-held" })} ${time(row.heldAt)}</p>`}
+      ${
+        row.plans.length === 0
+          ? nothing
+          : html`<p>
+              ${msg("按策略在其他节点启动", { id: "loss-elsewhere" })}:
+              ${row.plans.map((one) => html`<a href=${pages.operationPlan(one.id)}>${stateName(one.state)}</a> ${one.setByName ?? ""} `)}
+            </p>`
+      }
       ${row.hosts.length === 0 ? nothing : this.#hosts(row.hosts)}
       ${
         this.decides && open
@@ -101,6 +117,7 @@ export class LossesPage extends Page {
           <th scope="col">${msg("主机", { id: "hosts" })}</th>
           <th scope="col">${msg("部门", { id: "department" })}</th>
           <th scope="col">${msg("状态", { id: "state" })}</th>
+          <th scope="col">${msg("资源池策略", { id: "loss-policy" })}</th>
           <th scope="col">${msg("补救", { id: "remedy" })}</th>
           <th scope="col">${msg("存储卷与最近备份", { id: "volumes-backups" })}</th>
         </tr>
@@ -112,6 +129,10 @@ export class LossesPage extends Page {
               <th scope="row">${host.name}</th>
               <td><a href=${pages.department(host.department)}>${host.departmentName}</a></td>
               <td>${stateName(host.observedState)}</td>
+              <td>
+                ${policyNames[host.policy.action]()} ${host.policy.at === null ? nothing : time(host.policy.at)}
+                ${host.policy.why === null ? nothing : html`<div class="muted">${host.policy.why}</div>`}
+              </td>
               <td class=${host.remedy === "none" ? "bad" : ""}>${remedies[host.remedy]()}</td>
               <td>
                 ${host.volumes.map((one) => html`<div>${one.name} · ${one.backup === null ? msg("无备份", { id: "no-backup" }) : time(one.backup.at)}</div>`)}

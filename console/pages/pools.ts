@@ -1,9 +1,10 @@
 import { css, html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Dimension } from "../../control-plane/contract/common.ts";
-import type { Pool, PoolChange, PoolMember } from "../../control-plane/contract/pools.ts";
+import { MemberLossAction, type Pool, type PoolChange, type PoolMember } from "../../control-plane/contract/pools.ts";
 import { everything, patch } from "../client/index.ts";
 import { bytes, number, time } from "../format.ts";
+import { lossPolicyNames } from "../locales/losses.ts";
 import { dimensionName } from "../locales/states.ts";
 import { api } from "../paths.ts";
 import { shared } from "../styles.ts";
@@ -76,7 +77,16 @@ export class PoolsPage extends Page {
     const [department, application] = [field("department"), field("application")];
     const there = pool.dedicatedTo;
     const sameOwner = department === (there?.department ?? "") && application === (there?.application ?? "");
+    const form = event.target as HTMLFormElement;
+    const onMemberLoss =
+      pool.kind === "compute"
+        ? { action: field("loss") as MemberLossAction, afterSeconds: Number(field("lossAfter")), fenced: new FormData(form).has("fenced") }
+        : undefined;
+    const { action, afterSeconds, fenced } = pool.onMemberLoss;
+    // Whoever changes something else has not settled this.
+    const settled = onMemberLoss && (onMemberLoss.action !== action || onMemberLoss.afterSeconds !== afterSeconds || onMemberLoss.fenced !== fenced);
     const change: PoolChange = {
+      ...(settled ? { onMemberLoss } : {}),
       name: field("name"),
       state: field("state") as Pool["state"],
       strategy: field("strategy") as Pool["strategy"],
@@ -142,6 +152,19 @@ export class PoolsPage extends Page {
         <div class="muted">
           ${pool.kind === "compute" ? strategyName(pool.strategy) : nothing}${pool.overcommitPercent === 100 ? nothing : html` · vCPU ${pool.overcommitPercent} %`}
         </div>
+        ${
+          pool.onMemberLoss.action === "wait"
+            ? nothing
+            : html`<div class="muted">
+                ${msg("节点失联", { id: "on-member-loss" })}: ${lossPolicyNames[pool.onMemberLoss.action]()} · ${number(pool.onMemberLoss.afterSeconds)} s
+                ${pool.onMemberLoss.setByName === null ? nothing : html`· ${msg("设定人", { id: "on-loss-by" })} ${pool.onMemberLoss.setByName}`}
+                ${
+                  pool.onMemberLoss.action === "restart" && pool.sharedStorage === false
+                    ? html`<div class="warn">■ ${msg("各节点存储不共享：主机不会在其他节点启动", { id: "on-loss-local" })}</div>`
+                    : nothing
+                }
+              </div>`
+        }
         ${pool.circuit.state === "closed" ? nothing : html`<div class="bad">✕ ${msg("无应答", { id: "member-offline" })}: ${pool.circuit.error ?? ""}</div>`}
       </td>
       <td>${(Object.keys(pool.offered) as Dimension[]).map((dimension) => this.#share(pool, dimension))}</td>
@@ -230,6 +253,23 @@ export class PoolsPage extends Page {
     </tr>`;
   }
 
+  #onLoss({ onMemberLoss: { action, afterSeconds, fenced } }: Pool): TemplateResult {
+    return html`<div class="bar">
+      <label
+        >${msg("节点失联", { id: "on-member-loss" })}<select name="loss">
+          ${MemberLossAction.options.map((one) => html`<option value=${one} ?selected=${one === action}>${lossPolicyNames[one]()}</option>`)}
+        </select></label
+      >
+      <label
+        >${msg("失联多少秒后", { id: "on-loss-after" })}<input name="lossAfter" type="number" required min="10" max="604800" value=${afterSeconds}
+      /></label>
+      <label
+        ><input name="fenced" type="checkbox" ?checked=${fenced} />
+        ${msg("已确保失联的机器届时断电（看门狗或切断电源），否则主机会重复运行", { id: "on-loss-fenced" })}</label
+      >
+    </div>`;
+  }
+
   #form(pool: Pool): TemplateResult {
     const choice = (value: string, text: string, now: string) => html`<option value=${value} ?selected=${value === now}>${text}</option>`;
     return html`<section class="card">
@@ -258,6 +298,7 @@ export class PoolsPage extends Page {
               html`<label>${dimensionName(dimension)}<input name=${dimension} type="number" required min="0" value=${pool.capacity[dimension] ?? 0} /></label>`,
           )}
         </div>
+        ${pool.kind === "compute" ? this.#onLoss(pool) : nothing}
         <div class="bar">
           <label
             >${msg("专用于部门（代码，留空为公用）", { id: "dedicated-department" })}<input

@@ -1,5 +1,7 @@
 /** Members that don't answer: what is on each, and what may be had again elsewhere. */
 import { z } from "zod";
+import { OperationState } from "./operation-plans.ts";
+import { MemberLossAction } from "./pools.ts";
 import { Id, PageQuery, Revision, Time } from "./common.ts";
 
 export const LossState = z.enum(["lost", "asked", "confirmed", "removed", "returned"]).meta({
@@ -17,6 +19,14 @@ export const LostHost = z.object({
     description: "redeploy: made anew from its image · redeploy-and-restore: and its volumes from their newest backups · none: a volume has no backup",
   }),
   volumes: z.array(z.object({ id: Id, name: z.string(), backup: z.object({ id: Id, at: Time }).nullable() })),
+  policy: z
+    .object({
+      action: MemberLossAction,
+      at: Time.nullable().meta({ description: "When it acts; null: it doesn't" }),
+      why: z.string().nullable().meta({ description: "Why it doesn't, or why the last attempt came to nothing" }),
+      plan: Id.nullable().meta({ description: "The operation plan by which it was tried last" }),
+    })
+    .meta({ description: "What its pool's policy does about it" }),
 });
 export type LostHost = z.infer<typeof LostHost>;
 export const MemberLoss = z
@@ -36,6 +46,11 @@ export const MemberLoss = z
     confirmedAt: Time.nullable(),
     endedAt: Time.nullable().meta({ description: "When it was removed, or answered again" }),
     requests: z.array(z.object({ id: Id, number: z.string(), state: z.string() })).meta({ description: "By which its hosts are asked for anew" }),
+    filedAt: Time.nullable().meta({ description: "When a pool's policy filed that it is given up: then two people agree, one after the other" }),
+    heldAt: Time.nullable().meta({ description: "When it was set aside after its return, since hosts of it had been started elsewhere" }),
+    plans: z
+      .array(z.object({ id: Id, state: OperationState, setByName: z.string().nullable() }))
+      .meta({ description: "By which hosts were started elsewhere under a policy, and who settled that" }),
     error: z.string().nullable(),
     revision: Revision,
   })

@@ -289,6 +289,27 @@ export const noticeKinds = {
       en: "Somebody asks that the lost member {member} is given up: somebody else of operations must agree",
     },
   },
+  "member.filed": {
+    name: { "zh-CN": "按策略提出移出节点", en: "A policy files that a member is given up" },
+    text: {
+      "zh-CN": "资源池 {pool} 的策略提出将失联节点 {member}（{hosts} 台主机）移出集群，需两名运维人员先后确认机器已断电",
+      en: "The policy of pool {pool} files that the lost member {member} ({hosts} hosts) is given up: two people of operations must agree that its machine is off",
+    },
+  },
+  "member.elsewhere": {
+    name: { "zh-CN": "按策略在其他节点启动", en: "Hosts are started elsewhere by a policy" },
+    text: {
+      "zh-CN": "节点 {member} 失联：按资源池 {pool} 的策略，其 {hosts} 台主机正在其他节点启动",
+      en: "Member {member} does not answer: by the policy of pool {pool} {hosts} of its hosts are being started elsewhere",
+    },
+  },
+  "member.held": {
+    name: { "zh-CN": "恢复的节点已停用", en: "A returned member is set aside" },
+    text: {
+      "zh-CN": "节点 {member} 已恢复应答，但其主机已在其他节点启动：该节点不再接收主机，请确认其上没有残留后再恢复",
+      en: "Member {member} answers again, but its hosts were started elsewhere: it takes none until you have made sure that nothing is left running on it and bring it back",
+    },
+  },
   "member.removed": {
     name: { "zh-CN": "节点已移出", en: "A member was removed" },
     text: { "zh-CN": "失联节点 {member} 已移出集群", en: "The lost member {member} was removed from its cluster" },

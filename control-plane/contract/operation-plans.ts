@@ -9,12 +9,12 @@ export const MemberName = z
   .max(63)
   .regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/)
   .meta({ example: "n1" });
-export const operationKinds = ["drain-member", "restore-member", "replace-member", "rebalance", "move-host", "move-volume"] as const;
+export const operationKinds = ["drain-member", "restore-member", "replace-member", "rebalance", "move-host", "move-volume", "restart-lost"] as const;
 export const OperationKind = z.enum(operationKinds);
 export type OperationKind = z.infer<typeof OperationKind>;
 export const OperationState = z.enum(["planning", "draft", "confirmed", "running", "done", "failed", "cancelled"]);
 export type OperationState = z.infer<typeof OperationState>;
-export const OperationAction = z.enum(["close-member", "open-member", "move-host", "move-volume"]);
+export const OperationAction = z.enum(["close-member", "open-member", "move-host", "move-volume", "restart-host"]);
 export type OperationAction = z.infer<typeof OperationAction>;
 export const OperationStepState = z.enum(["planned", "running", "done", "failed", "skipped"]);
 export type OperationStepState = z.infer<typeof OperationStepState>;

@@ -19,6 +19,22 @@ const state = z
   .meta({ description: "open: takes what is new · maintenance, closed: takes nothing new, what is there stays" });
 const strategy = z.enum(["spread", "pack"]).meta({ description: "How new hosts go to the members of its cluster: evenly, or the fullest that has room first" });
 const overcommitPercent = z.int().min(100).max(1600).meta({ description: "vCPU given out for 100 that there are. Memory and storage are given out once" });
+export const MemberLossAction = z.enum(["wait", "propose", "restart"]).meta({
+  description:
+    "wait: nothing by itself · propose: it is filed that the member is given up, for two people to decide · restart: hosts whose storage the members share are started on another one",
+});
+export type MemberLossAction = z.infer<typeof MemberLossAction>;
+const onMemberLoss = z
+  .strictObject({
+    action: MemberLossAction,
+    afterSeconds: z.int().min(10).max(604_800).default(600).meta({ description: "So long its cluster itself must have said that the member is offline" }),
+    fenced: z.boolean().default(false).meta({
+      description:
+        "For restart: you have made sure that a machine that lost its cluster is off by then (a watchdog, or its power is cut): else its hosts could run twice",
+    }),
+  })
+  .meta({ description: "What becomes of its hosts when their member doesn't answer" });
+export type OnMemberLoss = z.infer<typeof onMemberLoss>;
 const Bytes = z.object({ totalBytes: Count, freeBytes: Count });
 
 /** Capacity of a site (资源池). */
@@ -43,6 +59,20 @@ export const Pool = z
     server: z.string().meta({ description: "Driver and endpoint without its settings: pools of one server serve each other" }),
     group: z.string().nullable().meta({ description: "Cluster group that takes its hosts; null: all members do" }),
     vm: z.boolean().meta({ description: "Whether virtual machines can be made there, as was read last" }),
+    sharedStorage: z
+      .boolean()
+      .nullable()
+      .meta({ description: "Whether its members share the storage of its hosts' disks, as was read last; null: not read yet" }),
+    onMemberLoss: z
+      .object({
+        action: MemberLossAction,
+        afterSeconds: z.int(),
+        fenced: z.boolean(),
+        setBy: z.string().nullable(),
+        setByName: z.string().nullable(),
+        setAt: Time.nullable(),
+      })
+      .meta({ description: "What becomes of its hosts when their member doesn't answer, and who settled that" }),
     state,
     circuit: PoolCircuit,
     capacity,
@@ -95,10 +125,14 @@ export const NewPool = z
     dedicatedTo: dedicatedTo.optional(),
     strategy: strategy.default("spread"),
     overcommitPercent: overcommitPercent.default(100),
+    onMemberLoss: onMemberLoss.optional(),
     driver: z.string().min(1).max(32).default("embedded"),
     endpoint: z.string().max(500).default("").meta({ description: "Empty: the embedded driver's own directory in the data directory" }),
     capacity,
   })
   .meta({ id: "NewPool" });
-export const PoolChange = z.strictObject({ name: Title, state, capacity, overcommitPercent, strategy, dedicatedTo }).partial().meta({ id: "PoolChange" });
+export const PoolChange = z
+  .strictObject({ name: Title, state, capacity, overcommitPercent, strategy, dedicatedTo, onMemberLoss })
+  .partial()
+  .meta({ id: "PoolChange" });
 export type PoolChange = z.infer<typeof PoolChange>;

@@ -20,6 +20,8 @@ export interface ClusterPool extends Protection {
   group?: string | undefined;
   /** The server's storage that it lies in, where that has a name. */
   storage?: string | undefined;
+  /** Whether the members share it, as far as that was read. */
+  shared?: boolean | undefined;
 }
 /** A host or volume of a department. */
 export interface Thing {
@@ -45,6 +47,8 @@ export interface Thing {
   usedBytes: number;
   /** Of a volume: the host that it moves with. */
   attachedTo?: string | undefined;
+  /** Of a host on a member that doesn't answer: why it cannot be had on another one. */
+  bound?: string | undefined;
 }
 export interface Cluster {
   members: readonly ClusterMember[];

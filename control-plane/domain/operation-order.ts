@@ -27,7 +27,8 @@ export function nextSteps<Step extends OrderedStep>(steps: readonly Step[]): Ste
     if (step.state !== "planned") continue;
     if (isMember(step)) return under.length === 0 ? [step] : chosen;
     if (under.length >= atOnce) return chosen;
-    const gives = under.some((one) => one.from_member !== null && one.from_member === step.from_member);
+    // A member that doesn't answer copies nothing to anybody.
+    const gives = step.action !== "restart-host" && under.some((one) => one.from_member !== null && one.from_member === step.from_member);
     const receives = under.filter((one) => one.to_member !== null && one.to_member === step.to_member).length;
     if (!gives && receives < receivedAtOnce) chosen.push(step);
   }

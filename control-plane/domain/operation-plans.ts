@@ -10,7 +10,9 @@ export type Ask =
   | { kind: "restore-member"; member: string; /** Ids of what is to come back. */ bringBack: string[] }
   | { kind: "replace-member"; member: string; successor: string }
   | { kind: "rebalance"; pool: string; maxMoves: number }
-  | { kind: "move-host" | "move-volume"; resource: string; toMember: string | null; toPool: string | null };
+  | { kind: "move-host" | "move-volume"; resource: string; toMember: string | null; toPool: string | null }
+  /** By a pool's policy: these of its hosts are started elsewhere, since their member doesn't answer. */
+  | { kind: "restart-lost"; member: string; hosts: string[] };
 
 export interface PlannedStep {
   action: OperationAction;
@@ -44,6 +46,8 @@ export function drawUp(ask: Ask, cluster: Cluster, pools: readonly ClusterPool[]
       return replace(ask.member, ask.successor, cluster);
     case "rebalance":
       return rebalance(ask.pool, ask.maxMoves, cluster);
+    case "restart-lost":
+      return restartLost(ask, cluster);
     default:
       return [moveOne(ask, cluster, pools)];
   }
@@ -126,6 +130,22 @@ function replace(member: string, successor: string, cluster: Cluster): PlannedSt
     blocked: next.state === "offline" ? `${successor} does not answer` : null,
   };
   return [open, ...drain(member, cluster, successor)];
+}
+
+/** Each where placement would bring it; what cannot be had elsewhere says why and holds up no other. @throws Refusal when the member answers */
+function restartLost({ member, hosts }: Extract<Ask, { kind: "restart-lost" }>, cluster: Cluster): PlannedStep[] {
+  if (memberOf(member, cluster).state !== "offline") throw new Refusal("rule-broken", `${member} answers: what is on it runs there.`);
+  const bench = new Bench(cluster);
+  return cluster.things
+    .filter((one) => one.kind === "host" && one.member === member && hosts.includes(one.id))
+    .toSorted((a, b) => b.memoryMib - a.memoryMib || (a.id < b.id ? -1 : 1))
+    .map((thing) => {
+      // Nothing is copied.
+      const choice = bench.choose({ ...thing, usedBytes: 0 }, { but: member });
+      const blocked = thing.bound ?? (choice.member === undefined ? choice.reason : null);
+      if (blocked === null) bench.move({ ...thing, usedBytes: 0 }, choice.member!);
+      return { ...moveStep(thing, blocked === null ? choice.member! : null, choice.reason), action: "restart-host" as const, bytes: null, blocked };
+    });
 }
 
 /** A difference that isn't worth a restart. */

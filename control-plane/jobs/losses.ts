@@ -4,6 +4,7 @@
  */
 import { DriverError } from "../../infra/drivers/driver.ts";
 import { fault } from "../../infra/drivers/fault.ts";
+import { duePolicies, fileGiveUp, noteHeld, planRestarts, toHold } from "../store/loss-policies.ts";
 import { lossesTo, lostHosts, noteProposed, settleRemoval, settleUnreachable, toPropose } from "../store/losses.ts";
 import { lockReadings } from "../store/readings.ts";
 import { intendAnew } from "../store/lost-proposals.ts";
@@ -15,6 +16,8 @@ export async function keepLosses(context: JobContext): Promise<void> {
     await lockReadings(tx);
     await settleUnreachable(tx, act);
   });
+  await followPolicies(context);
+  await holdReturned(context);
   for (const { id, driver, endpoint, member } of await lossesTo(context.db, "remove")) {
     const outcome = await remove(context, driver, endpoint, member);
     fault("loss.removed");
@@ -33,6 +36,43 @@ export async function keepLosses(context: JobContext): Promise<void> {
     await change(context, (tx, act) =>
       noteProposed(tx, act, loss.id, refused.length === 0 ? null : `Could not be asked for, since something of it is being changed: ${refused.join("; ")}`),
     );
+  }
+}
+
+/** What pools' policies say, where the cluster itself says now that the member is offline: that we don't reach it says nothing of it. */
+async function followPolicies(context: JobContext): Promise<void> {
+  for (const due of await duePolicies(context.db, context.now())) {
+    const { driver, endpoint, member } = due.loss;
+    if ((await stateOf(context, driver, endpoint, member)) !== "offline") continue;
+    await change(context, async (tx, act) => {
+      if (due.action === "propose") return fileGiveUp(tx, act, due);
+      const plan = await planRestarts(tx, act, due);
+      if (plan !== undefined) await context.queue.operation(tx, plan);
+    });
+    fault("loss.policy");
+  }
+}
+
+/** A member whose hosts were started elsewhere and that answers again: nothing new comes to it before somebody of operations brings it back. */
+async function holdReturned(context: JobContext): Promise<void> {
+  for (const { id, driver, endpoint, member } of await toHold(context.db)) {
+    try {
+      await context.driver(driver, endpoint).setMember(member, "evacuated");
+    } catch (error) {
+      context.log.warn({ member, error: String(error) }, "a member that answers again could not be set aside; it is tried again");
+      continue;
+    }
+    await change(context, (tx, act) => noteHeld(tx, act, id));
+  }
+}
+
+/** undefined: it is no member any more, or its endpoint can't be read. */
+async function stateOf(context: JobContext, driver: string, endpoint: string, member: string) {
+  try {
+    return (await context.driver(driver, endpoint).members()).find((one) => one.name === member)?.state;
+  } catch (error) {
+    context.log.warn({ member, error: String(error) }, "a cluster could not be asked for its members");
+    return undefined;
   }
 }
 

@@ -23,11 +23,16 @@ export async function runMoves(context: JobContext, departmentId: string): Promi
   }
 }
 
-async function carry(context: JobContext, { step, kind, driver: name, endpoint, departmentId, to }: Move): Promise<{ restarted: boolean } | StepError> {
+async function carry(context: JobContext, { step, kind, driver: name, endpoint, departmentId, to, lost }: Move): Promise<{ restarted: boolean } | StepError> {
   if (to === null) return { restarted: false };
   const driver = context.driver(name, endpoint);
   const call = { scope: departmentId, fence: await currentFence(context.db, departmentId) };
   try {
+    if (lost) {
+      if (lost.id === null) throw new NotFound(`${step.name} was never seen on ${lost.member}.`);
+      await driver.restartHost(lost.id, lost.member, to, call);
+      return { restarted: true };
+    }
     const found = await driver.find(kind, step.subject);
     if (!found) throw new NotFound(`${step.name} is no longer there.`);
     if (kind === "host") return await driver.moveHost(found.id, to, call);

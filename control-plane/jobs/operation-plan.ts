@@ -7,9 +7,20 @@ import { DriverError, type MemberReading, type PoolReading } from "../../infra/d
 import type { HostSpec, VolumeSpec } from "../../infra/spec.ts";
 import { type Cluster, type ClusterPool, type Thing } from "../domain/cluster.ts";
 import { type Ask, drawUp, hashOf, type PlannedStep } from "../domain/operation-plans.ts";
+import { whyNotElsewhere } from "../domain/losses.ts";
 import { Refusal } from "../domain/refusal.ts";
 import { endpointsAt, type HeldThing, poolsAt, thingsIn } from "../store/cluster.ts";
-import { endOperation, lockOperation, type PlanRow, set, showOperation, startOperation, type StepRow, stepsOf } from "../store/operation-plans.ts";
+import {
+  beginRestarts,
+  endOperation,
+  lockOperation,
+  type PlanRow,
+  set,
+  showOperation,
+  startOperation,
+  type StepRow,
+  stepsOf,
+} from "../store/operation-plans.ts";
 import { claimSteps, departmentsMoving, settleMemberStep, skipRest, type StepError } from "../store/operation-steps.ts";
 import { tellOwners } from "../store/operation-notices.ts";
 import { change, type JobContext } from "./context.ts";
@@ -42,6 +53,7 @@ async function compute(context: JobContext, row: PlanRow): Promise<void> {
   await change(context, async (tx, act) => {
     const locked = await lockOperation(tx, row.id);
     if (locked?.state !== row.state) return;
+    if (locked.kind === "restart-lost") return beginRestarts(tx, act, locked, steps);
     if (locked.state === "confirmed" && locked.hash === hashOf(steps)) await startOperation(tx, act, locked);
     else await showOperation(tx, act, locked, steps);
   });
@@ -101,9 +113,12 @@ export function clusterOf(
     held.filter((one) => one.kind === "volume"),
     (one) => one.attachedTo,
   );
+  const unreachable = new Set(readings.flatMap((reading) => reading.unreachable ?? []));
   const things = held.flatMap((one): Thing[] => {
     const pool = poolOf.get(one.poolId);
-    const seen = one.kind === "host" ? hosts.get(one.id) : volumes.get(one.id);
+    // Of a host on a member that doesn't answer its cluster tells the name only: it is where it was seen last.
+    const away = one.kind === "host" && unreachable.has(one.id);
+    const seen = away ? { member: one.member ?? undefined } : one.kind === "host" ? hosts.get(one.id) : volumes.get(one.id);
     if (!pool || !seen) return [];
     const common = {
       id: one.id,
@@ -129,9 +144,19 @@ export function clusterOf(
           attachedTo: one.attachedTo ?? undefined,
         },
       ];
-    const { flavour, type } = one.wanted as HostSpec;
-    const carried = (attached.get(one.id) ?? []).reduce((sum, volume) => sum + bytesOf(volume), 0);
-    const runs = hosts.get(one.id)!.state === "running";
+    const { flavour, type, power, adopted } = one.wanted as HostSpec;
+    const own = attached.get(one.id) ?? [];
+    const carried = own.reduce((sum, volume) => sum + bytesOf(volume), 0);
+    const runs = away ? power === "running" : hosts.get(one.id)!.state === "running";
+    const boundTo = away
+      ? whyNotElsewhere({
+          pool: pool.code,
+          member: one.member ?? "?",
+          sharedStorage: pool.shared ?? null,
+          adopted: adopted !== undefined,
+          volumes: own.filter((volume) => poolOf.get(volume.poolId)?.shared !== true).map((volume) => volume.name),
+        })
+      : null;
     return [
       {
         ...common,
@@ -142,6 +167,7 @@ export function clusterOf(
         memoryMib: flavour.memoryMib,
         bytes: flavour.diskGib * gib + carried,
         usedBytes: carried,
+        ...(boundTo === null ? {} : { bound: boundTo }),
       },
     ];
   });

@@ -6,7 +6,7 @@ import type { Db } from "../store/database.ts";
 import { notifyEvents } from "../store/events.ts";
 import { hasLosses, recordLosses } from "../store/losses.ts";
 import { membersMoved, recordMembers } from "../store/members.ts";
-import { recordVm } from "../store/pools.ts";
+import { recordAbilities } from "../store/pools.ts";
 import { lockReadings, recordTransitions, transitionsOf } from "../store/readings.ts";
 
 export interface ObserverOptions {
@@ -162,7 +162,7 @@ export class Observer {
     if ((this.#asked.get(key) ?? 0) > now().getTime() - capabilitiesEveryMs) return;
     this.#asked.set(key, now().getTime());
     try {
-      await recordVm(db, pools, (await this.#options.driver(driver, endpoint).capabilities()).vm);
+      await recordAbilities(db, pools, await this.#options.driver(driver, endpoint).capabilities());
     } catch (error) {
       this.#asked.delete(key);
       log.warn({ driver, pools, error: String(error) }, "an endpoint does not say what it can");

@@ -1,4 +1,5 @@
 /** Imports a whole city in one transaction: things are known by their codes, nothing is deleted, every error is told at once. */
+import { type LossPolicyAsk } from "./pools.ts";
 import { sql } from "kysely";
 import type { z } from "zod";
 import type { City, CityImport } from "../contract/city.ts";
@@ -103,7 +104,7 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
     if (next === null) break;
     cursor = next;
   }
-  for (const [index, { securityLevel, overcommitPercent, endpoint, dedicatedTo, ...one }] of pools.entries()) {
+  for (const [index, { securityLevel, overcommitPercent, endpoint, dedicatedTo, onMemberLoss, ...one }] of pools.entries()) {
     const there = known.get(one.code);
     const fixed = {
       kind: one.kind,
@@ -124,6 +125,7 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
           overcommit_percent: overcommitPercent,
           capacity: one.capacity,
           dedicatedTo,
+          onMemberLoss,
         }),
       );
       importer.count("created", "pools");
@@ -140,17 +142,30 @@ async function importPools(importer: CityImporter, pools: CityData["pools"], def
       there.overcommit_percent === overcommitPercent &&
       there.strategy === one.strategy &&
       sameAmounts(there.owned, one.capacity) &&
+      sameLossPolicy(there, onMemberLoss) &&
       (await sameDedication(tx, there, dedicatedTo))
     )
       importer.count("unchanged", "pools");
     else {
       const place = switches ? { driver: fixed.driver, endpoint: fixed.endpoint } : {};
-      const patch = { name: one.name, strategy: one.strategy, overcommit_percent: overcommitPercent, capacity: one.capacity, dedicatedTo, ...place };
+      const patch = {
+        name: one.name,
+        strategy: one.strategy,
+        overcommit_percent: overcommitPercent,
+        capacity: one.capacity,
+        dedicatedTo,
+        onMemberLoss,
+        ...place,
+      };
       await importer.at(`/pools/${index}`, () => changePool(tx, act, there.id, patch, () => {}));
       importer.count("changed", "pools");
     }
   }
 }
+
+/** What isn't named stays. */
+const sameLossPolicy = (there: PoolWithAccounts, named: LossPolicyAsk | undefined) =>
+  named === undefined || (there.loss_action === named.action && there.loss_after_seconds === named.afterSeconds && there.loss_fenced === named.fenced);
 
 /** Whether every amount that is named is as it is there. */
 const sameAmounts = (there: Amounts, named: Amounts) => Object.entries(named).every(([dimension, amount]) => there[dimension as Dimension] === amount);

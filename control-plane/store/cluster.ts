@@ -24,6 +24,8 @@ export interface HeldThing {
   zone: "extranet" | "internet";
   apart: "preferred" | "required";
   wanted: HostSpec | VolumeSpec;
+  /** Where it was seen last. */
+  member: string | null;
   /** Of a volume: the host that it is attached to. */
   attachedTo: string | null;
 }
@@ -46,6 +48,7 @@ export async function poolsAt(db: Db, at: Endpoint): Promise<ServerPool[]> {
       overcommitPercent: row.overcommit_percent,
       group: groupOf(row),
       storage: storageOf(row),
+      ...(row.shared_storage === null ? {} : { shared: row.shared_storage }),
       driver: row.driver,
       endpoint: row.endpoint,
     }));
@@ -67,7 +70,7 @@ export async function thingsIn(db: Db, poolIds: readonly string[]): Promise<Held
     select r.id, r.kind, r.name, r.phase, r.observed_state as "observedState", r.pool_id as "poolId", r.department_id as department,
       d.name_zh as "departmentZh", d.name_en as "departmentEn", r.application_id as application, a.name as "applicationName",
       (select array_agg(u.ancestor_id) from department_ancestors u where u.department_id = r.department_id) as departments,
-      a.protection_level as level, a.zone, a.anti_affinity as apart, r.wanted,
+      a.protection_level as level, a.zone, a.anti_affinity as apart, r.wanted, r.member,
       (select t.wanted->>'host' from resources t where t.kind = 'attachment' and t.phase in ('wanted', 'live', 'retiring')
         and t.application_id = r.application_id and t.wanted->>'volume' = r.id limit 1) as "attachedTo"
     from resources r join departments d on d.id = r.department_id join applications a on a.id = r.application_id

@@ -43,8 +43,14 @@ export async function calmOf(db: Db, departmentId: string): Promise<Calm | undef
 export async function recordDrift(tx: Tx, act: Act, departmentId: string, before: Calm, found: readonly Drifted[]): Promise<DriftRow[] | undefined> {
   await tx.selectFrom("estates").select("fence").where("department_id", "=", departmentId).forUpdate().executeTakeFirst();
   if ((await calmOf(tx, departmentId))?.fence !== before.fence) return undefined;
-  const live = await tx.selectFrom("resources").select(["id", "name"]).where("department_id", "=", departmentId).where("phase", "=", "live").execute();
+  const live = await tx
+    .selectFrom("resources")
+    .select(["id", "name", "unreachable_since"])
+    .where("department_id", "=", departmentId)
+    .where("phase", "=", "live")
+    .execute();
   const names = new Map(live.map((row) => [row.id, row.name]));
+  const unseen = new Set(live.filter((row) => row.unreachable_since !== null).map((row) => row.id));
   const seen = new Map(found.filter((one) => names.has(one.resourceId)).map((one) => [`${one.resourceId} ${one.property}`, one]));
   const known = await tx
     .selectFrom("drift_findings")
@@ -60,6 +66,8 @@ export async function recordDrift(tx: Tx, act: Act, departmentId: string, before
     seen.delete(`${row.resource_id} ${row.property}`);
     // What is being decided on or done ends by that.
     if (!now && (row.state === "putting-back" || row.state === "adopting")) continue;
+    // Nobody can see it now: what was found of it stays found.
+    if (!now && unseen.has(row.resource_id)) continue;
     if (!now) {
       gone.push(row);
       continue;

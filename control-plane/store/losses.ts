@@ -1,8 +1,11 @@
 /** Members of clusters that don't answer: noticed, and, where two people decide so, given up, so that what was on them is asked for anew elsewhere. */
 import { type Selectable, sql } from "kysely";
 import type { LossState, LostHost } from "../contract/losses.ts";
+import type { OperationState } from "../contract/operation-plans.ts";
 import type { NoticeKind } from "../contract/notices.ts";
 import { audiences } from "../domain/notifying.ts";
+import { prospectOf } from "../domain/losses.ts";
+import type { MemberLossAction } from "../contract/pools.ts";
 import { notFound, Refusal } from "../domain/refusal.ts";
 import type { Act } from "./act.ts";
 import { appendAudit } from "./audit.ts";
@@ -27,6 +30,8 @@ export interface MemberState {
   name: string;
   state: "online" | "evacuated" | "offline";
 }
+/** Who asks where a policy files it: nobody. */
+export const policyActor = "system";
 const openStates: LossState[] = ["lost", "asked", "confirmed"];
 
 /** Endpoints of one server differ after the question mark only: they share its members. */
@@ -87,10 +92,23 @@ async function end(tx: Tx, act: Act, row: LossRow, state: "returned" | "removed"
   await tellOperations(tx, act, row, `member.${state}`);
 }
 
-async function tellOperations(tx: Tx, act: Act, row: Pick<LossRow, "id" | "member" | "since">, kind: Extract<NoticeKind, `member.${string}`>): Promise<void> {
-  await appendEvent(tx, { at: act.now, departmentId: null, requestId: null, type: kind, subjectId: row.id, data: { member: row.member } });
+export async function tellOperations(
+  tx: Tx,
+  act: Act,
+  row: Pick<LossRow, "id" | "member" | "since">,
+  kind: Extract<NoticeKind, `member.${string}`>,
+  data: Record<string, string | number> = {},
+): Promise<void> {
+  await appendEvent(tx, { at: act.now, departmentId: null, requestId: null, type: kind, subjectId: row.id, data: { member: row.member, ...data } });
   const to = await holdersOf(tx, audiences[kind], null, act.now);
-  await notify(tx, act, { kind, to, departmentId: null, requestId: null, subjectId: row.id, data: { member: row.member, since: row.since.toISOString() } });
+  await notify(tx, act, {
+    kind,
+    to,
+    departmentId: null,
+    requestId: null,
+    subjectId: row.id,
+    data: { member: row.member, since: row.since.toISOString(), ...data },
+  });
 }
 
 /**
@@ -168,6 +186,7 @@ export type ShownLoss = LossRow & {
   pools: string[];
   hosts: LostHost[];
   requests: { id: string; number: string; state: string }[];
+  plans: { id: string; state: OperationState; setByName: string | null }[];
 };
 const shown = (db: Db) =>
   db
@@ -196,10 +215,17 @@ async function detailed<T extends LossRow>(db: Db, row: T) {
     .orderBy("code")
     .execute();
   const requests = await db.selectFrom("requests").select(["id", "number", "state"]).where("loss_id", "=", row.id).orderBy("id").execute();
-  return { ...row, pools: pools.map((one) => one.code), hosts: row.state === "returned" ? [] : await lostHosts(db, row), requests };
+  const plans = await db
+    .selectFrom("operation_plans as o")
+    .select(["o.id", "o.state", nameOf("o.confirmed_by").as("setByName")])
+    .where("o.loss_id", "=", row.id)
+    .orderBy("o.id")
+    .execute();
+  return { ...row, pools: pools.map((one) => one.code), hosts: row.state === "returned" ? [] : await lostHosts(db, row), requests, plans };
 }
 
 export interface LostThing extends LostHost {
+  pool: string;
   application: string;
   project: string;
   about: string;
@@ -217,7 +243,10 @@ export interface LostThing extends LostHost {
 }
 
 /** Hosts that were seen on it last and are not seen now, with what of their volumes lay on its own storage. */
-export async function lostHosts(db: Db, { driver, endpoint, member }: Pick<LossRow, "driver" | "endpoint" | "member">): Promise<LostThing[]> {
+export async function lostHosts(
+  db: Db,
+  { id: loss, driver, endpoint, member, since }: Pick<LossRow, "id" | "driver" | "endpoint" | "member" | "since">,
+): Promise<LostThing[]> {
   const { rows } = await sql<{
     id: string;
     name: string;
@@ -228,8 +257,19 @@ export async function lostHosts(db: Db, { driver, endpoint, member }: Pick<LossR
     project_id: string;
     about: string;
     number: string;
+    pool_id: string;
+    pool: string;
+    action: MemberLossAction;
+    after: number;
+    shared: boolean | null;
+    adopted: boolean;
+    tried: { plan: string; why: string | null } | null;
   }>`
-    select h.id, h.name, h.department_id, d.name_zh as department_name, h.observed_state, h.application_id, h.project_id, h.request_id as about, q.number
+    select h.id, h.name, h.department_id, d.name_zh as department_name, h.observed_state, h.application_id, h.project_id, h.request_id as about, q.number,
+      h.pool_id, p.code as pool, p.loss_action as action, p.loss_after_seconds as after, p.shared_storage as shared, h.wanted ? 'adopted' as adopted,
+      (select jsonb_build_object('plan', o.id, 'why', coalesce(s.blocked, s.error->>'message', o.error)) from operation_plans o
+        left join operation_steps s on s.plan_id = o.id and s.subject = h.id
+        where o.loss_id = ${loss} and (s.id is not null or o.ask->'hosts' @> to_jsonb(h.id)) order by o.id desc limit 1) as tried
     from resources h join pools p on p.id = h.pool_id join departments d on d.id = h.department_id join requests q on q.id = h.request_id
     where h.kind = 'host' and h.phase = 'live' and h.member = ${member} and p.driver = ${driver} and ${sameServer("p.endpoint", endpoint)} and h.observed_state in ('unknown', 'down', 'missing')
     order by h.id limit 500`.execute(db);
@@ -260,6 +300,8 @@ export async function lostHosts(db: Db, { driver, endpoint, member }: Pick<LossR
       department: row.department_id,
       departmentName: row.department_name,
       observedState: row.observed_state,
+      pool: row.pool_id,
+      policy: policyOf(row, member, own, since),
       remedy: own.length === 0 ? "redeploy" : own.every((one) => one.backup) ? "redeploy-and-restore" : "none",
       volumes: own.map(({ id, name, backup }) => ({ id, name, backup })),
       application: row.application_id,
@@ -271,6 +313,17 @@ export async function lostHosts(db: Db, { driver, endpoint, member }: Pick<LossR
   });
 }
 
+function policyOf(
+  row: { pool: string; action: MemberLossAction; after: number; shared: boolean | null; adopted: boolean; tried: { plan: string; why: string | null } | null },
+  member: string,
+  volumes: readonly { name: string }[],
+  since: Date,
+): LostHost["policy"] {
+  const on = { pool: row.pool, member, sharedStorage: row.shared, adopted: row.adopted, volumes: volumes.map((one) => one.name) };
+  const { at, why } = prospectOf({ action: row.action, afterSeconds: row.after }, on, since);
+  return { action: row.action, at: at?.toISOString() ?? null, why: row.tried?.why ?? why, plan: row.tried?.plan ?? null };
+}
+
 async function lockLoss(tx: Tx, id: string, check: (revision: number) => void, states: readonly LossState[]): Promise<LossRow> {
   const row = await tx.selectFrom("member_losses").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
   if (!row) throw notFound("loss of a member", id);
@@ -278,13 +331,13 @@ async function lockLoss(tx: Tx, id: string, check: (revision: number) => void, s
   if (!states.includes(row.state)) throw new Refusal("conflict", `The loss of ${row.member} is ${row.state}: this is not to be done with it.`);
   return row;
 }
-const changed = (tx: Tx, act: Act, row: LossRow, set: Partial<Omit<LossRow, "id">>) =>
+export const changed = (tx: Tx, act: Act, row: LossRow, set: Partial<Omit<LossRow, "id">>) =>
   tx
     .updateTable("member_losses")
     .set({ ...set, revision: row.revision + 1, updated_at: act.now })
     .where("id", "=", row.id)
     .execute();
-const audit = (tx: Tx, act: Act, row: LossRow, action: string, after: object) =>
+export const audit = (tx: Tx, act: Act, row: LossRow, action: string, after: object) =>
   appendAudit(tx, act, {
     action,
     subjectKind: "member-loss",
@@ -305,10 +358,17 @@ export async function askGiveUp(tx: Tx, act: Act, id: string, reason: string, ch
 /** @throws Refusal self-approval for whoever asked */
 export async function confirmGiveUp(tx: Tx, act: Act, id: string, member: string, check: (revision: number) => void): Promise<void> {
   const row = await lockLoss(tx, id, check, ["asked"]);
+  const filed = row.asked_by === policyActor;
   if (row.asked_by === act.actor)
     throw new Refusal("self-approval", "Whoever asks that a member is given up does not agree to it: somebody else of operations does.");
   if (member !== row.member)
     throw new Refusal("invalid-body", `It is ${row.member} that would be given up.`, { errors: [{ pointer: "/member", detail: `is not ${row.member}` }] });
+  if (filed) {
+    // A policy is nobody who has seen that the machine is off: the first who says so asks, and somebody else agrees.
+    await changed(tx, act, row, { asked_by: act.actor, asked_at: act.now });
+    await audit(tx, act, row, "member-loss.second", { poweredOff: true });
+    return tellOperations(tx, act, row, "member.asked");
+  }
   await changed(tx, act, row, { state: "confirmed", confirmed_by: act.actor, confirmed_at: act.now });
   await audit(tx, act, row, "member-loss.confirm", { poweredOff: true });
 }
@@ -322,7 +382,9 @@ export async function withdrawGiveUp(tx: Tx, act: Act, id: string, check: (revis
 
 export const lossesTo = (db: Db, what: "remove" | "propose"): Promise<LossRow[]> => {
   const all = db.selectFrom("member_losses").selectAll();
-  return (what === "remove" ? all.where("state", "=", "confirmed") : all.where("state", "=", "removed").where("proposed_at", "is", null))
+  // What is being brought elsewhere just now is not taken out of the records.
+  const idle = sql<boolean>`not exists (select from operation_plans o where o.loss_id = member_losses.id and o.state in ('confirmed', 'running'))`;
+  return (what === "remove" ? all.where("state", "=", "confirmed").where(idle) : all.where("state", "=", "removed").where("proposed_at", "is", null))
     .orderBy("id")
     .execute();
 };

@@ -115,6 +115,29 @@ export const lockOperation = (tx: Tx, id: string): Promise<PlanRow | undefined> 
 /** What was computed is to be looked at. Computed again after a confirmation, it needs a new one. */
 export async function showOperation(tx: Tx, act: Act, row: PlanRow, steps: readonly PlannedStep[]): Promise<void> {
   const before = (await stepsOf(tx, [row.id])).map(plannedOf);
+  await writeSteps(tx, act, row, steps);
+  const difference = row.state === "confirmed" ? stepDifferences(before, steps) : [];
+  await set(tx, act, row, { state: "draft", hash: hashOf(steps), difference: JSON.stringify(difference), confirmed_by: null, confirmed_at: null });
+  await audit(tx, act, row, "compute", { hash: hashOf(steps), steps: steps.length, difference });
+}
+
+/** Under a pool's policy nobody confirms what goes where: what can be begun begins, what cannot says why. */
+export async function beginRestarts(tx: Tx, act: Act, row: PlanRow, steps: readonly PlannedStep[]): Promise<void> {
+  await writeSteps(tx, act, row, steps);
+  await tx.updateTable("operation_steps").set({ state: "skipped" }).where("plan_id", "=", row.id).where("blocked", "is not", null).execute();
+  const hash = hashOf(steps);
+  const shown = await set(tx, act, row, { hash });
+  await audit(tx, act, row, "compute", { hash, steps: steps.length, underPolicyOf: row.confirmed_by });
+  if (steps.some((one) => one.blocked === null)) return startOperation(tx, act, shown);
+  const [first] = steps;
+  await set(tx, act, shown, {
+    state: "failed",
+    error: first ? `${first.name}: ${first.blocked}` : "nothing of it is on that member any more",
+    finished_at: act.now,
+  });
+}
+
+async function writeSteps(tx: Tx, act: Act, row: PlanRow, steps: readonly PlannedStep[]): Promise<void> {
   await tx.deleteFrom("operation_steps").where("plan_id", "=", row.id).execute();
   await insertRows(
     tx,
@@ -139,9 +162,6 @@ export async function showOperation(tx: Tx, act: Act, row: PlanRow, steps: reado
       state: "planned" as const,
     })),
   );
-  const difference = row.state === "confirmed" ? stepDifferences(before, steps) : [];
-  await set(tx, act, row, { state: "draft", hash: hashOf(steps), difference: JSON.stringify(difference), confirmed_by: null, confirmed_at: null });
-  await audit(tx, act, row, "compute", { hash: hashOf(steps), steps: steps.length, difference });
 }
 
 export const plannedOf = (step: StepRow): PlannedStep => ({
@@ -226,7 +246,7 @@ export async function startOperation(tx: Tx, act: Act, row: PlanRow): Promise<vo
     tx,
     act,
     row,
-    (await stepsOf(tx, [row.id])).filter((one) => one.restarts),
+    (await stepsOf(tx, [row.id])).filter((one) => one.restarts && one.state === "planned"),
     "host.moving",
   );
   await audit(tx, act, row, "start", null);

@@ -62,7 +62,7 @@ export async function movesOf(db: Db, departmentId: string): Promise<{ id: strin
     .select(["id", "plan_id"])
     .where("department_id", "=", departmentId)
     .where("state", "=", "running")
-    .where("action", "in", ["move-host", "move-volume"])
+    .where("action", "in", ["move-host", "move-volume", "restart-host"])
     .orderBy("id")
     .execute();
 }
@@ -81,6 +81,8 @@ export interface Move {
   departmentId: string;
   /** Null: it stays on its member. */
   to: string | null;
+  /** It is started elsewhere, since this member of it doesn't answer: by the id that it was seen with last, since nobody can ask for it there. */
+  lost?: { id: string | null; member: string };
 }
 
 /**
@@ -108,6 +110,7 @@ export async function beginMove(tx: Tx, act: Act, stepId: string): Promise<Move 
     ...pool,
     departmentId: resource.department_id,
     to: step.to_member === step.from_member ? null : step.to_member,
+    ...(step.action === "restart-host" ? { lost: { id: resource.physical_id, member: step.from_member! } } : {}),
   };
   if (step.to_pool_id === null || resource.pool_id === step.to_pool_id) return move;
   if (resource.pool_id !== step.from_pool_id) return give({ code: "conflict", message: "It lies in another pool by now." }, "failed");
@@ -141,13 +144,20 @@ async function settleMove(
 ): Promise<void> {
   await turn(tx, act, plan, step, { state, error: error && JSON.stringify(error), restarted, finished_at: act.now });
   await appendAudit(tx, act, {
-    action: `${step.action === "move-host" ? "host" : "volume"}.move`,
-    subjectKind: step.action === "move-host" ? "host" : "volume",
+    action: step.action === "restart-host" ? "host.restart-elsewhere" : `${step.action === "move-host" ? "host" : "volume"}.move`,
+    subjectKind: step.action === "move-volume" ? "volume" : "host",
     subjectId: step.subject,
     departmentId: step.department_id,
     result: state === "done" ? "done" : "failed",
     before: { member: step.from_member, pool: step.from_pool_id },
-    after: { plan: plan.id, member: step.to_member, pool: step.to_pool_id, restarted, ...(error ? { error } : {}) },
+    after: {
+      plan: plan.id,
+      member: step.to_member,
+      pool: step.to_pool_id,
+      restarted,
+      ...(plan.loss_id === null ? {} : { loss: plan.loss_id, underPolicyOf: plan.confirmed_by }),
+      ...(error ? { error } : {}),
+    },
   });
 }
 

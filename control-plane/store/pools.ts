@@ -8,6 +8,7 @@ import { appendAudit } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { resolveDepartment } from "./departments.ts";
 import { newId } from "./ids.ts";
+import { nameOf } from "./names.ts";
 import { type Page, page, type PageAsk } from "./page.ts";
 import type { Dimension, Pools } from "./schema.ts";
 
@@ -21,12 +22,19 @@ export interface PoolWithAccounts extends PoolRow {
   offered: Amounts;
   taken: Amounts;
   queued: Amounts;
+  loss_set_by_name: string | null;
   dedicated: { department: string; departmentName: string; application: string | null; applicationName: string | null } | null;
 }
 /** A department, or one of its applications, by id or code; null: for all. */
 export type DedicationAsk = { department: string; application?: string | undefined } | null;
+/** What becomes of its hosts when their member doesn't answer. */
+export interface LossPolicyAsk {
+  action: PoolRow["loss_action"];
+  afterSeconds: number;
+  fenced: boolean;
+}
 export type PoolAsk = Pick<PoolRow, "code" | "name" | "kind" | "site" | "tier" | "security_level" | "zone" | "overcommit_percent" | "driver" | "endpoint"> &
-  Partial<Pick<PoolRow, "strategy">> & { capacity: Amounts; dedicatedTo?: DedicationAsk | undefined };
+  Partial<Pick<PoolRow, "strategy">> & { capacity: Amounts; dedicatedTo?: DedicationAsk | undefined; onMemberLoss?: LossPolicyAsk | undefined };
 
 export const protectionOf = (row: Pick<PoolRow, "kind" | "security_level" | "zone" | "dedicated_department" | "dedicated_application">): Protection => ({
   kind: row.kind,
@@ -59,6 +67,8 @@ async function withAccounts(db: Db, pools: PoolRow[]): Promise<PoolWithAccounts[
     select x.pool_id, c.dimension, sum(c.quantity)::bigint as quantity
     from requests q join quota_charges c on c.request_id = q.id and c.state = 'reserved' and c.quantity > 0 join resources x on x.id = c.resource_id
     where q.state = 'waiting' and q.waits and x.pool_id = any(${sql.val(ids)}::text[]) group by 1, 2`.execute(db);
+  const { rows: setters } = await sql<{ id: string; name: string | null }>`
+    select p.id, ${nameOf("p.loss_set_by")} as name from pools p where p.id = any(${sql.val(ids)}::text[]) and p.loss_set_by is not null`.execute(db);
   const { rows: owners } = await sql<{ id: string; department: string; application: string | null }>`
     select p.id, d.name_zh as department, a.name as application from pools p join departments d on d.id = p.dedicated_department
     left join applications a on a.id = p.dedicated_application where p.id = any(${sql.val(ids)}::text[])`.execute(db);
@@ -71,6 +81,7 @@ async function withAccounts(db: Db, pools: PoolRow[]): Promise<PoolWithAccounts[
       ...pool,
       server: serverOf(pool),
       group: groupOf(pool) ?? null,
+      loss_set_by_name: setters.find((one) => one.id === pool.id)?.name ?? null,
       owned: amounts((account) => account.owned),
       offered: amounts((account) => account.capacity),
       taken: amounts((account) => account.taken),
@@ -89,17 +100,25 @@ async function withAccounts(db: Db, pools: PoolRow[]): Promise<PoolWithAccounts[
 }
 
 /** @throws Refusal("conflict") when the code is taken, ("rule-broken") when the server's other pools keep backups elsewhere */
-export async function createPool(tx: Tx, act: Act, { capacity, dedicatedTo, ...ask }: PoolAsk): Promise<PoolRow> {
+export async function createPool(tx: Tx, act: Act, { capacity, dedicatedTo, onMemberLoss, ...ask }: PoolAsk): Promise<PoolRow> {
   await requireOneStore(tx, ask);
   const row = await tx
     .insertInto("pools")
-    .values({ id: newId("pol", act.now), ...ask, ...(await dedication(tx, dedicatedTo ?? null)), state: "open", created_at: act.now, updated_at: act.now })
+    .values({
+      id: newId("pol", act.now),
+      ...ask,
+      ...(await dedication(tx, dedicatedTo ?? null)),
+      ...lossPolicy(act, onMemberLoss),
+      state: "open",
+      created_at: act.now,
+      updated_at: act.now,
+    })
     .onConflict((on) => on.column("code").doNothing())
     .returningAll()
     .executeTakeFirst();
   if (!row) throw new Refusal("conflict", `There is a pool with the code "${ask.code}" already.`, { errors: [{ pointer: "/code", detail: "is taken" }] });
   await setCapacity(tx, row, capacity);
-  const after = { ...ask, capacity, dedicatedTo: dedicatedTo ?? null };
+  const after = { ...ask, capacity, dedicatedTo: dedicatedTo ?? null, ...(onMemberLoss ? { onMemberLoss } : {}) };
   await appendAudit(tx, act, { action: "pool.create", subjectKind: "pool", subjectId: row.id, departmentId: null, after });
   return row;
 }
@@ -126,7 +145,20 @@ export async function isEmpty(tx: Tx, id: string): Promise<boolean> {
 export type PoolPatch = Partial<Pick<PoolRow, "name" | "state" | "overcommit_percent" | "strategy" | "driver" | "endpoint">> & {
   capacity?: Amounts | undefined;
   dedicatedTo?: DedicationAsk | undefined;
+  onMemberLoss?: LossPolicyAsk | undefined;
 };
+
+/** @throws Refusal rule-broken where hosts could run twice */
+function lossPolicy(act: Act, ask: LossPolicyAsk | undefined) {
+  if (ask === undefined) return {};
+  const { action, afterSeconds, fenced } = ask;
+  if (action === "restart" && !fenced)
+    throw new Refusal("rule-broken", "Hosts are started elsewhere only where it is made sure that a machine that lost its cluster is off by then.", {
+      remedy: "Give the machines a watchdog, or have their power cut, then say so (fenced). Else have it proposed.",
+      errors: [{ pointer: "/onMemberLoss/fenced", detail: "must be true for restart" }],
+    });
+  return { loss_action: action, loss_after_seconds: afterSeconds, loss_fenced: fenced, loss_set_by: act.actor, loss_set_at: act.now };
+}
 
 /**
  * @param check is given the revision as it is now, the row being locked; throws to refuse
@@ -136,7 +168,7 @@ export async function changePool(
   tx: Tx,
   act: Act,
   id: string,
-  { capacity, dedicatedTo, ...patch }: PoolPatch,
+  { capacity, dedicatedTo, onMemberLoss, ...patch }: PoolPatch,
   check: (revision: number) => void,
 ): Promise<PoolWithAccounts> {
   // As placement locks them: the accounts, then the pool. Nothing is placed in it meanwhile.
@@ -146,7 +178,13 @@ export async function changePool(
   check(before.revision);
   const after = await tx
     .updateTable("pools")
-    .set({ ...patch, ...(dedicatedTo === undefined ? {} : await dedication(tx, dedicatedTo)), revision: before.revision + 1, updated_at: act.now })
+    .set({
+      ...patch,
+      ...lossPolicy(act, onMemberLoss),
+      ...(dedicatedTo === undefined ? {} : await dedication(tx, dedicatedTo)),
+      revision: before.revision + 1,
+      updated_at: act.now,
+    })
     .where("id", "=", id)
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -160,7 +198,7 @@ export async function changePool(
     subjectId: id,
     departmentId: null,
     before,
-    after: { ...patch, ...(capacity ? { capacity } : {}), ...(dedicatedTo === undefined ? {} : { dedicatedTo }) },
+    after: { ...patch, ...(capacity ? { capacity } : {}), ...(dedicatedTo === undefined ? {} : { dedicatedTo }), ...(onMemberLoss ? { onMemberLoss } : {}) },
   });
   return getPool(tx, id);
 }
@@ -225,13 +263,13 @@ async function requireFitting(tx: Tx, pool: PoolRow): Promise<void> {
   );
 }
 
-/** Whether virtual machines can be made there: read, not decided, so no change of the pool. */
-export async function recordVm(db: Db, poolIds: readonly string[], vm: boolean): Promise<void> {
+/** Whether virtual machines can be made there, and whether members share their storage: read, not decided, so no change of the pool. */
+export async function recordAbilities(db: Db, poolIds: readonly string[], { vm, sharedStorage }: { vm: boolean; sharedStorage: boolean }): Promise<void> {
   await db
     .updateTable("pools")
-    .set({ vm })
+    .set({ vm, shared_storage: sharedStorage })
     .where("id", "in", [...poolIds])
-    .where("vm", "<>", vm)
+    .where((where) => where.or([where("vm", "<>", vm), where("shared_storage", "is distinct from", sharedStorage)]))
     .execute();
 }
 

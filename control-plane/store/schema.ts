@@ -95,6 +95,15 @@ export interface Pools {
   dedicated_application: string | null;
   /** Whether virtual machines can be made there, as its driver said last. */
   vm: Generated<boolean>;
+  /** Whether the members share the storage of its hosts' disks, as its driver said last; null: not read yet. */
+  shared_storage: Generated<boolean | null>;
+  /** What becomes of its hosts when their member doesn't answer, after how long, and who settled that. */
+  loss_action: Generated<"wait" | "propose" | "restart">;
+  loss_after_seconds: Generated<number>;
+  /** Whoever settled it has made sure that a machine that lost its cluster is off by then. */
+  loss_fenced: Generated<boolean>;
+  loss_set_by: Generated<string | null>;
+  loss_set_at: MaybeTime;
   revision: Generated<number>;
   created_at: Time;
   updated_at: Time;
@@ -324,6 +333,8 @@ export interface OperationPlans {
   state: OperationState;
   /** Of the steps as they were shown; null before they have been computed. */
   hash: ColumnType<string | null, string | null | undefined, string | null>;
+  /** The loss of a member that it is for. */
+  loss_id: ColumnType<string | null, string | null | undefined, string | null>;
   /** Lines: what was otherwise when it was to begin, so that it had to be shown again. */
   difference: ColumnType<string[], string | undefined, string>;
   reason: string;
@@ -468,6 +479,10 @@ export interface MemberLosses {
   ended_at: MaybeTime;
   /** When what was on it was asked for anew. */
   proposed_at: MaybeTime;
+  /** When a pool's policy filed that it is given up: once for a loss. */
+  filed_at: MaybeTime;
+  /** When it was set aside after its return, since hosts of it had been started elsewhere. */
+  held_at: MaybeTime;
   error: string | null;
   revision: Generated<number>;
   updated_at: Time;

@@ -49,6 +49,8 @@ export interface Capabilities {
   vm: boolean;
   /** Whether there are several members, between which hosts and volumes are moved. */
   moves: boolean;
+  /** Whether the members share the storage of hosts' disks, so that one may be started on another when its own is dead. */
+  sharedStorage: boolean;
   /** Linux namespaces that hosts get of their own. */
   namespaces: string[];
   /** Plain sentences: what is absent here and why. */
@@ -139,6 +141,15 @@ export interface Actual {
   spec: Readonly<Record<string, unknown>>;
   /** What is set on it that nobody of ours asked for, a line each; none: []. */
   strange: readonly string[];
+  /** Of a host. */
+  state?: HostState;
+}
+
+/** What a scope really has. */
+export interface Actuals {
+  things: Actual[];
+  /** Names of hosts that are there, but on a machine that doesn't answer: neither they nor what is attached to them must pass for gone. */
+  unreachable: readonly string[];
 }
 
 /** An instance on an endpoint that belongs to nobody of ours. */
@@ -267,7 +278,14 @@ export interface Driver {
    * @throws NotFound @throws NoSpace @throws Unsupported where there is one machine only
    */
   moveHost(id: string, member: string, call: Call): Promise<{ restarted: boolean }>;
-  /** The same for a volume that is attached to nothing. @throws InUse @throws NotFound @throws Unsupported */
+  /**
+   * Starts a host on another member when its own doesn't answer, where members share its storage: its cluster then says that it is there, and the old member
+   * knows nothing of it any more when it comes back. Called twice does once; after a kill in its middle it finishes. What a machine that is only cut off still
+   * runs, nothing here can end: the caller has made sure that it is off.
+   * @throws InUse while that member answers @throws NotFound @throws Unsupported where its disk lies on the member alone
+   */
+  restartHost(id: string, from: string, to: string, call: Call): Promise<void>;
+  /** As `moveHost`, for a volume that is attached to nothing. @throws InUse @throws NotFound @throws Unsupported */
   moveVolume(id: string, member: string, call: Call): Promise<void>;
 
   /** Named by the caller: twice makes one. @throws NotFound @throws Unsupported */
@@ -287,10 +305,10 @@ export interface Driver {
   /** Names of everything that belongs to a scope (or all): how orphans and twins are counted. */
   list(scope?: string): Promise<{ kind: "host" | "volume" | "attachment" | "backup-policy" | "backup"; id: string; name: string; scope: string }[]>;
   /**
-   * What a scope really has, from one bulk call a kind. What is gone is not in it; equal things read equal to their specification.
-   * @throws DriverError unreachable where something could not be read: it must not pass for gone
+   * What a scope really has, from one bulk call a kind; of an engine with machines of its own only those are asked that have something of the scope.
+   * What is gone is not in it; equal things read equal to their specification.
    */
-  actual(scope?: string): Promise<Actual[]>;
+  actual(scope?: string): Promise<Actuals>;
   /** What is there beside ours, from one bulk call. Left out: nothing can be taken over there. A host whose specification says `adopted` is one of these. */
   foreign?(): Promise<ForeignInstance[]>;
   /**

@@ -1,11 +1,11 @@
 /** What the provider does, in plain values; `server.ts` puts it on the wire. */
 import { isDeepStrictEqual } from "node:util";
 import type { z } from "zod";
-import { DriverError, NotFound, type Driver } from "../drivers/driver.ts";
+import { type Actual, DriverError, NotFound, type Driver } from "../drivers/driver.ts";
 import type { Definition } from "./definition.ts";
 import { strangeKey } from "../spec.ts";
 import { currentOf } from "./diff.ts";
-import { overlaid } from "./listing.ts";
+import { OutOfSight, overlaid } from "./listing.ts";
 import type { Scope } from "./scopes.ts";
 import type { Properties } from "./wire.ts";
 
@@ -105,7 +105,7 @@ export async function update(definition: Definition, scope: Scope, change: Updat
 async function refuseUnlessThere(definition: Definition, scope: Scope, { id, outputs, oldInputs }: Update, inputs: Properties) {
   const known = currentOf(definition, outputs, oldInputs);
   if (definition.refuses?.(known, inputs) === undefined) return;
-  const actual = (await scope.listing(definition.pool(known))).actual(id);
+  const actual = await (await scope.listing(definition.pool(known))).actual(id, hostOf(known));
   refuse(definition, actual ? overlaid(known, actual.spec) : known, inputs);
 }
 
@@ -120,24 +120,39 @@ export async function remove(definition: Definition, scope: Scope, id: string, i
   }
 }
 
-/** What is there now; undefined when it is gone. */
+const hostOf = (inputs: Properties) => (typeof inputs["host"] === "string" ? inputs["host"] : undefined);
+
+/** What is there now; undefined when it is gone. What is out of sight stays as it was known. */
 export async function read(definition: Definition, scope: Scope, id: string, outputs: Properties, oldInputs: Properties) {
   const current = currentOf(definition, outputs, oldInputs);
   const listing = await scope.listing(definition.pool(current));
-  const actual = listing.actual(id);
-  if (!actual) {
-    // What was taken over may be on a member that doesn't answer: then this throws, for it must not pass for gone.
-    if (current["adopted"] !== undefined) await (await scope.driver(definition.pool(current))).find(definition.kind, String(current["name"]));
-    return undefined;
+  let actual: Actual | undefined;
+  try {
+    actual = await listing.actual(id, hostOf(current));
+    if (!actual && current["adopted"] !== undefined) await requireGone(definition, scope, current);
+  } catch (error) {
+    if (error instanceof OutOfSight) return { inputs: oldInputs, properties: { ...outputs, ...definition.unseen } };
+    throw error;
   }
+  if (!actual) return undefined;
   const asked = Object.fromEntries(Object.entries(actual.spec).filter(([key]) => key in definition.inputs.shape && !definition.secrets.includes(key)));
-  const { inputs = {}, outputs: shown = {} } = definition.read?.(listing, actual, current) ?? {};
+  const { inputs = {}, outputs: shown = {} } = definition.read?.(actual) ?? {};
   const seen = { ...asked, ...inputs };
   const { [strangeKey]: _before, ...rest } = outputs;
   return {
     inputs: overlaid(oldInputs, seen),
     properties: { ...overlaid(rest, seen), ...shown, ...(actual.strange.length > 0 ? { [strangeKey]: actual.strange } : {}) },
   };
+}
+
+/** What was taken over bears no name of ours: where a member doesn't answer, it may be on that one. @throws OutOfSight */
+async function requireGone(definition: Definition, scope: Scope, current: Properties): Promise<void> {
+  const name = String(current["name"]);
+  try {
+    await (await scope.driver(definition.pool(current))).find(definition.kind, name);
+  } catch (error) {
+    throw error instanceof DriverError && error.code === "unreachable" ? new OutOfSight(name) : error;
+  }
 }
 
 /** Any error as a code and a message for people. */

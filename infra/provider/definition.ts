@@ -1,7 +1,6 @@
 import type { z } from "zod";
 import type { Actual, Call, Driver, Made } from "../drivers/driver.ts";
 import type { SpecKind } from "../spec.ts";
-import type { Listing } from "./listing.ts";
 
 /** Any zod object: which one is known only to the resource's own file. */
 type Shape = z.ZodObject<z.ZodRawShape>;
@@ -30,6 +29,8 @@ export interface Definition<I extends { name: string } = any> {
   /** Absent when every change replaces. */
   update?(driver: Driver, id: string, inputs: I, call: Call): Promise<void>;
   delete(driver: Driver, id: string, call: Call): Promise<void>;
+  /** Outputs of a thing that is out of sight, since its machine doesn't answer; all else stays as it was. Left out: none. */
+  unseen?: Record<string, unknown>;
   /** What is said of a thing that is there, beside its properties: inputs that are known otherwise, and outputs. Left out: nothing. */
-  read?(listing: Listing, actual: Actual, inputs: Partial<I>): { inputs?: Partial<I>; outputs?: Record<string, unknown> };
+  read?(actual: Actual): { inputs?: Partial<I>; outputs?: Record<string, unknown> };
 }

@@ -24,8 +24,8 @@ export const host: Definition<HostSpec> = {
   create: (driver, inputs, call) => driver.createHost(inputs, call),
   update: (driver, id, inputs, call) => driver.updateHost(id, inputs, call),
   delete: (driver, id, call) => driver.deleteHost(id, call),
-  read(listing, { id }) {
-    const state = listing.host(id)?.state ?? "unknown";
+  unseen: { state: "unknown" },
+  read({ state = "unknown" }) {
     if (state === "unknown") return { outputs: { state } };
     // A host that should run and doesn't shows as switched off, so that the next update starts it again.
     return { inputs: { power: state === "running" ? "running" : "stopped" }, outputs: { state } };

@@ -35,7 +35,7 @@ interface Common {
   readonly putBack: ReadonlyMap<string, "update" | "anew">;
   readonly restarts: ReadonlySet<string>;
   readonly load: LoadDriver;
-  readonly listings: Map<Driver, Promise<Listing>>;
+  readonly listings: Map<Driver, Listing>;
   readonly watchdog: Watchdog | undefined;
   readonly callMs: number;
 }
@@ -130,7 +130,7 @@ export class Scope {
   async listing(pool: string): Promise<Listing> {
     const driver = await this.driver(pool);
     let listing = this.#common.listings.get(driver);
-    if (!listing) this.#common.listings.set(driver, (listing = readListing(driver)));
+    if (!listing) this.#common.listings.set(driver, (listing = readListing(driver, this.call.scope)));
     return listing;
   }
 }

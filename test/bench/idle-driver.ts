@@ -29,6 +29,7 @@ export function loadDriver(): Driver {
     members: async () => [],
     setMember: never,
     moveHost: never,
+    restartHost: never,
     moveVolume: never,
     removeMember: never,
     snapshotVolume: never,
@@ -42,7 +43,7 @@ export function loadDriver(): Driver {
     purge: nothing,
     find: async () => undefined,
     list: async () => [],
-    actual: async () => [],
+    actual: async () => ({ things: [], unreachable: [] }),
     observe: async () => ({ at: Date.now(), hosts: [], volumes: [], backups: [] }),
   };
 }

@@ -18,7 +18,7 @@ describe("an LXD that is changed behind our back", { timeout: 60_000 }, () => {
   const { scope } = call();
   const project = projectOf(scope);
   const lxc = (...args: string[]) => lxd.members[0]!.must("lxc", [...args, "--project", project]);
-  const actual = async (name: string): Promise<Actual | undefined> => (await driver.actual(scope)).find((one) => one.name === name);
+  const actual = async (name: string): Promise<Actual | undefined> => (await driver.actual(scope)).things.find((one) => one.name === name);
 
   it("reads what nobody changed as it was asked for, and every change as it is; what is put back is exactly as wanted, while it runs", async () => {
     const host = hostSpec({ flavour: { vcpu: 1, memoryMib: 128, diskGib: 1 }, sshKeys: ["ssh-ed25519 AAAA a"] });

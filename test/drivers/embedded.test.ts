@@ -1,13 +1,26 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { findGuest } from "../../infra/engine/engine.ts";
 import { EmbeddedDriver } from "../../infra/drivers/embedded/embedded.ts";
-import { attachmentSpec, call, type Cloud, driverSuite, hostSpec, volumeSpec } from "./suite.ts";
+import { attachmentSpec, type Behind, call, type Cloud, driverSuite, hostSpec, volumeSpec } from "./suite.ts";
 
 const load = resolve(import.meta.dirname, "../../infra/drivers/load.ts");
+
+/** Where the kernel keeps a host's limits; undefined: there are none here. */
+function limitsOf(host: string): { memory: string } | undefined {
+  const base = "/sys/fs/cgroup";
+  for (const [root, memory] of [
+    [join(base, "memory/zhengyun"), "memory.limit_in_bytes"],
+    [join(base, "zhengyun"), "memory.max"],
+  ] as const)
+    for (const endpoint of existsSync(root) ? readdirSync(root) : [])
+      if (existsSync(join(root, endpoint, host, memory))) return { memory: join(root, endpoint, host, memory) };
+  return undefined;
+}
 
 async function openCloud(): Promise<Cloud> {
   const endpoint = mkdtempSync(join(tmpdir(), "zhengyun-embedded-"));
@@ -21,6 +34,44 @@ async function openCloud(): Promise<Cloud> {
         env: { ...process.env, ZHENGYUN_FAULT: fault },
       });
       return { signal, stderr };
+    },
+    behind: ({ host, volume }) => {
+      const limits = limitsOf(host.name);
+      const directory = (kind: string, name: string) => join(endpoint, kind, name);
+      const { pid } = JSON.parse(readFileSync(join(directory("hosts", host.name), "record.json"), "utf8")).process as { pid: number };
+      const memory: Behind = {
+        what: "memory",
+        of: "host",
+        make: async () => writeFileSync(limits!.memory, String(256 * 1024 ** 2)),
+        seen: { spec: { flavour: { ...host.flavour, memoryMib: 256 } } },
+      };
+      return [
+        ...(limits ? [memory] : []),
+        {
+          what: "keys",
+          of: "host",
+          make: async () => appendFileSync(join(directory("hosts", host.name), "etc/ssh/authorized_keys"), "ssh-ed25519 AAAA b\n"),
+          seen: { spec: { sshKeys: ["ssh-ed25519 AAAA b"] } },
+        },
+        {
+          what: "power",
+          of: "host",
+          make: async () => {
+            process.kill(pid, "SIGKILL");
+            await pause(200);
+          },
+          seen: { state: "crashed" },
+        },
+        {
+          what: "what a volume holds is gone",
+          of: "volume",
+          make: async () => {
+            spawnSync("umount", ["-l", join(directory("volumes", volume.name), "data")]);
+            rmSync(directory("volumes", volume.name), { recursive: true, force: true });
+          },
+          seen: undefined,
+        },
+      ];
     },
     close: async () => {
       await driver.purge();

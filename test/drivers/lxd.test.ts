@@ -5,10 +5,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { addressOf } from "../../infra/drivers/lxd/address.ts";
 import { LxdClient } from "../../infra/drivers/lxd/client.ts";
 import { type Instance, listInstances } from "../../infra/drivers/lxd/instances.ts";
+import { lxdName, projectOf } from "../../infra/drivers/lxd/names.ts";
+import type { AttachmentSpec, HostSpec, VolumeSpec } from "../../infra/spec.ts";
 import { loadDriver } from "../../infra/drivers/load.ts";
 import { findIncus, startIncus } from "../setup/incus.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
-import { attachmentSpec, call, type Cloud, driverSuite, hostSpec, volumeSpec } from "./suite.ts";
+import { attachmentSpec, type Behind, call, type Cloud, driverSuite, hostSpec, volumeSpec } from "./suite.ts";
 
 const load = resolve(import.meta.dirname, "../../infra/drivers/load.ts");
 
@@ -37,8 +39,46 @@ function openCloud(endpoint: string): Cloud {
       });
       return { signal, stderr };
     },
+    behind: ({ host, volume, attachment }) => behind(new LxdClient(addressOf(endpoint)), host, volume, attachment),
     close: () => driver.purge(),
   };
+}
+
+/** As somebody does who has the server's own command line. */
+function behind(client: LxdClient, host: HostSpec, volume: VolumeSpec, attachment: AttachmentSpec): Behind[] {
+  const project = projectOf(call().scope);
+  const path = `/1.0/instances/${lxdName(host.name)}`;
+  const configure = (config: Record<string, string>) => client.change("PATCH", path, { project, body: { config } });
+  const device = async (name: string, change: Record<string, string> | undefined) => {
+    const { metadata } = await client.get<Instance>(path, { project });
+    const { [name]: before, ...devices } = metadata.devices;
+    await client.change("PUT", path, { project, body: { ...metadata, devices: change ? { ...devices, [name]: { ...before, ...change } } : devices } });
+  };
+  const power = (action: string) => client.change("PUT", `${path}/state`, { project, body: { action, force: true, timeout: 30 } });
+  const disk = lxdName(attachment.name);
+  return [
+    { what: "vCPU", of: "host", make: () => configure({ "limits.cpu": "0-1" }), seen: { spec: { flavour: { ...host.flavour, vcpu: 2 } } } },
+    { what: "memory", of: "host", make: () => configure({ "limits.memory": "256MiB" }), seen: { spec: { flavour: { memoryMib: 256 } } } },
+    { what: "disk", of: "host", make: () => device("root", { size: "11GiB" }), seen: { spec: { flavour: { diskGib: 11 } } } },
+    { what: "a setting", of: "host", make: () => configure({ "limits.cpu.priority": "3" }), seen: { strange: ["limits.cpu.priority = 3"] } },
+    { what: "where a volume is shown", of: "attachment", make: () => device(disk, { path: "/mnt/elsewhere" }), seen: { spec: { path: "/mnt/elsewhere" } } },
+    {
+      what: "a volume's size",
+      of: "volume",
+      make: async () => {
+        const of = "/1.0/storage-pools/default/volumes/custom";
+        const { metadata } = await client.get<{ name: string; location: string }[]>(of, { project, query: { recursion: "1" } });
+        // It may have come to its host's member as a copy.
+        const { name, location } = metadata.find((one) => one.name.startsWith(lxdName(volume.name)))!;
+        const query = location === "none" ? {} : { query: { target: location } };
+        await client.change("PATCH", `${of}/${name}`, { project, body: { config: { size: "3GiB" } }, ...query });
+      },
+      seen: { spec: { sizeGib: 3 } },
+    },
+    { what: "power", of: "host", make: () => power("stop"), seen: { state: "crashed" } },
+    { what: "what is shown no more", of: "attachment", make: () => device(disk, undefined), seen: undefined },
+    { what: "what is gone", of: "host", make: () => client.change("DELETE", path, { project }), seen: undefined },
+  ];
 }
 
 describe.each([

@@ -10,7 +10,15 @@ export interface Cloud {
   driver: Driver;
   /** Runs `code` (a module body with `driver`, `host`, `volume`, `attachment`, `call`) in a process of its own that ends itself at the fault point. */
   elsewhere(code: string, fault: string): { signal: NodeJS.Signals | null; stderr: string };
+  /** What somebody changes on the machines without us, and how the thing is to be seen then; undefined: it is gone. In this order. */
+  behind(things: { host: HostSpec; volume: VolumeSpec; attachment: AttachmentSpec }): Behind[];
   close(): Promise<void>;
+}
+export interface Behind {
+  what: string;
+  of: "host" | "volume" | "attachment";
+  make(): Promise<unknown>;
+  seen: { spec?: Record<string, unknown>; strange?: string[]; state?: string } | undefined;
 }
 
 const scope = newId("dep");
@@ -481,6 +489,26 @@ export function driverSuite(name: string, openCloud: () => Promise<Cloud>, fault
       if (memoryLimit === "absent") expect(notes.join(" ")).toMatch(/memory/i);
       expect(code === 0).toBe(memoryLimit === "absent");
       expect((await driver.exec(host.name, ["eat", "16"])).code).toBe(0);
+    });
+
+    it("sees what somebody changes behind our back, property by property, and what is gone", async () => {
+      const [host, volume] = [hostSpec(), volumeSpec()];
+      const things = { host, volume, attachment: attachmentSpec(host, volume) };
+      await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(things.attachment, call());
+      const actual = async (of: keyof typeof things) => (await driver.actual(call().scope)).things.find((one) => one.name === things[of].name);
+      for (const of of ["host", "volume", "attachment"] as const) expect(await actual(of)).toMatchObject({ kind: of, spec: things[of], strange: [] });
+      expect(await actual("host")).toMatchObject({ state: "running" });
+      expect(await driver.actual(newId("dep")), "another department has none of it").toEqual({ things: [], unreachable: [] });
+      const changes = cloud.behind(things);
+      expect(changes.length).toBeGreaterThan(0);
+      for (const { what, of, make, seen } of changes) {
+        await make();
+        const now = await actual(of);
+        if (seen === undefined) expect(now, what).toBeUndefined();
+        else expect(now, what).toMatchObject(seen);
+      }
     });
 
     it("keeps user data out of what other processes and readings can see", async () => {

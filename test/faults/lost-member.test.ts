@@ -1,8 +1,9 @@
-/** A member of a real three-member cluster that dies, through the whole control plane: unknown, down, given up by two people, its host made anew elsewhere; and its return. */
+/** A member of a real three-member cluster that dies, through the whole control plane: unknown, down, filed by its pool's policy, given up by two people, its host made anew elsewhere; and its return. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { MemberLoss } from "../../control-plane/contract/losses.ts";
+import type { Pool, PoolChange } from "../../control-plane/contract/pools.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Host } from "../../control-plane/contract/resources.ts";
 import { TestPlane } from "../setup/control-plane.ts";
@@ -50,6 +51,13 @@ describe("a member that dies", { timeout: 300_000 }, () => {
     const ill = (await hosts()).find((one) => on.get(one.id) === "n3")!;
     const of = async () => (await hosts()).find((one) => one.id === ill.id)!;
 
+    const settle = async (onMemberLoss: PoolChange["onMemberLoss"]) => {
+      const { id, revision } = await plane.operations.get<Pool>("/api/v1/pools/compute");
+      return plane.operations.patch<Pool>(`/api/v1/pools/${id}`, { onMemberLoss }, revision);
+    };
+    await expect(settle({ action: "restart", afterSeconds: 10, fenced: false })).rejects.toMatchObject({ problem: { code: "rule-broken" } });
+    expect(await settle({ action: "restart", afterSeconds: 10, fenced: true })).toMatchObject({ onMemberLoss: { action: "restart" }, sharedStorage: false });
+
     expect(lxd.members[2]!.containers()).toHaveLength(1);
     await lxd.members[2]!.powerOff();
     const unknown = await waitFor(of, (one) => one.observedState === "unknown", { timeoutMs: 60_000, intervalMs: 200 });
@@ -57,9 +65,17 @@ describe("a member that dies", { timeout: 300_000 }, () => {
     // To the millisecond, whenever the tick came.
     expect(Date.parse(down.observedAt!) - Date.parse(unknown.observedAt!)).toBe(10_000);
     const [lost] = (await waitFor(losses, (all) => all.length === 1, { timeoutMs: 20_000 })) as [MemberLoss];
-    expect(lost).toMatchObject({ member: "n3", state: "lost", hosts: [{ id: ill.id, remedy: "redeploy" }] });
+    // Its disk is on n3 alone: the policy to start it elsewhere does nothing, and says so.
+    const bound = expect.objectContaining({ action: "restart", at: null, why: expect.stringContaining("share no storage"), plan: null }) as unknown;
+    expect(lost).toMatchObject({ member: "n3", state: "lost", hosts: [{ id: ill.id, remedy: "redeploy", policy: bound }], plans: [] });
+    expect((await plane.operations.get<{ items: unknown[] }>("/api/v1/operation-plans")).items).toEqual([]);
 
-    const first = await act(plane.operations, lost, "give-up", { reason: "the machine burnt", poweredOff: true });
+    await settle({ action: "propose", afterSeconds: 10, fenced: false });
+    const [filed] = (await waitFor(losses, (all) => all[0]?.state === "asked", { timeoutMs: 30_000 })) as [MemberLoss];
+    expect(filed).toMatchObject({ state: "asked", askedBy: "system", filedAt: expect.any(String) as string });
+    // A policy has seen no machine: the first person says that it is off, and another one agrees.
+    const first = await act(plane.operations, filed, "confirm", { member: "n3", poweredOff: true });
+    expect(first.state).toBe("asked");
     await expect(act(plane.operations, first, "confirm", { member: "n3", poweredOff: true })).rejects.toMatchObject({ problem: { code: "self-approval" } });
     await act(second, first, "confirm", { member: "n3", poweredOff: true });
     const removed = await waitFor(

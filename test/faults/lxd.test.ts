@@ -12,7 +12,10 @@ import { addressOf } from "../../infra/drivers/lxd/address.ts";
 import { LxdClient } from "../../infra/drivers/lxd/client.ts";
 import { isAlone } from "../../infra/drivers/lxd/id-maps.ts";
 import { listInstances } from "../../infra/drivers/lxd/instances.ts";
+import { lxdName, projectOf } from "../../infra/drivers/lxd/names.ts";
+import { bringing } from "../../infra/drivers/lxd/elsewhere.ts";
 import { LxdDriver } from "../../infra/drivers/lxd/lxd.ts";
+import { readListing } from "../../infra/provider/listing.ts";
 import { attachmentSpec, call, hostSpec, volumeSpec } from "../drivers/suite.ts";
 import { faultyProxy } from "../setup/faulty-proxy.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
@@ -88,6 +91,46 @@ describe("an LXD cluster", () => {
     await lxd.members[2]!.start();
     await expect.poll(states, { timeout: 60_000, interval: 500 }).toEqual(["running", "running", "running"]);
   });
+
+  it(
+    "holds up no department that has nothing on a member that has stopped answering, and never takes what is there for gone",
+    { timeout: 120_000 },
+    async () => {
+      const driver = driverOf(0);
+      const [elsewhere, both] = [newId("dep"), newId("dep")];
+      const on = (member: string): HostSpec => ({ ...small(), member });
+      const [far, near, lost] = [on("n1"), on("n2"), on("n3")];
+      await driver.createHost(far, { ...call(), scope: elsewhere });
+      for (const one of [near, lost]) await driver.createHost(one, { ...call(), scope: both });
+      const made = await driver.find("host", lost.name);
+      await lxd.members[0]!.must("lxc", ["config", "set", "cluster.offline_threshold", "11"]);
+      // It takes connections and answers none, and the cluster doesn't know yet.
+      lxd.members[2]!.freeze();
+      try {
+        const began = performance.now();
+        const listing = readListing(driver, elsewhere);
+        expect(await listing.actual((await driver.actual(elsewhere)).things[0]!.id)).toMatchObject({ name: far.name, state: "running" });
+        expect(performance.now() - began, "ms").toBeLessThan(4000);
+        await expect.poll(async () => (await driver.actual(both)).unreachable, { timeout: 60_000, interval: 500 }).toEqual([lost.name]);
+        const own = readListing(driver, both);
+        await expect(own.actual(made!.id)).rejects.toMatchObject({ code: "unreachable" });
+        await expect(own.actual(`${newId("att")}.1`, lost.name)).rejects.toMatchObject({ code: "unreachable" });
+        // Its disk lies there alone: neither do we have it started elsewhere, nor would the cluster do so, which looks for it in storage that is no member's own.
+        const of = { ...call(), scope: both };
+        await expect(driver.restartHost(made!.id, "n3", "n1", of)).rejects.toMatchObject({ code: "unsupported" });
+        await expect(driver.restartHost((await driver.actual(both)).things[0]!.id, "n2", "n1", of)).rejects.toMatchObject({ code: "in-use" });
+        const asked = { project: projectOf(both), ...bringing(lxdName(lost.name), "n1") };
+        await expect(new LxdClient(addressOf(lxd.endpoint)).change("POST", `/1.0/instances/${lxdName(lost.name)}`, asked)).rejects.toThrow(
+          "Instance storage pool not found",
+        );
+        expect((await driver.actual(both)).things).toMatchObject([{ name: near.name, state: "running" }]);
+        expect(await own.actual(`${newId("hst")}.1`), "what is really gone").toBeUndefined();
+      } finally {
+        lxd.members[2]!.thaw();
+      }
+      await expect.poll(async () => (await driver.actual(both)).things.length, { timeout: 60_000, interval: 500 }).toBe(2);
+    },
+  );
 
   it("brings a volume with what it holds to the member of its host", { timeout: 60_000 }, async () => {
     const driver = driverOf(0);

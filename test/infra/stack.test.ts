@@ -224,13 +224,32 @@ describe("a refresh", () => {
     const before = listings();
     const refresh = await stacks.run("refresh", spec);
     expect(refresh.result).toBe("succeeded");
-    expect(listings() - before).toBe(1);
+    expect(listings() - before, "its own, and all for what is missing there").toBe(2);
     expect(plan(refresh)).toEqual([`delete ${d.host(1).name}`, `update ${d.host(2).name}`, `same ${d.host(3).name}`, `same ${d.volume(1).name}`].sort());
 
     const mend = await stacks.run("preview", spec);
     expect(plan(mend)).toEqual([`create ${d.host(1).name}`, `update ${d.host(2).name}`, `same ${d.host(3).name}`, `same ${d.volume(1).name}`].sort());
     expect(mend.steps.find((step) => step.action === "update")?.changes).toEqual([{ path: "power", before: "stopped", after: "running" }]);
     expect(await stacks.run("up", spec)).toMatchObject({ result: "succeeded" });
+    expect(names(d.department)).toHaveLength(4);
+  }, 60_000);
+});
+
+describe("what is out of sight", () => {
+  it("stays as it was known, with what is attached to it, in drift, refresh and update: its machine doesn't answer", async () => {
+    const d = department();
+    const spec = estate({ department: d.department, hosts: [d.host(1), d.host(2)], volumes: [d.volume(1)], attachments: [d.attachment(1, 1, 1)] });
+    await stacks.run("up", spec);
+    world.paper.write({ ...world.paper.find("host", d.host(1).name)!, state: "unreachable" });
+    world.paper.write({ ...world.paper.find("host", d.host(2).name)!, really: { flavour: { ...d.host(2).flavour, vcpu: 7 } } });
+    const found = await stacks.run("drift", spec);
+    expect(found).toMatchObject({ result: "succeeded", failures: [] });
+    expect(found.steps.filter((step) => step.changes.length > 0).map((step) => step.name)).toEqual([d.host(2).name]);
+    expect(found.steps.some((step) => step.action === "delete")).toBe(false);
+    expect(await stacks.run("refresh", spec)).toMatchObject({ result: "succeeded" });
+    const state = JSON.stringify(await world.state(d.department));
+    expect(state).toContain('"unknown"');
+    expect(plan(await stacks.run("preview", spec)).filter((step) => !step.startsWith("same"))).toEqual([`update ${d.host(2).name}`]);
     expect(names(d.department)).toHaveLength(4);
   }, 60_000);
 });

@@ -82,6 +82,13 @@ export class Member {
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
   }
+  /** As a machine that hangs: connections to it are made, and nothing is answered. */
+  freeze(): void {
+    process.kill(this.#child!.pid!, "SIGSTOP");
+  }
+  thaw(): void {
+    process.kill(this.#child!.pid!, "SIGCONT");
+  }
   /** As a machine that loses its power: what it ran ends too. */
   async powerOff(): Promise<void> {
     await this.kill();

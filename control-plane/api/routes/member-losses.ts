@@ -54,7 +54,7 @@ const show = (row: ShownLoss): MemberLoss => ({
   pools: row.pools,
   since: row.since.toISOString(),
   state: row.state,
-  hosts: row.hosts.map(({ id, name, department, departmentName, observedState, remedy, volumes }) => ({
+  hosts: row.hosts.map(({ id, name, department, departmentName, observedState, remedy, volumes, policy }) => ({
     id,
     name,
     department,
@@ -62,6 +62,7 @@ const show = (row: ShownLoss): MemberLoss => ({
     observedState,
     remedy,
     volumes,
+    policy,
   })),
   askedBy: row.asked_by,
   askedByName: row.asked_by_name,
@@ -72,6 +73,9 @@ const show = (row: ShownLoss): MemberLoss => ({
   confirmedAt: time(row.confirmed_at),
   endedAt: time(row.ended_at),
   requests: row.requests,
+  filedAt: time(row.filed_at),
+  heldAt: time(row.held_at),
+  plans: row.plans,
   error: row.error,
   revision: row.revision,
 });

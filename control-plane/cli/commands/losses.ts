@@ -16,8 +16,18 @@ const off = {
 
 function showLoss(row: MemberLoss, asJson: boolean): void {
   if (asJson) return showOne(row, true);
-  const { hosts, requests, pools, ...rest } = row;
-  showOne({ ...rest, pools: pools.join(", "), since: localTime(row.since), requests: requests.map((one) => `${one.number} ${one.state}`).join(", ") }, false);
+  const { hosts, requests, pools, plans, ...rest } = row;
+  const elsewhere = plans.map((one) => `${one.id} ${one.state}`).join(", ");
+  showOne(
+    {
+      ...rest,
+      pools: pools.join(", "),
+      plans: elsewhere,
+      since: localTime(row.since),
+      requests: requests.map((one) => `${one.number} ${one.state}`).join(", "),
+    },
+    false,
+  );
   console.log();
   show(
     hosts,
@@ -26,6 +36,10 @@ function showLoss(row: MemberLoss, asJson: boolean): void {
       { title: "department", value: (one) => one.departmentName },
       { title: "state", value: (one) => one.observedState },
       { title: "remedy", value: (one) => one.remedy },
+      {
+        title: "by policy",
+        value: ({ policy: { action, at, why } }) => `${action}${at === null ? "" : ` from ${localTime(at)}`}${why === null ? "" : `: ${why}`}`,
+      },
       {
         title: "volumes on the member",
         value: (one) => one.volumes.map((volume) => `${volume.name} (${volume.backup ? localTime(volume.backup.at) : "no backup"})`).join(", "),

@@ -1,7 +1,7 @@
 /** Pools (资源池): what there is, what is given out, how it grows and shrinks, for whom it is. */
 import { type ArgsDef, defineCommand } from "citty";
 import { Dimension } from "../../contract/common.ts";
-import type { Pool, PoolChange, PoolMember } from "../../contract/pools.ts";
+import { MemberLossAction, type Pool, type PoolChange, type PoolMember } from "../../contract/pools.ts";
 import { json } from "../arguments.ts";
 import { clientFromEnvironment } from "../client.ts";
 import { bytes, type Column, localTime, show, showOne } from "../output.ts";
@@ -63,18 +63,36 @@ const common = {
   overcommit: { type: "string", description: "vCPU given out for 100 that there are: 100 to 1600" },
   strategy: { type: "string", description: "How hosts go to its members: spread or pack" },
   "dedicated-to": { type: "string", description: "DEPARTMENT, or DEPARTMENT/APPLICATION, whose it is alone; none: everybody's" },
+  "on-member-loss": {
+    type: "string",
+    description:
+      "What becomes of its hosts when their member does not answer: wait, propose or restart, and after how many seconds, such as restart:900 (left out: 600)",
+  },
+  fenced: {
+    type: "boolean",
+    description: "For restart: you have made sure that a machine that lost its cluster is off by then (a watchdog, or its power is cut)",
+  },
 } satisfies ArgsDef;
 interface Common {
   capacity?: string | undefined;
   overcommit?: string | undefined;
   strategy?: string | undefined;
   "dedicated-to"?: string | undefined;
+  "on-member-loss"?: string | undefined;
+  fenced?: boolean | undefined;
 }
+/** `restart:900` */
+const lossPolicy = (text: string, fenced: boolean) => {
+  const [action, seconds] = text.split(":");
+  if (!MemberLossAction.safeParse(action).success) throw new Error(`--on-member-loss is ${MemberLossAction.options.join(", ")}, not ${action}.`);
+  return { action: action as MemberLossAction, fenced, ...(seconds === undefined ? {} : { afterSeconds: whole("The seconds of --on-member-loss", seconds) }) };
+};
 const given = (args: Common) => ({
   ...(args.capacity === undefined ? {} : { capacity: amounts(args.capacity) }),
   ...(args.overcommit === undefined ? {} : { overcommitPercent: whole("--overcommit", args.overcommit) }),
   ...(args.strategy === undefined ? {} : { strategy: args.strategy }),
   ...(args["dedicated-to"] === undefined ? {} : { dedicatedTo: dedication(args["dedicated-to"]) }),
+  ...(args["on-member-loss"] === undefined ? {} : { onMemberLoss: lossPolicy(args["on-member-loss"], args.fenced === true) }),
 });
 
 export const pools = defineCommand({
@@ -94,6 +112,7 @@ export const pools = defineCommand({
         { title: "state", value: (row) => row.state },
         { title: "reached", value: (row) => (row.circuit.state === "closed" ? "yes" : `no: ${row.circuit.error ?? ""}`) },
         { title: "members", value: machines },
+        { title: "on member loss", value: ({ onMemberLoss: { action, afterSeconds } }) => (action === "wait" ? "" : `${action} after ${afterSeconds} s`) },
         { title: "taken/offered", value: shares },
       ],
     }),

@@ -8,6 +8,7 @@ import { basename } from "node:path";
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
   type Actual,
+  type Actuals,
   type BackupReading,
   type Call,
   type Capabilities,
@@ -88,6 +89,7 @@ export class EmbeddedDriver implements Driver {
       liveAttach: this.#root,
       vm: false,
       moves: false,
+      sharedStorage: false,
       namespaces: ["user", "pid", "mount", "net", "uts", "ipc"],
       notes,
     };
@@ -166,6 +168,9 @@ export class EmbeddedDriver implements Driver {
   async moveHost(): Promise<{ restarted: boolean }> {
     throw new Unsupported(oneMachine);
   }
+  async restartHost(): Promise<void> {
+    throw new Unsupported(oneMachine);
+  }
   async moveVolume(): Promise<void> {
     throw new Unsupported(oneMachine);
   }
@@ -203,7 +208,7 @@ export class EmbeddedDriver implements Driver {
     return scope === undefined ? all : all.filter((one) => one.scope === scope);
   }
 
-  async actual(scope?: string): Promise<Actual[]> {
+  async actual(scope?: string): Promise<Actuals> {
     const of = <T extends { scope: string }>(all: T[]) => all.filter((one) => scope === undefined || one.scope === scope);
     const volumes = await Promise.all(of(this.#volumes.records.all()).map((one) => this.#volumes.actual(one)));
     const stored = (["attachment", "backup-policy"] as const).flatMap((kind) =>
@@ -215,7 +220,7 @@ export class EmbeddedDriver implements Driver {
         strange: [],
       })),
     );
-    return [...of(this.#hosts.all()).map((one) => this.#hosts.actual(one)), ...volumes.flatMap((one) => one ?? []), ...stored];
+    return { things: [...of(this.#hosts.all()).map((one) => this.#hosts.actual(one)), ...volumes.flatMap((one) => one ?? []), ...stored], unreachable: [] };
   }
 
   async observe(): Promise<PoolReading> {

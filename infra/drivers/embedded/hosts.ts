@@ -137,14 +137,15 @@ export class Hosts {
   }
 
   /** What it really is: its limits as the kernel has them, its own files. */
-  actual({ id, spec }: HostRecord): Actual {
+  actual(record: HostRecord): Actual {
+    const { id, spec } = record;
     const limits = this.#cgroups.limits(spec.name);
     const keys = readText(join(this.#paths.of("host", spec.name), "etc/ssh/authorized_keys"));
     const sshKeys = keys === undefined ? {} : { sshKeys: keys.split("\n").filter(Boolean) };
     const real: Partial<Record<keyof HostSpec, unknown>> = { ...spec, ...sshKeys, flavour: { ...spec.flavour, ...limits } };
     // Where it was made says nothing of what it is.
     delete real.member;
-    return { kind: "host", id, name: spec.name, spec: real, strange: [] };
+    return { kind: "host", id, name: spec.name, spec: real, strange: [], state: this.reading(record).state };
   }
 
   /** The last of what its processes wrote. */

@@ -1,6 +1,6 @@
 /** What instances and volumes really are, in the words of their specifications, and what is set on them that nobody of ours asked for. */
 import type { HostSpec } from "../../spec.ts";
-import type { Actual } from "../driver.ts";
+import type { Actual, HostState } from "../driver.ts";
 import { attachmentsOf, type Instance, keptOf } from "./instances.ts";
 import { key, lxdName, nameOfLxd } from "./names.ts";
 
@@ -96,7 +96,7 @@ function strangeOf(instance: Instance, ours: Ours, whole: boolean): string[] {
 }
 
 /** A host and what is attached to it. @param ours what we would set */
-export function actualOf(instance: Instance, ours: Ours): Actual[] {
+export function actualOf(instance: Instance, ours: Ours, state: HostState): Actual[] {
   const { id, spec } = keptOf(instance)!;
   const config = instance.expanded_config ?? instance.config;
   const keys = config[key("keys")];
@@ -123,5 +123,5 @@ export function actualOf(instance: Instance, ours: Ours): Actual[] {
       },
     ];
   });
-  return [{ kind: "host", id, name: spec.name, spec: real, strange: strangeOf(instance, ours, spec.adopted === undefined) }, ...attachments];
+  return [{ kind: "host", id, name: spec.name, spec: real, strange: strangeOf(instance, ours, spec.adopted === undefined), state }, ...attachments];
 }

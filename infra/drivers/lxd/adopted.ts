@@ -28,7 +28,10 @@ export class Adopted {
 
   /** All of ours that were taken over, with those on members that don't answer (of which nothing else is known). */
   async all(scope?: string): Promise<{ found: Found[]; unreachable: Listed[] }> {
-    const listed = (await this.#listed()).filter((one) => !isOurs(one.project));
+    // Project by project: the server asks only members that have something there, and none of ours matters.
+    const { metadata: projects } = await this.#client.get<string[]>("/1.0/projects");
+    const foreign = projects.map((path) => decodeURIComponent(path.split("/").at(-1)!)).filter((project) => !isOurs(project));
+    const listed = (await Promise.all(foreign.map((project) => this.#listedIn(project)))).flat();
     const found = listed.flatMap((one) => {
       const kept = one.config === null ? undefined : keptOf(one as Instance);
       return kept && (scope === undefined || kept.scope === scope) ? [{ instance: one as Instance, kept }] : [];
@@ -92,6 +95,10 @@ export class Adopted {
 
   async #listed(recursion: 1 | 2 = 1): Promise<Listed[]> {
     return (await this.#client.get<Listed[]>("/1.0/instances", { query: { recursion: String(recursion), "all-projects": "true" } })).metadata;
+  }
+
+  async #listedIn(project: string): Promise<Listed[]> {
+    return (await this.#client.get<Listed[]>("/1.0/instances", { project, query: { recursion: "1" } })).metadata;
   }
 
   async #read({ adopted }: Pick<HostSpec, "adopted">) {

@@ -128,9 +128,10 @@ export class Hosts {
     return instances.flatMap((instance) => {
       const kept = keptOf(instance)!;
       // What was there before us is as it is.
-      if (kept.spec.adopted) return actualOf(instance, { config: {}, devices: {} });
+      const state = hostStateOf(instance, kept);
+      if (kept.spec.adopted) return actualOf(instance, { config: {}, devices: {} }, state);
       const config = Object.fromEntries(Object.entries(settings(kept, kept.spec, kind)).filter(([name]) => name !== "cloud-init.user-data"));
-      return actualOf(instance, { config, devices: devicesOf(kept.spec, this.#address) });
+      return actualOf(instance, { config, devices: devicesOf(kept.spec, this.#address) }, state);
     });
   }
 
@@ -139,7 +140,7 @@ export class Hosts {
     const kept = keptOf(instance);
     if (!kept) return undefined;
     const { id, scope, spec } = kept;
-    const state = stateOf(instance, movingOf(instance) ? "stopped" : spec.power);
+    const state = hostStateOf(instance, kept);
     const now = instance.state;
     const addresses = Object.values(now?.network ?? {}).flatMap(({ addresses: all }) => all.filter((one) => one.scope === "global").map((one) => one.address));
     const started = Date.parse(instance.config[key("started")] ?? "");
@@ -338,6 +339,8 @@ const sameDevices = (a: Instance["devices"], b: Instance["devices"]) =>
 
 /** The server notes the power at the first start. */
 const wasNeverStarted = ({ config }: Instance) => config["volatile.last_state.power"] === undefined;
+
+const hostStateOf = (instance: Instance, { spec }: Kept): HostState => stateOf(instance, movingOf(instance) ? "stopped" : spec.power);
 
 /** A host that should run and doesn't has crashed; of one whose member doesn't answer nothing is known. */
 function stateOf({ status }: Instance, power: HostSpec["power"]): HostState {

@@ -92,9 +92,12 @@ export async function readInstances(client: LxdClient, project?: string, recursi
  */
 export async function listInstances(client: LxdClient, project?: string): Promise<Instance[]> {
   const { instances, unreachable } = await readInstances(client, project);
+  requireRead(unreachable);
+  return instances;
+}
+export function requireRead(unreachable: Listing["unreachable"]): void {
   const [one] = unreachable;
   if (one) throw new DriverError("unreachable", `Member ${one.location} of the cluster does not answer; ${unreachable.length} hosts are on such members.`);
-  return instances;
 }
 
 /** In whichever project. */

@@ -1,7 +1,7 @@
 /** The LXD driver: hosts and volumes on an LXD (or Incus) server or cluster, which holds all of its truth. */
 import type { AttachmentSpec, BackupPolicySpec, HostSpec, VolumeSpec } from "../../spec.ts";
 import {
-  type Actual,
+  type Actuals,
   type BackupReading,
   type Call,
   type Capabilities,
@@ -30,12 +30,13 @@ import { openShell, ownShell } from "./shell.ts";
 import { Hosts } from "./hosts.ts";
 import { IdMaps } from "./id-maps.ts";
 import { Images } from "./images.ts";
-import { attachmentsOf, findInstance, type Instance, keptOf, listInstances, memberOf, readInstances } from "./instances.ts";
+import { attachmentsOf, findInstance, type Instance, keptOf, type Listing, listInstances, memberOf, readInstances, requireRead } from "./instances.ts";
 import { Members } from "./members.ts";
 import { Moves } from "./moves.ts";
 import { nameOf, nameOfLxd, projectOf } from "./names.ts";
 import { Passing, projectsOf } from "./passing.ts";
 import { type Project, Projects } from "./projects.ts";
+import { isShared, Elsewhere } from "./elsewhere.ts";
 import { restartNeed } from "./restarts.ts";
 import { readServer } from "./server.ts";
 import { type StoredVolume, Volumes } from "./volumes.ts";
@@ -58,6 +59,7 @@ export class LxdDriver implements Driver {
   readonly #members: Members;
   readonly #passing: Passing;
   readonly #moves: Moves;
+  readonly #elsewhere: Elsewhere;
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(endpoint: string) {
@@ -74,6 +76,7 @@ export class LxdDriver implements Driver {
     const parts = { images: this.#images, members: this.#members, projects: this.#projects, volumes: this.#volumes, idMaps };
     this.#hosts = new Hosts(this.#client, this.#address, parts, (project, id, signal) => this.#moves.finish(project, id, signal));
     this.#moves = new Moves(this.#client, { ...parts, hosts: this.#hosts });
+    this.#elsewhere = new Elsewhere(this.#client, this.#address, { ...parts, moves: this.#moves });
   }
 
   async capabilities(): Promise<Capabilities> {
@@ -90,6 +93,7 @@ export class LxdDriver implements Driver {
       liveAttach: true,
       vm: whyNoVm === undefined,
       moves: members.length > 1,
+      sharedStorage: members.length > 1 && isShared(metadata.driver),
       namespaces: ["user", "pid", "mount", "net", "uts", "ipc", "cgroup"],
       notes: [
         `The server is ${kind === "incus" ? "Incus" : "LXD"} ${version}.`,
@@ -182,6 +186,9 @@ export class LxdDriver implements Driver {
   moveHost(id: string, member: string, call: Call): Promise<{ restarted: boolean }> {
     return this.#change(nameOf(id), call, (project) => this.#moves.host(project, id, member, call));
   }
+  restartHost(id: string, from: string, to: string, call: Call): Promise<void> {
+    return this.#change(nameOf(id), call, (project) => this.#elsewhere.host(project, id, { from, to }, call));
+  }
   moveVolume(id: string, member: string, call: Call): Promise<void> {
     return this.#change(nameOf(id), call, async (project) => {
       await this.#members.require(member);
@@ -228,34 +235,42 @@ export class LxdDriver implements Driver {
   }
 
   async list(scope?: string): ReturnType<Driver["list"]> {
-    return this.#listed(...(await this.#read(scope)), scope);
+    const { instances, volumes, policies, unreachable } = await this.#read(scope);
+    requireRead(unreachable);
+    return this.#listed(instances, volumes, policies, scope);
   }
 
-  async actual(scope?: string): Promise<Actual[]> {
-    const [instances, volumes, policies] = await this.#read(scope);
-    return [
+  async actual(scope?: string): Promise<Actuals> {
+    const { instances, volumes, policies, unreachable } = await this.#read(scope);
+    const things = [
       ...(await this.#hosts.actual(instances)),
       ...volumes.map((one) => this.#volumes.actual(one)),
       ...policies
         .filter((one) => scope === undefined || one.scope === scope)
         .map(({ id, spec }) => ({ kind: "backup-policy" as const, id, name: spec.name, spec: { ...spec }, strange: [] })),
     ];
+    return { things, unreachable: unreachable.map((one) => nameOfLxd(one.name)) };
   }
 
-  /** Of a department: of all projects in which it has something. */
-  async #read(scope: string | undefined): Promise<[Instance[], StoredVolume[], Awaited<ReturnType<Projects["policies"]>>]> {
+  /** Of a department: of all projects in which it has something. The server asks only members that have something of these: one that is dead holds up nobody else. */
+  async #read(scope: string | undefined): Promise<Listing & { volumes: StoredVolume[]; policies: Awaited<ReturnType<Projects["policies"]>> }> {
     const own = scope === undefined ? undefined : await this.#client.find<Project>(`/1.0/projects/${projectOf(scope)}`);
-    if (scope !== undefined && !own) return [[], [], []];
+    if (scope !== undefined && !own) return { instances: [], unreachable: [], volumes: [], policies: [] };
     const projects = own ? projectsOf(own.metadata) : [undefined];
-    const [instances, adopted, volumes, policies] = await Promise.all([
-      Promise.all(projects.map((project) => listInstances(this.#client, project))),
+    const [listings, adopted, volumes, policies] = await Promise.all([
+      Promise.all(projects.map((project) => readInstances(this.#client, project))),
       // Without a scope the listing of all projects has them.
       scope === undefined ? [] : this.#adopted.all(scope).then(({ found }) => found.map((one) => one.instance)),
       Promise.all(projects.map((project) => this.#volumes.all(project))),
       this.#projects.policies(),
     ]);
     const ours = (of: string | undefined) => scope === undefined || of === scope;
-    return [[...instances.flat(), ...adopted].filter((one) => ours(keptOf(one)?.scope)), volumes.flat().filter((one) => ours(one.scope)), policies];
+    return {
+      instances: [...listings.flatMap((one) => one.instances), ...adopted].filter((one) => ours(keptOf(one)?.scope)),
+      unreachable: listings.flatMap((one) => one.unreachable),
+      volumes: volumes.flat().filter((one) => ours(one.scope)),
+      policies,
+    };
   }
 
   /** LXD 5.0 starts two processes for each host that is asked what it uses (40 ms of CPU time), and is asked for each volume apart. */

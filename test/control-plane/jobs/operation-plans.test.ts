@@ -418,6 +418,7 @@ it("what a host carries along is counted: its disk and what its volumes use", ()
     level: 2,
     zone: "extranet" as const,
     apart: "preferred" as const,
+    member: null,
   };
   const wanted = { flavour: { vcpu: 1, memoryMib: 512, diskGib: 2 } } as HostSpec;
   const seen = { scope: "", pool: "p", hostname: "h", addresses: [], member: "n1", state: "running" as const };

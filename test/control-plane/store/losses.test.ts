@@ -5,7 +5,12 @@ import type { JobContext } from "../../../control-plane/jobs/context.ts";
 import { keepLosses } from "../../../control-plane/jobs/losses.ts";
 import { systemAct } from "../../../control-plane/store/act.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
-import { askGiveUp, confirmGiveUp, hasLosses, listLosses, lostHosts, recordLosses } from "../../../control-plane/store/losses.ts";
+import { runMoves } from "../../../control-plane/jobs/moves.ts";
+import { runOperationPlan } from "../../../control-plane/jobs/operation-plan.ts";
+import { lossFigures } from "../../../control-plane/store/loss-figures.ts";
+import { stepsOf } from "../../../control-plane/store/operation-plans.ts";
+import { changePool } from "../../../control-plane/store/pools.ts";
+import { askGiveUp, confirmGiveUp, hasLosses, listLosses, lostHosts, recordLosses, withdrawGiveUp } from "../../../control-plane/store/losses.ts";
 import { announceWindow } from "../../../control-plane/store/maintenance.ts";
 import { recordTransitions, transitionsOf, type Seen } from "../../../control-plane/store/readings.ts";
 import { countedUptime } from "../../../control-plane/store/uptime.ts";
@@ -27,27 +32,51 @@ describe.each(engines)("a member that does not answer, on %s", (engine) => {
   const cluster = { driver: "lxd", endpoint: "unix:/nowhere" };
   const at = (seconds: number) => new Date(start.getTime() + seconds * 1000);
   const act = (actor = "system") => ({ ...systemAct(clock), actor });
-  const member = (name: string, state: "online" | "offline") => ({ name, state, groups: [], message: "" });
+  const gib = 1_073_741_824;
+  const member = (name: string, state: "online" | "offline") => ({
+    name,
+    state,
+    groups: [],
+    message: "",
+    vcpu: 16,
+    memory: { totalBytes: 64 * gib, freeBytes: 64 * gib },
+  });
   const planned: string[] = [];
-  const tick = async () => {
+  const operations: string[] = [];
+  const calls: string[] = [];
+  const context = () => {
     const driver = {
+      observe: async () => ({
+        at: 0,
+        hosts: [{ id: `${db}.g1`, name: db, state: "running", member: "n2" }],
+        volumes: [],
+        backups: [],
+        members,
+        unreachable: [web],
+      }),
+      restartHost: async (...[id, from, to]: string[]) => void calls.push(`restart ${id} ${from}→${to}`),
+      setMember: async (name: string, state: string) => void calls.push(`${state} ${name}`),
       members: async () => members,
       removeMember: async (name: string) => {
         removed.push(name);
         members = members.filter((one) => one.name !== name);
       },
     };
-    const context = {
+    return {
       db: opened.db,
       now: () => clock,
       driver: () => driver,
       log: { warn: any },
       keys: { seal: plain },
-      queue: { plan: async (_: unknown, rows: { id: string }[]) => void planned.push(...rows.map((row) => row.id)) },
+      queue: {
+        plan: async (_: unknown, rows: { id: string }[]) => void planned.push(...rows.map((row) => row.id)),
+        operation: async (_: unknown, id: string) => void operations.push(id),
+        apply: async () => {},
+      },
     } as unknown as JobContext;
-    // Two control planes look at the same moment.
-    await Promise.all([keepLosses(context), keepLosses(context)]);
   };
+  /** Two control planes look at the same moment. */
+  const tick = () => Promise.all([keepLosses(context()), keepLosses(context())]);
   /** As the observer writes a reading. */
   const read = async (seen: readonly Seen[] | "unreadable") => {
     const pools = (await opened.db.selectFrom("pools").select("id").execute()).map((row) => row.id);
@@ -55,7 +84,7 @@ describe.each(engines)("a member that does not answer, on %s", (engine) => {
     await books.change(async (tx) => recordTransitions(tx, act(), await transitionsOf(tx, pools, seen)));
   };
   const there = (n: string) => ({ name: data, state: "present", member: n });
-  const whole = () => [{ name: web, state: "running", member: "n1" }, { name: db, state: "running", member: "n2" }, there("n2")];
+  const whole = () => [{ name: web, state: "running", member: "n1", physicalId: `${web}.g1` }, { name: db, state: "running", member: "n2" }, there("n2")];
   const lost = () => [{ name: web, state: "running", member: "n1" }, { name: db, state: "unknown", unreachable: true }, there("n2")];
   const intervals = async (id: string, to: Date) =>
     (
@@ -82,6 +111,10 @@ describe.each(engines)("a member that does not answer, on %s", (engine) => {
     clock = start;
     removed.length = 0;
     planned.length = 0;
+    operations.length = 0;
+    calls.length = 0;
+    await sql`truncate operation_plans, operation_steps cascade`.execute(opened.db);
+    await sql`update pools set loss_action = 'wait', shared_storage = null`.execute(opened.db);
     members = [member("n1", "online"), member("n2", "online"), member("n3", "online")];
     await sql`truncate maintenance_hosts, maintenance_windows, uptime_intervals, notices cascade`.execute(opened.db);
     await sql`update resources set observed_state = 'unknown', unreachable_since = null`.execute(opened.db);
@@ -158,7 +191,8 @@ describe.each(engines)("a member that does not answer, on %s", (engine) => {
   it("is given up by two people, and what was on it is asked for anew once; without a backup of its volume a host is not", async () => {
     await lose(100);
     const { id } = (await listLosses(opened.db, {})).items[0]!;
-    expect(await lostHosts(opened.db, { ...cluster, member: "n2" })).toMatchObject([{ name: "db", remedy: "none", volumes: [{ name: "data", backup: null }] }]);
+    const [loss0] = (await listLosses(opened.db, {})).items;
+    expect(await lostHosts(opened.db, loss0!)).toMatchObject([{ name: "db", remedy: "none", volumes: [{ name: "data", backup: null }] }]);
     await books.change((tx) => askGiveUp(tx, act("tok_a"), id, "the machine burnt", any));
     await expect(books.change((tx) => confirmGiveUp(tx, act("tok_a"), id, "n2", any))).rejects.toMatchObject({ code: "self-approval" });
     await expect(books.change((tx) => confirmGiveUp(tx, act("tok_b"), id, "n1", any))).rejects.toMatchObject({ code: "invalid-body" });
@@ -203,6 +237,101 @@ describe.each(engines)("a member that does not answer, on %s", (engine) => {
       "create volume",
       "create attachment",
     ]);
+  });
+
+  const settle = (action: "propose" | "restart", fenced = true) =>
+    books.change(async (tx) => {
+      const { id } = await tx.selectFrom("pools").select("id").where("code", "=", "compute").executeTakeFirstOrThrow();
+      return changePool(tx, act("tok_operations"), id, { onMemberLoss: { action, afterSeconds: 60, fenced } }, any);
+    });
+  const audited = async (action: string) =>
+    (await opened.db.selectFrom("audit_entries").select(["actor", "after"]).where("action", "=", action).where("at", ">=", start).orderBy("id").execute()) as {
+      actor: string;
+      after: Record<string, unknown>;
+    }[];
+
+  it("is filed by its pool's policy, once, and given up when two people have said one after the other that it is off", async () => {
+    await settle("propose");
+    await lose(100);
+    const one = async () => (await listLosses(opened.db, {})).items[0]!;
+    clock = at(159);
+    await tick();
+    expect((await one()).state).toBe("lost");
+    clock = at(160);
+    await tick();
+    const { id, hosts } = await one();
+    expect(await one()).toMatchObject({ state: "asked", asked_by: "system", filed_at: at(160) });
+    expect(hosts).toMatchObject([{ policy: { action: "propose", at: at(160).toISOString(), why: null } }]);
+    expect(await lossFigures(opened.db, clock)).toMatchObject({ filed: 1, asked: 0, oldestSeconds: 60 });
+    expect((await audited("member-loss.file")).at(-1)).toMatchObject({ actor: "system", after: { policy: { pool: "compute", setBy: "tok_operations" } } });
+    await books.change((tx) => confirmGiveUp(tx, act("tok_a"), id, "n2", any));
+    expect(await one()).toMatchObject({ state: "asked", asked_by: "tok_a" });
+    await tick();
+    expect(removed).toEqual([]);
+    await expect(books.change((tx) => confirmGiveUp(tx, act("tok_a"), id, "n2", any))).rejects.toMatchObject({ code: "self-approval" });
+    await books.change((tx) => withdrawGiveUp(tx, act("tok_b"), id, any));
+    await tick();
+    expect((await one()).state, "withdrawn by people: not filed again").toBe("lost");
+    await books.change((tx) => askGiveUp(tx, act("tok_a"), id, "r", any));
+    await books.change((tx) => confirmGiveUp(tx, act("tok_b"), id, "n2", any));
+    await tick();
+    expect((await one()).state).toBe("removed");
+  });
+
+  const loseFirst = async () => {
+    clock = at(100);
+    members = [member("n1", "offline"), member("n2", "online"), member("n3", "online")];
+    await read([{ name: web, state: "unknown", unreachable: true }, { name: db, state: "running", member: "n2" }, there("n2")]);
+  };
+  it("has its hosts started elsewhere by their pool's policy, by one plan; a kill between any steps does it once; its return sets it aside", async () => {
+    await expect(settle("restart", false)).rejects.toMatchObject({ code: "rule-broken" });
+    await settle("restart");
+    await loseFirst();
+    clock = at(200);
+    await tick();
+    expect(operations, "whether its storage is shared isn't known").toEqual([]);
+    expect((await listLosses(opened.db, {})).items[0]!.hosts[0]!.policy.why).toContain("not been read");
+    await sql`update pools set shared_storage = false`.execute(opened.db);
+    await tick();
+    expect(operations).toEqual([]);
+    expect((await listLosses(opened.db, {})).items[0]!.hosts[0]!.policy).toMatchObject({ at: null, why: expect.stringContaining("share no storage") });
+    await sql`update pools set shared_storage = true`.execute(opened.db);
+    // That we don't reach it says nothing: its cluster must say so itself.
+    members = [member("n1", "online"), member("n2", "online"), member("n3", "online")];
+    await tick();
+    expect(operations).toEqual([]);
+    members = [member("n1", "offline"), member("n2", "online"), member("n3", "online")];
+    await tick();
+    await tick();
+    expect(operations).toHaveLength(1);
+    const [plan] = operations as [string];
+    const row = () => opened.db.selectFrom("operation_plans").selectAll().where("id", "=", plan).executeTakeFirstOrThrow();
+    expect(await row()).toMatchObject({ kind: "restart-lost", state: "confirmed", created_by: "system", confirmed_by: "tok_operations" });
+    await runOperationPlan(context(), plan);
+    await runOperationPlan(context(), plan);
+    expect(await row()).toMatchObject({ state: "running" });
+    const [step] = await stepsOf(opened.db, [plan]);
+    expect(step).toMatchObject({ action: "restart-host", subject: web, from_member: "n1", to_member: "n3", state: "running", restarts: true });
+    await runMoves(context(), step!.department_id!);
+    await runMoves(context(), step!.department_id!);
+    expect(calls).toEqual([`restart ${web}.g1 n1→n3`]);
+    await runOperationPlan(context(), plan);
+    expect(await row()).toMatchObject({ state: "done", error: null });
+    expect((await audited("host.restart-elsewhere")).at(-1)).toMatchObject({ actor: "system", after: { member: "n3", underPolicyOf: "tok_operations", plan } });
+    clock = at(3000);
+    await tick();
+    expect(operations, "what was done isn't done again").toEqual([plan, ...operations.slice(1).filter((one) => one === plan)]);
+    expect(await lossFigures(opened.db, clock)).toMatchObject({ restarts: { done: 1, failed: 0, blocked: 0 } });
+
+    await read([{ name: web, state: "running", member: "n3" }, { name: db, state: "running", member: "n2" }, there("n2")]);
+    expect((await listLosses(opened.db, {})).items[0]).toMatchObject({ state: "lost", hosts: [], plans: [{ id: plan, state: "done" }] });
+    members = [member("n1", "online"), member("n2", "online"), member("n3", "online")];
+    await read([{ name: web, state: "running", member: "n3" }, { name: db, state: "running", member: "n2" }, there("n2")]);
+    calls.length = 0;
+    await tick();
+    await tick();
+    expect(new Set(calls)).toEqual(new Set(["evacuated n1"]));
+    expect((await listLosses(opened.db, {})).items[0]).toMatchObject({ state: "returned", held_at: clock });
   });
 
   it("that answers again before it was removed keeps its hosts", async () => {

@@ -65,7 +65,7 @@ export class TestPlane {
     const databaseUrl = await this.databaseUrl();
     if (this.#beside && !existsSync(join(this.data, "keys"))) cpSync(join(this.#beside.data, "keys"), join(this.data, "keys"), { recursive: true });
     const [program, ...args] = [...by, process.execPath, join(root, "control-plane/main.ts")];
-    const child = spawn(program!, args, {
+    const child = spawn(program, args, {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
       env: {

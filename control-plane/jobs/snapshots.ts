@@ -12,9 +12,6 @@ import { expireSnapshots, finishSnapshot, isCopied, settleDeletion, startSnapsho
 import { driverOf } from "./backup.ts";
 import { change, type JobContext } from "./context.ts";
 
-/** The named points between the steps, for the tests that kill there. */
-export const snapshotSteps = ["snapshot.started", "snapshot.made", "snapshot.removed", "revert.started", "revert.made"] as const;
-
 const message = (error: unknown) => (error instanceof Error ? error.message : String(error));
 export async function runSnapshots(context: JobContext, volumeId: string): Promise<void> {
   for (;;) {

@@ -287,7 +287,7 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
     await picture(applicant, "acts-retire-zh");
     const retired = await applied();
     expect((await plane.read(retired)).plan!.snapshots, "the plan says what goes with the volume").toMatchObject([{ volumeName: "logs", name: "last" }]);
-    await applicant.getByText(/随存储卷一并删除的快照：.*logs\/last/).waitFor();
+    await applicant.getByText(/随存储卷一并删除的快照：\s+logs\/last/).waitFor();
     expect(await plane.applicant.get<Snapshot>(`/api/v1/snapshots/${kept}`)).toMatchObject({ state: "deleted", endReason: "volume-gone" });
     expect(await held("hosts", "web-2")).toBeUndefined();
     expect(await held("hosts", "db")).toBeUndefined();

@@ -11,7 +11,7 @@ import type { DriverError } from "../../infra/drivers/driver.ts";
 import { addressOf } from "../../infra/drivers/lxd/address.ts";
 import { LxdClient } from "../../infra/drivers/lxd/client.ts";
 import { isAlone } from "../../infra/drivers/lxd/id-maps.ts";
-import { listInstances } from "../../infra/drivers/lxd/instances.ts";
+import { type Instance, listInstances } from "../../infra/drivers/lxd/instances.ts";
 import { lxdName, projectOf } from "../../infra/drivers/lxd/names.ts";
 import { bringing } from "../../infra/drivers/lxd/elsewhere.ts";
 import { LxdDriver } from "../../infra/drivers/lxd/lxd.ts";
@@ -266,6 +266,43 @@ describe("an LXD server", () => {
     expect((await driver.observe()).hosts.map((one) => one.state)).toEqual(hosts.map(() => "running"));
     await proxy.close();
   });
+
+  it(
+    "whose caller is killed while it takes a snapshot finishes that one: the next caller waits for it, and there is no second",
+    { timeout: 60_000 },
+    async () => {
+      const [host, volume] = [small(), volumeSpec()];
+      await driver.createHost(host, call());
+      await driver.createVolume(volume, call());
+      await driver.attach(attachmentSpec(host, volume), call());
+      await driver.exec(host.name, ["allocate", "/data/file", "300"]);
+      const size = (await driver.exec(host.name, ["ls", "/data"])).stdout;
+      const client = new LxdClient(addressOf(lxd.endpoint));
+      const [{ project }] = (await listInstances(client)) as [Instance];
+      const working = async () => {
+        const ask = { project, query: { recursion: "1" } };
+        const { metadata } = await client.get<Record<string, { description: string; status_code: number }[]>>("/1.0/operations", ask);
+        const running = Object.values(metadata)
+          .flat()
+          .filter((one) => one.status_code < 200);
+        return running.filter((one) => /snapshot/i.test(one.description));
+      };
+      const held = async () => (await driver.observe()).volumes.flatMap((one) => one.snapshots!);
+      const script = `const { loadDriver } = await import(${JSON.stringify(load)}); await loadDriver("lxd", ${JSON.stringify(lxd.endpoint)}).snapshotVolume(${JSON.stringify(volume.name)}, "snp_1", ${JSON.stringify(call())});`;
+      const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
+      const ended = new Promise((done) => child.once("exit", (_, signal) => done(signal)));
+      await expect.poll(working, { interval: 5, timeout: 30_000 }).toHaveLength(1);
+      child.kill("SIGKILL");
+      expect(await ended).toBe("SIGKILL");
+      expect(await working(), "the server goes on").toHaveLength(1);
+      const made = await driver.snapshotVolume(volume.name, "snp_1", call());
+      expect(await working()).toEqual([]);
+      expect(await held()).toEqual([made]);
+      await driver.exec(host.name, ["rm", "/data/file"]);
+      await driver.revertVolume(volume.name, "snp_1", call());
+      expect((await driver.exec(host.name, ["ls", "/data"])).stdout).toBe(size);
+    },
+  );
 
   it.each(["lxd.volume.restore:imported", "lxd.volume.restore:whole"])(
     "killed at %s, holds the old content or the new, and restores the next time",

@@ -235,7 +235,8 @@ export class Volumes {
       "/1.0/operations",
       { project, query: { recursion: "1" } },
     );
-    const about = new RegExp(`/custom/${is}(/|\\?|$)`);
+    // As `/1.0/storage_volumes/NAME`, or by the whole path.
+    const about = new RegExp(`/${is}([/?]|$)`);
     const running = Object.values(metadata)
       .flat()
       .filter(({ status_code, resources }) => status_code < 200 && Object.values(resources ?? {}).some((urls) => urls.some((url) => about.test(url))));

@@ -265,6 +265,7 @@ class App extends LitElement {
           .request=${id}
           .decides=${this.#holds("approver", "authority")}
           .asks=${this.#holds("applicant", "operations")}
+          .owns=${this.#holds("applicant", "approver") && !this.#holds("operations", "system-admin")}
           .speaks=${this.#holds("applicant", "approver", "authority", "finance", "supervision", "operations")}
         ></zy-request-page>`,
     },

@@ -143,7 +143,7 @@ export const api = {
   restores: `${v1}/restores`,
   requests: (ask: { state?: string; department?: string; cursor?: string } = {}) => `${v1}/requests${query(ask)}`,
   request: (id: string) => `${v1}/requests/${id}`,
-  decide: (id: string, how: "submit" | "approve" | "reject" | "return" | "answer" | "withdraw" | "accept-trial" | "refuse-trial") =>
+  decide: (id: string, how: "submit" | "approve" | "reject" | "return" | "answer" | "withdraw" | "agree-restart" | "accept-trial" | "refuse-trial") =>
     `${v1}/requests/${id}/${how}`,
   decision: (id: string) => `${v1}/requests/${id}/decision`,
   inbox: (ask: { state: "todo" | "done"; cursor?: string }) => `${v1}/inbox${query(ask)}`,

@@ -12,6 +12,7 @@ import { kindName } from "../locales/states.ts";
 import { api, pages } from "../paths.ts";
 import { go } from "../router.ts";
 import { Page } from "./page.ts";
+import { restartFields, restartOf, type When } from "./restart-time.ts";
 import "../components/what-if.ts";
 
 type Offer = z.infer<typeof Catalogue>;
@@ -43,6 +44,8 @@ export class Changes extends Page {
   #projects: Project[] = [];
   /** What was chosen of each, by id. */
   readonly #actions = new Map<string, string>();
+  /** When a host may be restarted for it, by id. */
+  readonly #restarts = new Map<string, When>();
   #checking: { asked: Asked; prospect: WhatIf } | undefined;
   #busy = false;
 
@@ -85,6 +88,10 @@ export class Changes extends Page {
       const value = values.get(name);
       return typeof value === "string" ? value.trim() : "";
     };
+    const restarting = (id: string) => {
+      const restart = restartOf(field, `${id}/restart`);
+      return restart ? { restart } : {};
+    };
     const titles: string[] = [];
     const items: AskedItem[] = [];
     for (const host of this.hosts) {
@@ -95,7 +102,7 @@ export class Changes extends Page {
         ...hostItems(
           host,
           action === "resize"
-            ? { action, flavour: value }
+            ? { action, flavour: value, ...restarting(host.id) }
             : action === "extend"
               ? { action, until: value }
               : action === "attach"
@@ -118,7 +125,7 @@ export class Changes extends Page {
           volume,
           policies,
           action === "grow"
-            ? { action, sizeGib: Number(value) }
+            ? { action, sizeGib: Number(value), ...restarting(volume.id) }
             : action === "extend"
               ? { action, until: value }
               : action === "attach"
@@ -221,6 +228,16 @@ export class Changes extends Page {
       ${all.length > 1 ? html`<button type="button" @click=${() => this.#likewise(all, chosen)}>${msg("以下同此操作", { id: "likewise" })}</button>` : nothing}
     </div>`;
   }
+  #restart = (one: Host | Volume) =>
+    restartFields(
+      `${one.id}/restart`,
+      this.#restarts.get(one.id) ?? "",
+      (when) => {
+        this.#restarts.set(one.id, when);
+        this.requestUpdate();
+      },
+      true,
+    );
   #day = (one: Host | Volume) =>
     html`<label
       >${msg("延期至", { id: "extend-until" })}<input
@@ -253,7 +270,7 @@ export class Changes extends Page {
           </select></label
         ><span class="muted"
           >${msg("现为", { id: "is-now" })} ${vcpu} vCPU · ${memoryMib / 1024} GiB · ${diskGib} GiB${msg("；系统盘不缩小", { id: "disk-stays" })}</span
-        >`;
+        >${this.#restart(host)}`;
     if (action === "extend") return this.#day(host);
     if (action === "attach")
       return html`<label>${msg("存储卷", { id: "k-volume" })}<input name=${name} list="known-volumes" required /></label>${this.#path(host)}`;
@@ -270,8 +287,14 @@ export class Changes extends Page {
     const name = `${volume.id}/value`;
     if (action === "grow")
       return html`<label
-        >${msg("扩容至 GiB", { id: "grow-to" })}<input name=${name} type="number" required min=${volume.sizeGib + 1} max="65536" value=${volume.sizeGib + 1}
-      /></label>`;
+          >${msg("扩容至 GiB", { id: "grow-to" })}<input
+            name=${name}
+            type="number"
+            required
+            min=${volume.sizeGib + 1}
+            max="65536"
+            value=${volume.sizeGib + 1} /></label
+        >${this.#restart(volume)}`;
     if (action === "extend") return this.#day(volume);
     if (action === "attach")
       return html`<label>${msg("主机", { id: "k-host" })}<input name=${name} list="known-hosts" required /></label>${this.#path(volume)}`;

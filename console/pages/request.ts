@@ -11,6 +11,7 @@ import { api, pages } from "../paths.ts";
 import { isDeciding } from "../../control-plane/domain/lifecycle.ts";
 import { Page } from "./page.ts";
 import "./request-records.ts";
+import "./request-restarts.ts";
 import "./request-term.ts";
 import "../components/approval-steps.ts";
 import "../components/command-line.ts";
@@ -22,12 +23,14 @@ const text = (value: unknown) => (value === undefined ? "–" : typeof value ===
 
 /** One request: its items, its change plan, and the decision on exactly that plan. */
 export class RequestPage extends Page {
-  static override properties = { request: {}, decides: { type: Boolean }, asks: { type: Boolean }, speaks: { type: Boolean } };
+  static override properties = { request: {}, decides: { type: Boolean }, asks: { type: Boolean }, owns: { type: Boolean }, speaks: { type: Boolean } };
   declare request: string;
   /** Whether who looks may approve or reject. */
   /** Whether one's roles decide, ask, or may say something at all; which of it here and now, the API says. */
   declare decides: boolean;
   declare asks: boolean;
+  /** Whether they may speak for a department, and are no operator. */
+  declare owns: boolean;
   declare speaks: boolean;
   #row: Request | undefined;
   #offer: DecisionOffer | undefined;
@@ -104,6 +107,7 @@ export class RequestPage extends Page {
       ${row.error && (row.error.code !== "capacity" || row.state === "waiting") ? html`<div class="error">${row.error.message}</div>` : nothing}
       ${row.state === "draft" ? html`<div class="bar"><button class="primary" @click=${() => this.#act("submit")}>${msg("提交", { id: "submit" })}</button></div>` : nothing}
       <zy-request-term .row=${row} .asks=${this.asks} .answers=${this.asks || this.decides}></zy-request-term>
+      <zy-request-restarts .row=${row} .owns=${this.owns}></zy-request-restarts>
       ${row.plan ? this.#plan(row) : nothing} ${this.#decision(row)}
       ${
         row.approvals.length === 0
@@ -175,6 +179,7 @@ export class RequestPage extends Page {
         </div>
       </div>`;
     }
+    if (row.state === "scheduled") return this.asks ? html`<div class="bar">${withdraw}</div>` : nothing;
     if (!isDeciding(row.state) && row.state !== "submitted" && row.state !== "waiting") return nothing;
     const why = this.#whyNot(row);
     const whyNot = why || (this.#reason.trim() === "" ? msg("驳回或退回须填写理由。", { id: "reason-needed" }) : "");
@@ -214,6 +219,7 @@ export class RequestPage extends Page {
                 </ul>
               </div>`
         }
+        ${(plan.restarts ?? []).map((one) => html`<p class="warn">▲ ${msg("须重启主机，时间由其所属部门约定：", { id: "will-restart" })} ${one.hostName}. ${one.why}</p>`)}
         ${
           (plan.snapshots ?? []).length === 0
             ? nothing

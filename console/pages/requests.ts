@@ -17,6 +17,7 @@ const tabs = [
   "submitted",
   "waiting",
   "applying",
+  "scheduled",
   "on-trial",
   "active",
   "expiring",

@@ -170,6 +170,7 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "post /api/v1/requests/{id}/check-plan": decides,
   "post /api/v1/requests/{id}/answer": asks,
   "post /api/v1/requests/{id}/amend": asks,
+  "post /api/v1/requests/{id}/agree-restart": owns,
   "post /api/v1/requests/{id}/accept-trial": answersTrials,
   "post /api/v1/requests/{id}/refuse-trial": answersTrials,
   "get /api/v1/requests/{id}/decision": reads,

@@ -17,7 +17,7 @@ export async function waitFor<T>(ask: () => Promise<T>, done: (answer: T) => boo
 
 /** States that a request, backup or restore does not leave by itself. */
 export const settled = (state: string) =>
-  ["active", "on-trial", "expiring", "reclaimed", "failed", "rejected", "withdrawn", "waiting", "complete", "expired"].includes(state);
+  ["active", "on-trial", "expiring", "reclaimed", "failed", "rejected", "withdrawn", "waiting", "scheduled", "complete", "expired"].includes(state);
 
 /** States in which a request waits for somebody's decision. */
 export const undecided = (state: string) => state === "department-approval" || state === "authority-approval";

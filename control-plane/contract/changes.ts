@@ -1,13 +1,14 @@
 /** Changes of hosts and volumes that are held, as people choose them on a page or in a terminal, written as the items of one request. Pure. */
 import type { z } from "zod";
-import { endOfDay, type Item } from "./requests.ts";
+import { endOfDay, type Item, type RestartTime } from "./requests.ts";
 import type { BackupPolicy, Host, Volume } from "./resources.ts";
 
 /** An item as it is sent. */
 export type AskedItem = z.input<typeof Item>;
 
 export type HostChange =
-  | { action: "resize"; flavour: string }
+  /** `restart`: when it may be restarted, if that turns out to be needed. */
+  | { action: "resize"; flavour: string; restart?: RestartTime }
   | { action: "start" | "stop" | "retire" }
   /** A day such as 2027-12-31: until its end in Beijing. */
   | { action: "extend"; until: string }
@@ -16,7 +17,7 @@ export type HostChange =
   /** `image`: "" for the one that it has. */
   | { action: "redeploy"; image: string };
 export type VolumeChange =
-  | { action: "grow"; sizeGib: number }
+  | { action: "grow"; sizeGib: number; restart?: RestartTime }
   | { action: "extend"; until: string }
   | { action: "attach"; host: string; path: string }
   | { action: "detach" | "retire" };
@@ -33,7 +34,7 @@ export function hostItems(host: Pick<Host, "id" | "attachments">, change: HostCh
   const { id } = host;
   switch (change.action) {
     case "resize":
-      return [{ action: "resize", kind: "host", id, spec: { flavour: change.flavour } }];
+      return [{ action: "resize", kind: "host", id, spec: { flavour: change.flavour, ...(change.restart ? { restart: change.restart } : {}) } }];
     case "extend":
       return [{ action: "extend", kind: "host", id, spec: { expiresAt: endOfDay(change.until) } }];
     case "attach":
@@ -59,7 +60,7 @@ export function volumeItems(
   const detached = volume.attachedTo ? [retired("attachment", volume.attachedTo.attachment)] : [];
   switch (change.action) {
     case "grow":
-      return [{ action: "resize", kind: "volume", id, spec: { sizeGib: change.sizeGib } }];
+      return [{ action: "resize", kind: "volume", id, spec: { sizeGib: change.sizeGib, ...(change.restart ? { restart: change.restart } : {}) } }];
     case "extend":
       return [{ action: "extend", kind: "volume", id, spec: { expiresAt: endOfDay(change.until) } }];
     case "attach":

@@ -97,6 +97,42 @@ export const noticeKinds = {
     name: { "zh-CN": "资源已回收", en: "My request's resources were reclaimed" },
     text: { "zh-CN": "申请 {number}《{title}》的资源已回收", en: "Request {number} “{title}”: its resources were reclaimed" },
   },
+  // 重启: what cannot be changed while a host runs.
+  "restart.needed": {
+    name: { "zh-CN": "变更需重启，请约定时间", en: "A change takes a restart: say when" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》已批准，但须重启主机 {hosts} 才能完成：请在申请页面约定重启时间",
+      en: "Request {number} “{title}” is approved, and takes a restart of {hosts}: say on its page when that may be",
+    },
+  },
+  "restart.scheduled": {
+    name: { "zh-CN": "重启时间已约定", en: "A restart was agreed to" },
+    text: {
+      "zh-CN": "申请 {number}《{title}》将重启主机 {hosts}：{at}（{when}）；开始前可改期或撤回",
+      en: "Request {number} “{title}” will restart {hosts}: {at} ({when}). Until it begins, the time can be changed or the request withdrawn",
+    },
+  },
+  "restart.soon": {
+    name: { "zh-CN": "主机即将按约重启", en: "An agreed restart comes soon" },
+    text: {
+      "zh-CN": "一小时内将按约重启主机 {hosts}：{at}（申请 {number}《{title}》）",
+      en: "Within an hour {hosts} will be restarted, as agreed: {at} (request {number} “{title}”)",
+    },
+  },
+  "restart.done": {
+    name: { "zh-CN": "主机已按约重启", en: "Hosts were restarted as agreed" },
+    text: {
+      "zh-CN": "主机 {hosts} 已按约重启，变更已生效（申请 {number}《{title}》）",
+      en: "{hosts}: restarted as agreed, and changed (request {number} “{title}”)",
+    },
+  },
+  "restart.failed": {
+    name: { "zh-CN": "按约重启的变更失败", en: "A change with a restart failed" },
+    text: {
+      "zh-CN": "主机 {hosts} 的变更失败，按原样继续运行（申请 {number}《{title}》）",
+      en: "{hosts}: the change that took a restart failed, it goes on as it was (request {number} “{title}”)",
+    },
+  },
   "host.moving": {
     name: { "zh-CN": "主机将因运维迁移而重启", en: "Hosts are going to be restarted by operations" },
     text: {

@@ -67,6 +67,22 @@ export const NewBackupPolicy = z
   })
   .meta({ id: "NewBackupPolicy" });
 
+/** When a host may be restarted, where a change can't be made while it runs. Whoever says so agrees to it: somebody of the department that owns the host. */
+export const RestartTime = z
+  .discriminatedUnion("when", [
+    z.strictObject({ when: z.literal("now") }),
+    z.strictObject({ when: z.literal("at"), at: Time }),
+    z.strictObject({ when: z.literal("window") }),
+  ])
+  .meta({
+    id: "RestartTime",
+    description: "now: as soon as it is approved · at: at a moment, or not at all · window: in the next maintenance window that concerns the host",
+  });
+export type RestartTime = z.infer<typeof RestartTime>;
+const restart = RestartTime.optional().meta({
+  description: "When it may be restarted, if that turns out to be needed; can be said later too (POST /requests/{id}/agree-restart)",
+});
+
 /** What one item asks for. `id` names the resource of every action but create. */
 export const Item = z
   .union([
@@ -78,9 +94,9 @@ export const Item = z
       action: z.literal("resize"),
       kind: z.literal("host"),
       id: Id,
-      spec: z.strictObject({ flavour: Code.meta({ description: "Its disk never shrinks: it keeps the one it has where the flavour's is smaller" }) }),
+      spec: z.strictObject({ flavour: Code.meta({ description: "Its disk never shrinks: it keeps the one it has where the flavour's is smaller" }), restart }),
     }),
-    z.strictObject({ action: z.literal("resize"), kind: z.literal("volume"), id: Id, spec: z.strictObject({ sizeGib: z.int().min(1).max(65_536) }) }),
+    z.strictObject({ action: z.literal("resize"), kind: z.literal("volume"), id: Id, spec: z.strictObject({ sizeGib: z.int().min(1).max(65_536), restart }) }),
     z.strictObject({ action: z.literal("extend"), kind: z.enum(["host", "volume"]), id: Id, spec: z.strictObject({ expiresAt: Time }) }),
     z.strictObject({ action: z.enum(["start", "stop"]), kind: z.literal("host"), id: Id, spec: z.strictObject({}).default({}) }),
     z.strictObject({
@@ -174,6 +190,7 @@ export const RequestState = z
     "waiting",
     "approved",
     "applying",
+    "scheduled",
     "on-trial",
     "active",
     "expiring",
@@ -184,7 +201,7 @@ export const RequestState = z
   ])
   .meta({
     description:
-      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: approved, and in the queue for capacity · on-trial: to be accepted or refused · expiring: the term of a resource ends soon or is over · reclaimed: nothing of it is left · failed: no item could be made",
+      "submitted: the change plan is being made · department-approval, authority-approval: await decisions · needs-information: an approver asked the applicant · waiting: approved, and in the queue for capacity · scheduled: approved, and what is left of it waits for the restart that its owner agrees to · on-trial: to be accepted or refused · expiring: the term of a resource ends soon or is over · reclaimed: nothing of it is left · failed: no item could be made",
   });
 
 export const PlanStep = z
@@ -268,6 +285,10 @@ export const ChangePlan = z
       .array(Placement.extend({ resource: Id }))
       .meta({ description: "What is approved is the pool; member and what else was considered are not part of the hash" }),
     transfer: Transfer.optional().meta({ description: "Of a transfer only" }),
+    restarts: z
+      .array(z.object({ resource: Id, host: Id, hostName: z.string(), why: z.string() }))
+      .default([])
+      .meta({ description: "What cannot be changed while a host runs: which is approved; when it is restarted, its owner says" }),
     snapshots: z
       .array(z.object({ volume: Id, volumeName: z.string(), name: z.string(), takenAt: Time.nullable() }))
       .default([])
@@ -289,7 +310,20 @@ export const RequestItem = z
     resource: Id,
     name: z.string(),
     spec: z.unknown(),
-    state: z.enum(["pending", "applying", "active", "failed", "cancelled"]),
+    state: z
+      .enum(["pending", "scheduled", "applying", "active", "failed", "cancelled"])
+      .meta({ description: "scheduled: it waits for the restart that its owner agrees to" }),
+    restart: z
+      .object({
+        why: z.string().nullable().meta({ description: "Why it takes one; null: it does not, or that is not known yet" }),
+        time: RestartTime.nullable().meta({ description: "What its owner agreed to; null: nothing yet" }),
+        agreedBy: z.string().nullable(),
+        agreedAt: Time.nullable(),
+        dueAt: Time.nullable().meta({ description: "When it will be, as far as that is known: of a window its beginning" }),
+        begunAt: Time.nullable(),
+      })
+      .nullable()
+      .meta({ description: "Of a resize: whether and when a host is restarted for it" }),
     expiresAt: Time.nullable().meta({ description: "When the term of its resource ends, as it is now; null: it has none, or is gone" }),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
   })
@@ -341,6 +375,14 @@ export const Amendment = z
   })
   .meta({ id: "Amendment" });
 export type Amendment = z.infer<typeof Amendment>;
+/** POST /requests/{id}/agree-restart */
+export const RestartAgreement = z
+  .strictObject({
+    time: RestartTime,
+    items: z.array(Id).min(1).max(200).optional().meta({ description: "Ids of items; left out, all that take a restart which has not begun" }),
+  })
+  .meta({ id: "RestartAgreement" });
+export type RestartAgreement = z.infer<typeof RestartAgreement>;
 /** POST /requests/{id}/refuse-trial */
 export const TrialRefusal = z.strictObject({ reason: z.string().trim().min(1).max(2000) }).meta({ id: "TrialRefusal" });
 /** A body that says nothing more. */

@@ -18,6 +18,8 @@ export type RequestEvent =
   | "reject"
   | "withdraw"
   | "apply"
+  | "schedule"
+  | "restart"
   | "finish"
   | "try"
   | "accept"
@@ -53,7 +55,9 @@ export const lifecycle: Record<State, Partial<Record<RequestEvent, State>>> = {
     withdraw: "withdrawn",
   },
   approved: { shortage: "waiting", apply: "applying", finish: "active", fail: "failed" },
-  applying: { finish: "active", try: "on-trial", fail: "failed", apply: "applying", replan: "submitted" },
+  applying: { schedule: "scheduled", finish: "active", try: "on-trial", fail: "failed", apply: "applying", replan: "submitted" },
+  // What could be made live is made; the rest waits for the restart that its owner agrees to. What else has moved by then is another plan.
+  scheduled: { restart: "applying", replan: "submitted", withdraw: "withdrawn", finish: "active" },
   "on-trial": { accept: "active", expire: "expiring", reclaim: "reclaimed" },
   // What it made lives: its terms move it (domain/terms.ts).
   active: { expire: "expiring" },
@@ -79,4 +83,4 @@ export const isDeciding = (state: State): boolean => lifecycle[state].return !==
 /** States with a reservation that nobody has approved. */
 export const undecidedStates: readonly State[] = ["submitted", "planned", "department-approval", "authority-approval", "needs-information"];
 /** States of a request that was granted and whose resources are there, or were. */
-export const grantedStates: readonly State[] = ["approved", "applying", "on-trial", "active", "expiring", "reclaimed"];
+export const grantedStates: readonly State[] = ["approved", "applying", "scheduled", "on-trial", "active", "expiring", "reclaimed"];

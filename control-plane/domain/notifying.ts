@@ -28,6 +28,11 @@ export const audiences = {
   "request.reclaiming": "authors",
   "request.reclaimed": "authors",
   // Whoever asks for a department's hosts.
+  "restart.needed": ["applicant"],
+  "restart.scheduled": ["applicant"],
+  "restart.soon": ["applicant"],
+  "restart.done": ["applicant"],
+  "restart.failed": ["applicant"],
   "host.moving": ["applicant"],
   "host.moved": ["applicant"],
   "quota.nearly-full": ["approver", "authority"],

@@ -7,6 +7,7 @@ import { recordPlan } from "../store/planning.ts";
 import { transferSteps } from "../store/transferring.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";
+import { needsOf } from "./restarts.ts";
 
 export async function planRequest(context: JobContext, requestId: string): Promise<void> {
   const request = await context.db.selectFrom("requests").select(["state"]).where("id", "=", requestId).executeTakeFirst();
@@ -48,8 +49,9 @@ export async function planRequest(context: JobContext, requestId: string): Promi
   });
   // One order, whatever order the engine took: the plan's hash is over it.
   steps.sort((a, b) => (a.resource < b.resource ? -1 : 1));
+  const restarts = await needsOf(context, requestId, outcome.steps);
   await change(context, async (tx, act) => {
-    const row = await recordPlan(tx, act, requestId, { steps });
+    const row = await recordPlan(tx, act, requestId, { steps, restarts });
     if (row.state === "approved") await context.queue.apply(tx, row.department_id);
   });
 }

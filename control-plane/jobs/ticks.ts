@@ -29,6 +29,7 @@ import { bringImages } from "./images.ts";
 import { keepLosses } from "./losses.ts";
 import { lookForDrift } from "./look.ts";
 import { keepWindows } from "./maintenance.ts";
+import { keepRestarts } from "./restarts.ts";
 import { keepSnapshots } from "./snapshots.ts";
 import { keepTerms } from "./terms.ts";
 import { compareDrivers } from "./unknown.ts";
@@ -215,6 +216,7 @@ export const ticks: Record<string, (context: JobContext) => Promise<void>> = {
   terms: keepTerms,
   maintenance: keepWindows,
   losses: keepLosses,
+  restarts: keepRestarts,
   snapshots: keepSnapshots,
   images: bringImages,
   housekeeping,

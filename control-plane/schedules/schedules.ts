@@ -15,6 +15,7 @@ const ticks: Record<string, string> = {
   maintenance: "*/10 * * * * *",
   snapshots: "5,35 * * * * *",
   losses: "*/5 * * * * *",
+  restarts: "*/5 * * * * *",
   overdue: "50 * * * * *",
   calendars: "55 5 * * * *",
   remind: "40 * * * * *",

@@ -27,6 +27,7 @@ import { readMembers } from "./members.ts";
 import { pricesAt } from "./prices.ts";
 import { afterQueue, lockPools, moveCapacity, queuedNeeds, readBackups, readCatalogue, readHeld, requireApproved, sealed, type Take } from "./proposing.ts";
 import { type Charge, lockLedger, writeReservations } from "./quotas.ts";
+import { agreedBy, requireAgreeing } from "./restarts.ts";
 import { insertRows } from "./rows.ts";
 import {
   giveBack,
@@ -119,6 +120,10 @@ export async function createRequest(tx: Tx, act: Act, principal: Principal, body
 /** Many requests, each taken in or refused by itself, those before it counted. Answers in the order of the asks. */
 export async function createRequests(tx: Tx, asks: readonly Ask[], seal: Seal): Promise<(Taken | Refusal)[]> {
   const subjects = await findSubjects(tx, asks);
+  for (const [index, { act, body }] of asks.entries()) {
+    const subject = subjects[index]!;
+    if (!(subject instanceof Refusal)) subjects[index] = (await disagreement(tx, act, subject.application.department_id, body.items)) ?? subject;
+  }
   const { rows: numbers } = await sql<{ n: number }>`select nextval('request_numbers') as n from generate_series(1, ${asks.length})`.execute(tx);
   return take(
     tx,
@@ -127,6 +132,20 @@ export async function createRequests(tx: Tx, asks: readonly Ask[], seal: Seal): 
       return subject instanceof Refusal ? subject : candidateOf(ask, subject, numbers[index]!.n, seal);
     }),
     seal,
+  );
+}
+
+/** Why who asks may not say when a host is restarted; undefined: they may, or don't. */
+async function disagreement(tx: Tx, act: Act, departmentId: string, items: readonly Item[]): Promise<Refusal | undefined> {
+  const times = items.flatMap((item, position) =>
+    item.action === "resize" && item.spec.restart ? [{ pointer: `/items/${position}/spec/restart`, time: item.spec.restart }] : [],
+  );
+  return requireAgreeing(tx, act, departmentId, times).then(
+    () => undefined,
+    (error: unknown) => {
+      if (error instanceof Refusal) return error;
+      throw error;
+    },
   );
 }
 
@@ -160,7 +179,9 @@ export async function amendRequest(
   await invalidateSteps(tx, act, row, "The applicant changed the request.");
   await giveBack(tx, act, id);
   await tx.deleteFrom("request_items").where("request_id", "=", id).execute();
-  const stored = storedItems(id, body.items, act.now, seal);
+  const disagreed = await disagreement(tx, act, row.department_id, body.items);
+  if (disagreed) throw disagreed;
+  const stored = storedItems(id, body.items, act, seal);
   await insertRows(tx, "request_items", stored);
   const shown = (items: readonly StoredItem[]) => items.map((item) => ({ action: item.action, kind: item.kind, spec: shownItem(item).spec }));
   const differences = differingPaths(Object.assign({}, shown(before)), Object.assign({}, shown(stored)), "items");
@@ -322,12 +343,12 @@ function candidateOf({ act, body, purpose }: Ask, subject: Subject, number: numb
     created_at: act.now,
     updated_at: act.now,
   };
-  return { ...subject, act, row, stored: storedItems(id, body.items, act.now, seal), items: body.items, fresh: true, submit: !body.draft };
+  return { ...subject, act, row, stored: storedItems(id, body.items, act, seal), items: body.items, fresh: true, submit: !body.draft };
 }
 
-const storedItems = (requestId: string, items: readonly Item[], now: Date, seal: Seal): StoredItem[] =>
+const storedItems = (requestId: string, items: readonly Item[], act: Act, seal: Seal): StoredItem[] =>
   items.map((item, position) => ({
-    id: newId("itm", now),
+    id: newId("itm", act.now),
     request_id: requestId,
     position,
     action: item.action,
@@ -337,6 +358,10 @@ const storedItems = (requestId: string, items: readonly Item[], now: Date, seal:
     spec: { item: sealItem(item, `${requestId}/${position}`, seal), placement: null, expiresAt: null, wanted: null, charge: [] } satisfies Kept,
     error: null,
     approved_digest: null,
+    restart_need: null,
+    restart: item.action === "resize" && item.spec.restart ? agreedBy(act, item.spec.restart) : null,
+    restart_begun_at: null,
+    restart_told: null,
   }));
 
 /**

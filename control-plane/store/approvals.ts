@@ -7,6 +7,8 @@ import type { RequestItems, ResourceKind } from "./schema.ts";
 
 /** The code with which the provider refuses what isn't approved. */
 export const notApproved = "not-approved";
+/** The code with which a driver refuses what takes a restart that nobody agreed to. */
+export const needsRestart = "needs-restart";
 
 /** Digests of what a request's open items make of their resources. */
 export function specificationsOf(items: readonly ItemOf[]): { resource: string; digest: string }[] {

@@ -35,6 +35,7 @@ import * as transfers from "./migrations/0030_transfers.ts";
 import * as drift from "./migrations/0036_drift.ts";
 import * as backupLevel from "./migrations/0025_backup_level.ts";
 import * as hostSessions from "./migrations/0040_host_sessions.ts";
+import * as restarts from "./migrations/0041_restarts.ts";
 import * as memberLossPolicy from "./migrations/0042_member_loss_policy.ts";
 import * as poolsAndMembers from "./migrations/0032_pools.ts";
 import * as maintenance from "./migrations/0038_maintenance.ts";
@@ -80,6 +81,7 @@ const migrations: Record<string, Migration> = {
   "0025_backup_level": backupLevel,
   "0028_images": images,
   "0040_host_sessions": hostSessions,
+  "0041_restarts": restarts,
   "0042_member_loss_policy": memberLossPolicy,
   "0030_transfers": transfers,
   "0032_pools": poolsAndMembers,

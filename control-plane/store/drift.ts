@@ -45,12 +45,14 @@ export async function recordDrift(tx: Tx, act: Act, departmentId: string, before
   if ((await calmOf(tx, departmentId))?.fence !== before.fence) return undefined;
   const live = await tx
     .selectFrom("resources")
-    .select(["id", "name", "unreachable_since"])
+    .select(["id", "name", "unreachable_since", sql<string | null>`wanted->>'host'`.as("host")])
     .where("department_id", "=", departmentId)
     .where("phase", "=", "live")
     .execute();
   const names = new Map(live.map((row) => [row.id, row.name]));
-  const unseen = new Set(live.filter((row) => row.unreachable_since !== null).map((row) => row.id));
+  const away = new Set(live.filter((row) => row.unreachable_since !== null).map((row) => row.id));
+  // What is attached to a host that nobody can see isn't seen either.
+  const unseen = new Set(live.filter((row) => away.has(row.id) || (row.host !== null && away.has(row.host))).map((row) => row.id));
   const seen = new Map(found.filter((one) => names.has(one.resourceId)).map((one) => [`${one.resourceId} ${one.property}`, one]));
   const known = await tx
     .selectFrom("drift_findings")

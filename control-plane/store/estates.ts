@@ -8,7 +8,7 @@ import type { Outcome } from "../../infra/operations.ts";
 import type { DepartmentSpec, HostSpec, PoolEndpoint, SpecKind } from "../../infra/spec.ts";
 import type { Act } from "./act.ts";
 import { hold } from "./allocations.ts";
-import { approvedEstate, notApproved } from "./approvals.ts";
+import { approvedEstate, needsRestart, notApproved } from "./approvals.ts";
 import { appendAudits } from "./audit.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
@@ -18,6 +18,7 @@ import { giveBackDifference, lockAccounts, releaseResources, settleCharges, used
 import { sendBack } from "./refused.ts";
 import { requireFunds } from "./fund-charges.ts";
 import { growing, move, type Seal, type StoredItem } from "./requests.ts";
+import { endPlanned, restartsAgreed, tellRestarted } from "./restarts.ts";
 import type { Dimension, Resources } from "./schema.ts";
 import { addDays } from "../domain/terms.ts";
 import { followResources } from "./terms.ts";
@@ -144,24 +145,11 @@ export async function beginApply(tx: Tx, act: Act, departmentId: string, unseal:
     spec,
     approved: await approvedEstate(tx, departmentId, putBack),
     putBack,
-    restarts: await restartsAgreed(tx, ids),
+    restarts: await restartsAgreed(tx, act.now, ids),
     hash,
     fence,
     requests: ids,
   };
-}
-
-/** What these requests change and may restart a host for. */
-async function restartsAgreed(tx: Tx, requestIds: readonly string[]): Promise<string[]> {
-  if (requestIds.length === 0) return [];
-  const rows = await tx
-    .selectFrom("request_items")
-    .select("resource_id")
-    .where("request_id", "in", [...requestIds])
-    .where("state", "=", "applying")
-    .where("action", "=", "resize")
-    .execute();
-  return rows.map((row) => row.resource_id);
 }
 
 /** What would grow and no longer fits the project's stage or fund is not begun: it fails here, and the rest of its request goes on. */
@@ -357,7 +345,7 @@ async function settle(
   );
   const touched = items.flatMap((item) => (resources.has(item.resource_id) ? [{ item, resource: resources.get(item.resource_id)! }] : []));
   const unsuccessful = touched.filter(({ resource, item }) => failures.has(resource.id) && !(item.action === "create" && resource.phase === "live"));
-  const isRefused = (id: string) => failures.get(id)?.code === notApproved;
+  const isRefused = (id: string) => [notApproved, needsRestart].includes(failures.get(id)?.code ?? "");
   const [refused, failed] = [unsuccessful.filter(({ resource }) => isRefused(resource.id)), unsuccessful.filter(({ resource }) => !isRefused(resource.id))];
   const done = touched.filter((one) => !unsuccessful.includes(one) && (one.item.action !== "retire" || isGone(one.resource.id)));
   // A host's item waits for a reading after its apply: what was settled before is neither audited nor told again.
@@ -494,6 +482,14 @@ async function settle(
     tx,
     act,
     refused.map(({ item }) => item),
+    (id) => (failures.get(id)?.code === needsRestart ? failures.get(id)!.message : undefined),
+  );
+  const restarted = [...news, ...failed].map(({ item }) => item);
+  await tellRestarted(tx, act, restarted, (item) => failures.has(item.resource_id));
+  await endPlanned(
+    tx,
+    act.now,
+    restarted.flatMap((item) => (item.restart_need && resources.get(item.restart_need.host)?.observed_state === "running" ? [item.restart_need.host] : [])),
   );
   await finishRequests(tx, act, departmentId);
   await followResources(
@@ -543,7 +539,7 @@ async function finishItems(tx: Tx, ids: readonly string[]): Promise<void> {
       .execute();
 }
 
-/** Requests whose items are all settled become active (on trial first, where that was asked for), or failed when none could be made. */
+/** Requests of which only restarts are left wait for these; those whose items are all settled become active (on trial first, where that was asked for), or failed when none could be made. */
 export async function finishRequests(tx: Tx, act: Act, departmentId: string): Promise<void> {
   const requests = await tx
     .selectFrom("requests as r")
@@ -560,6 +556,10 @@ export async function finishRequests(tx: Tx, act: Act, departmentId: string): Pr
     .execute();
   for (const request of requests) {
     const items = await tx.selectFrom("request_items").select(["state", "error", "action", "kind"]).where("request_id", "=", request.id).execute();
+    if (items.some((item) => item.state === "scheduled")) {
+      await move(tx, act, request, "schedule", {});
+      continue;
+    }
     const active = items.some((item) => item.state === "active");
     const made = items.some((item) => item.state === "active" && item.action === "create" && (item.kind === "host" || item.kind === "volume"));
     if (made && request.trial_days !== null) await move(tx, act, request, "try", { trial_until: addDays(act.now, request.trial_days) });

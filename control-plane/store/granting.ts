@@ -11,6 +11,7 @@ import { bindApproval, specificationsOf } from "./approvals.ts";
 import type { Tx } from "./database.ts";
 import { requireFunds } from "./fund-charges.ts";
 import { readMembers } from "./members.ts";
+import { scheduleRestarts } from "./restarts.ts";
 import { extendedMeanwhile, followResources } from "./terms.ts";
 import { freeIn, isBefore, lockPools, moveCapacity, needsOf, queuedNeeds } from "./proposing.ts";
 import { growing, type Kept, move, type RequestRow } from "./requests.ts";
@@ -94,7 +95,7 @@ async function placedOnMembers(tx: Tx, row: Pick<RequestRow, "id" | "application
   return true;
 }
 
-/** From now on what it asks for is wanted. @throws Refusal conflict when something of it has changed since */
+/** From now on what it asks for is wanted; what takes a restart that its owner wants later waits for that. @throws Refusal conflict when something of it has changed since */
 export async function enact(tx: Tx, act: Act, row: RequestRow): Promise<void> {
   await tx.updateTable("resources").set({ phase: "wanted", updated_at: act.now }).where("request_id", "=", row.id).where("phase", "=", "proposed").execute();
   const items = await tx
@@ -109,8 +110,10 @@ export async function enact(tx: Tx, act: Act, row: RequestRow): Promise<void> {
     row.application_id,
     items.filter((item) => item.action === "retire").map((item) => item.resource_id),
   );
+  const scheduled = await scheduleRestarts(tx, act, row, items);
   const longer: string[] = [];
   for (const item of items) {
+    if (scheduled.has(item.id)) continue;
     const { wanted, expiresAt } = item.spec as Kept;
     const change =
       item.action === "retire"

@@ -200,8 +200,8 @@ async function isBeingChanged(tx: Tx, resource: Selectable<Resources>): Promise<
     .select("q.id")
     .where("i.resource_id", "=", resource.id)
     .where("i.action", "not in", ["create", "extend"])
-    .where("i.state", "in", ["pending", "applying"])
-    .where("q.state", "in", [...undecidedStates, "waiting", "approved", "applying"])
+    .where("i.state", "in", ["pending", "scheduled", "applying"])
+    .where("q.state", "in", [...undecidedStates, "waiting", "approved", "applying", "scheduled"])
     .executeTakeFirst();
   return open !== undefined;
 }

@@ -14,6 +14,7 @@ import { requireFunds } from "./fund-charges.ts";
 import { finalise } from "./granting.ts";
 import { softWarnings } from "./quotas.ts";
 import { keptOf, movedSince, payerOf } from "./transferring.ts";
+import { noteNeeds, type PlannedNeed } from "./restarts.ts";
 import { snapshotsGoing } from "./snapshots.ts";
 import { withdrawExtended } from "./terms.ts";
 import { giveBack, type Kept, lockRequest, move, type RequestRow } from "./requests.ts";
@@ -28,7 +29,7 @@ export async function recordPlan(
   tx: Tx,
   act: Act,
   id: string,
-  plan: { steps: ChangePlan["steps"] } | { error: { code: string; message: string } },
+  plan: { steps: ChangePlan["steps"]; restarts?: readonly PlannedNeed[] } | { error: { code: string; message: string } },
 ): Promise<RequestRow> {
   const row = await lockRequest(tx, id);
   const again = isDeciding(row.state);
@@ -47,9 +48,15 @@ export async function recordPlan(
     await giveBack(tx, act, id);
     return move(tx, act, row, "fail", { error: JSON.stringify(plan.error) });
   }
+  await noteNeeds(tx, id, plan.restarts ?? []);
   const content = { ...(await contentOf(tx, id, plan.steps)), cost: await costOf(tx, act, row) };
   // The pool is approved; which member of it, and what else was considered, is shown.
-  const hash = digestOf({ ...content, placement: content.placement.map(({ resource, pool, reason }) => ({ resource, pool, reason })) });
+  const hash = digestOf({
+    ...content,
+    placement: content.placement.map(({ resource, pool, reason }) => ({ resource, pool, reason })),
+    // Which host is restarted is approved; how much memory it holds moves all the time. A plan without any is as those were before there were any.
+    ...(content.restarts.length === 0 ? { restarts: undefined } : { restarts: content.restarts.map(({ resource, host }) => ({ resource, host })) }),
+  });
   if (again && hash === row.plan_hash) return row;
   const submitted = again
     ? await sendBackToPlanning(tx, act, row, { code: "plan-moved", message: "What the request would do has changed since it was planned." })
@@ -154,6 +161,11 @@ async function contentOf(tx: Tx, id: string, steps: ChangePlan["steps"]) {
   const pools = new Map((await tx.selectFrom("pools").select(["id", "code"]).execute()).map((pool) => [pool.id, pool.code]));
   const placed = await tx.selectFrom("resources").select(["id", "pool_id"]).where("request_id", "=", id).execute();
   const passing = items.find((item) => item.action === "transfer");
+  const needs = items.flatMap((item) => (item.restart_need === null || item.state !== "pending" ? [] : [{ resource: item.resource_id, ...item.restart_need }]));
+  const hosts = await namesOfHosts(
+    tx,
+    needs.map((need) => need.host),
+  );
   return {
     steps,
     ...(passing ? { transfer: keptOf(passing).transfer } : {}),
@@ -165,5 +177,16 @@ async function contentOf(tx: Tx, id: string, steps: ChangePlan["steps"]) {
       if (!pool || !item) return [];
       return [{ resource: one.id, ...shownPlacement(item.spec as Kept, pool) }];
     }),
+    restarts: needs.map(({ resource, host, why }) => ({ resource, host, hostName: hosts.get(host) ?? host, why })),
   };
+}
+
+async function namesOfHosts(tx: Tx, ids: readonly string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const rows = await tx
+    .selectFrom("resources")
+    .select(["id", "name"])
+    .where("id", "in", [...ids])
+    .execute();
+  return new Map(rows.map((row) => [row.id, row.name]));
 }

@@ -133,8 +133,8 @@ export async function readHeld(db: Db, applicationIds: readonly string[], items:
         .select("q.number")
         .whereRef("i.resource_id", "=", "r.id")
         .where("i.action", "not in", ["create", "extend"])
-        .where("i.state", "in", ["pending", "applying"])
-        .where("q.state", "in", [...undecidedStates, "waiting", "approved", "applying"])
+        .where("i.state", "in", ["pending", "scheduled", "applying"])
+        .where("q.state", "in", [...undecidedStates, "waiting", "approved", "applying", "scheduled"])
         .limit(1)
         .as("changed_by"),
     )

@@ -4,6 +4,7 @@ import type { Act } from "./act.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
 import { finishRequests } from "./estates.ts";
+import { endPlanned } from "./restarts.ts";
 import { settleUnreachable } from "./losses.ts";
 import { turnUptime, uptimeOf } from "./uptime.ts";
 
@@ -102,6 +103,7 @@ export async function recordTransitions(tx: Tx, act: Act, transitions: readonly 
     hosts.map((one) => ({ id: one.id, department_id: departmentOf.get(one.id) ?? one.department_id, state: uptimeOf(one.to, one.power) })),
   );
   const running = hosts.filter((one) => one.to === "running").map((one) => one.id);
+  await endPlanned(tx, act.now, running);
   if (running.length > 0) {
     const moved = await sql<{ department_id: string }>`
       update request_items i set state = 'active' from requests r, resources h

@@ -40,10 +40,10 @@ export interface Intended {
   items: Item[];
 }
 
-const open = [...undecidedStates, "waiting", "approved", "applying"];
+const open = [...undecidedStates, "waiting", "approved", "applying", "scheduled"];
 /** No other request changes, extends or retires it. */
 const untouched = sql`not exists (select from request_items i join requests q on q.id = i.request_id
-  where i.resource_id = x.id and i.action <> 'create' and i.state in ('pending', 'applying') and q.state = any(${sql.val(open)}::text[]))`;
+  where i.resource_id = x.id and i.action <> 'create' and i.state in ('pending', 'scheduled', 'applying') and q.state = any(${sql.val(open)}::text[]))`;
 const none = (origin: RequestOrigin, states: readonly string[], since: Date) =>
   sql`not exists (select from requests q where q.about_id = r.id and q.origin = ${origin} and q.state = any(${sql.val(states)}::text[]) and q.updated_at > ${since})`;
 const overColumns = sql`x.id, x.kind, x.name, r.id as about, r.number, x.application_id, x.project_id, x.department_id`;

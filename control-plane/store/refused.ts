@@ -10,18 +10,21 @@ import type { Kept } from "./requests.ts";
 /**
  * Items that the provider refused go back to their approver, each with what differs from what was asked for; the request is planned anew.
  * @param items of requests that are being applied
+ * @param reason of what is as it was approved, but takes what nobody agreed to
  */
 export async function sendBack(
   tx: Tx,
   act: Act,
   items: readonly { id: string; request_id: string; resource_id: string; action: string; spec: unknown }[],
+  reason: (resourceId: string) => string | undefined = () => undefined,
 ): Promise<void> {
   for (const [requestId, of] of Map.groupBy(items, (item) => item.request_id)) {
     const differences: string[] = [];
     for (const item of of) {
       const resource = await tx.selectFrom("resources").selectAll().where("id", "=", item.resource_id).forUpdate().executeTakeFirstOrThrow();
       const asked = (item.spec as Kept).wanted;
-      differences.push(`${resource.name}: ${differingPaths(asked, resource.wanted).join(", ") || "its approval is missing"}`);
+      const why = reason(item.resource_id) ?? (differingPaths(asked, resource.wanted).join(", ") || "its approval is missing");
+      differences.push(`${resource.name}: ${why}`);
       // Back to what was asked for, and out of the wanted state until somebody approves that again.
       const back =
         item.action === "create"
@@ -35,7 +38,7 @@ export async function sendBack(
     }
     await tx
       .updateTable("request_items")
-      .set({ state: "pending", approved_digest: null, error: null })
+      .set({ state: "pending", approved_digest: null, restart_begun_at: null, error: null })
       .where(
         "id",
         "in",

@@ -38,11 +38,13 @@ export interface Kept {
   expiresAt: string | null;
   wanted: unknown;
   charge: { dimension: string; quantity: number }[];
+  /** Digest of what its resource was wanted to be when it began to wait for a restart. */
+  base?: string;
 }
 
 /** Whether an open item makes something new or takes more: what a project's stage, year and budget may block. */
 export const growing = (item: Pick<StoredItem, "spec" | "state">): boolean =>
-  (item.state === "pending" || item.state === "applying") &&
+  (item.state === "pending" || item.state === "scheduled" || item.state === "applying") &&
   grows({ action: (item.spec as Kept).item.action, charge: (item.spec as Kept).charge as Proposal["charge"] });
 
 export async function withdraw(tx: Tx, act: Act, id: string, ifMatch?: number): Promise<RequestRow> {
@@ -50,7 +52,11 @@ export async function withdraw(tx: Tx, act: Act, id: string, ifMatch?: number): 
   requireApplicants(row);
   requireFits(row, "withdraw");
   await giveBack(tx, act, id);
-  return move(tx, act, row, "withdraw", {});
+  // What of it was made stays; only what waited for a restart is not done.
+  const made =
+    row.state === "scheduled" &&
+    (await tx.selectFrom("request_items").select("id").where("request_id", "=", id).where("state", "=", "active").executeTakeFirst());
+  return move(tx, act, row, made ? "finish" : "withdraw", {});
 }
 
 /** @throws Refusal conflict when nobody's but the terms ask for it: who keeps what it is about extends that */
@@ -87,7 +93,7 @@ export async function expireReservations(tx: Tx, act: Act): Promise<string[]> {
 export async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
   await closeSteps(tx, id);
   // What an earlier apply of it made stays made.
-  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("state", "=", "pending").execute();
+  const items = await tx.selectFrom("request_items").selectAll().where("request_id", "=", id).where("state", "in", ["pending", "scheduled"]).execute();
   if (items.length === 0) return;
   await settleCharges(
     tx,
@@ -120,7 +126,7 @@ export async function giveBack(tx: Tx, act: Act, id: string): Promise<void> {
     ),
   );
   await tx.updateTable("resources").set({ phase: "failed", updated_at: act.now }).where("request_id", "=", id).where("phase", "=", "proposed").execute();
-  await tx.updateTable("request_items").set({ state: "cancelled" }).where("request_id", "=", id).where("state", "=", "pending").execute();
+  await tx.updateTable("request_items").set({ state: "cancelled" }).where("request_id", "=", id).where("state", "in", ["pending", "scheduled"]).execute();
 }
 
 /** @throws Refusal not-found, precondition-failed */

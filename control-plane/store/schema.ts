@@ -186,6 +186,7 @@ export type RequestState =
   | "waiting"
   | "approved"
   | "applying"
+  | "scheduled"
   | "on-trial"
   | "active"
   | "expiring"
@@ -259,10 +260,30 @@ export interface RequestItems {
   resource_id: string;
   /** As asked for (contract/requests.ts, ItemSpec), references resolved. userData sealed. */
   spec: Json<unknown>;
-  state: "pending" | "applying" | "active" | "failed" | "cancelled";
+  /** scheduled: approved, and waiting for a restart. */
+  state: "pending" | "scheduled" | "applying" | "active" | "failed" | "cancelled";
   /** Digest of the specification that was approved (infra/approval.ts); null before, and for what makes none. */
   approved_digest: string | null;
   error: Json<{ code: string; message: string } | null> | null;
+  /** What the change plan found: it can't be made while that host runs. */
+  restart_need: ColumnType<{ host: string; why: string } | null, string | null | undefined, string | null>;
+  /** What its owner agreed to. */
+  restart: ColumnType<AgreedRestart | null, string | null | undefined, string | null>;
+  restart_begun_at: MaybeTime;
+  /** Which moment its owner was told of beforehand. */
+  restart_told: ColumnType<string | null, string | null | undefined, string | null>;
+}
+/** `at`: ISO, of the moment; `agreedAt` too. */
+export type AgreedRestart = { when: "now" | "window"; by: string; agreedAt: string } | { when: "at"; at: string; by: string; agreedAt: string };
+
+/** What of a host's time counts as planned, since its owner agreed to a restart. */
+export interface PlannedRestarts {
+  item_id: string;
+  /** The host. */
+  resource_id: string;
+  from_at: Time;
+  /** At most; or when it was back. */
+  to_at: Time;
 }
 
 /** Every host, volume, attachment and backup policy, wanted and observed. */
@@ -1384,6 +1405,7 @@ export interface Database extends StateTables {
   uptime_intervals: UptimeIntervals;
   maintenance_windows: MaintenanceWindows;
   maintenance_hosts: MaintenanceHosts;
+  planned_restarts: PlannedRestarts;
   member_losses: MemberLosses;
   backups: Backups;
   restores: Restores;

@@ -33,7 +33,7 @@ export const transferOf = (items: readonly Item[]): TransferItem | undefined => 
 export const payerOf = (row: Pick<RequestRow, "project_id" | "to_project_id">): string => row.to_project_id ?? row.project_id;
 
 /** States in which a request stands in the way of a transfer, or a transfer in that of others. */
-export const openStates = [...undecidedStates, "waiting", "approved", "applying"] as const;
+export const openStates = [...undecidedStates, "waiting", "approved", "applying", "scheduled"] as const;
 
 /** What an item of a transfer keeps as wanted: what was planned and approved, to the last resource and quantity. */
 export interface TransferKept {

@@ -1,6 +1,6 @@
 /**
  * Uptime intervals of hosts: transitions are stored, not samples. They begin with the first reading of a live host, touch and never overlap.
- * They say what was seen. What of it counts as maintenance is computed from the windows whenever it is asked, so that a window has exactly its own borders.
+ * They say what was seen. What of it counts as maintenance is computed from the windows, and from restarts that were agreed to, whenever it is asked, so that a window has exactly its own borders.
  */
 import { type RawBuilder, sql } from "kysely";
 import type { Act } from "./act.ts";
@@ -8,7 +8,7 @@ import type { Tx } from "./database.ts";
 import { newId } from "./ids.ts";
 
 export type UptimeState = "up" | "down" | "unknown" | "stopped";
-/** As it counts: down or unknown within a maintenance window is maintenance. */
+/** As it counts: down or unknown within a maintenance window, or in a restart that its owner agreed to, is maintenance. */
 export type CountedState = UptimeState | "maintenance";
 
 /**
@@ -19,9 +19,11 @@ export type CountedState = UptimeState | "maintenance";
 export function countedUptime(from: Date, to: Date, only: RawBuilder<boolean> = sql`true`): RawBuilder<unknown> {
   const seen = sql`select u.resource_id, u.department_id, u.state, tstzmultirange(tstzrange(greatest(u.from_at, ${from}::timestamptz), least(coalesce(u.to_at, ${to}::timestamptz), ${to}::timestamptz))) as span
     from uptime_intervals u where u.from_at < ${to} and (u.to_at is null or u.to_at > ${from}) and ${only}`;
-  const held = sql`select h.resource_id, range_agg(tstzrange(greatest(w.from_at, h.since), least(w.to_at, h.until))) as span
-    from maintenance_hosts h join maintenance_windows w on w.id = h.window_id
-    where w.from_at < ${to} and w.to_at > ${from} and greatest(w.from_at, h.since) < least(w.to_at, h.until) group by 1`;
+  const held = sql`select x.resource_id, range_agg(x.span) as span from (
+    select h.resource_id, tstzrange(greatest(w.from_at, h.since), least(w.to_at, h.until)) as span
+      from maintenance_hosts h join maintenance_windows w on w.id = h.window_id
+      where w.from_at < ${to} and w.to_at > ${from} and greatest(w.from_at, h.since) < least(w.to_at, h.until)
+    union all select p.resource_id, tstzrange(p.from_at, p.to_at) from planned_restarts p where p.from_at < ${to} and p.to_at > ${from}) x group by 1`;
   return sql`(select p.resource_id, p.department_id, p.state, lower(r) as from_at, upper(r) as to_at, extract(epoch from upper(r) - lower(r)) as seconds
     from (select s.resource_id, s.department_id, s.state, s.span - coalesce(m.span, '{}') as span from (${seen}) s left join (${held}) m
         on m.resource_id = s.resource_id and s.state in ('down', 'unknown')

@@ -1,5 +1,6 @@
 /** What is said to an LXD or Incus server, without one. */
 import { describe, expect, it } from "vitest";
+import { heldBytes, vmReason } from "../../infra/drivers/lxd/restarts.ts";
 import { bodyOf, limited, settings } from "../../infra/drivers/lxd/bodies.ts";
 import { fallsTo, settingsFor } from "../../infra/drivers/lxd/members.ts";
 import { serverOf } from "../../infra/drivers/lxd/server.ts";
@@ -53,6 +54,32 @@ describe("servers", () => {
     const warnings = [{ type: "Instance type not operational", last_message: "vhost_vsock kernel module not loaded" }];
     expect(serverOf(root("lxd", "lxc"), warnings).whyNoVm).toBe("vhost_vsock kernel module not loaded");
     expect(serverOf(root("lxd", "lxc"), []).whyNoVm).toMatch(/QEMU/);
+  });
+});
+
+describe("restarts", () => {
+  const before = { vcpu: 2, memoryMib: 2048, diskGib: 20 };
+  it.each([
+    ["less memory", { ...before, memoryMib: 1024 }, true, undefined],
+    ["CPUs, where the server plugs them", { ...before, vcpu: 4 }, true, undefined],
+    ["CPUs elsewhere", { ...before, vcpu: 4 }, false, /its CPUs \(2 → 4\)/],
+    ["more memory and disk", { ...before, memoryMib: 4096, diskGib: 40 }, true, /its memory \(2048 → 4096 MiB\), its disk \(20 → 40 GiB\)/],
+  ])("of a virtual machine: %s", (_, after, hotPlug, why) => {
+    if (why) expect(vmReason(before, after, hotPlug)).toMatch(why);
+    else expect(vmReason(before, after, hotPlug)).toBeUndefined();
+  });
+
+  it("count what a container holds without the pages of files, of that instance alone", () => {
+    const line = (what: string, name: string, bytes: number) => `lxd_memory_${what}_bytes{name="${name}",project="p",type="container"} ${bytes}`;
+    const of = (name: string, held: number) => [
+      line("MemTotal", name, 1000),
+      line("MemFree", name, 900 - held),
+      line("Active_file", name, 60),
+      line("Inactive_file", name, 40),
+    ];
+    const metrics = [...of("a", 7), ...of("b", 300)].join("\n");
+    expect(heldBytes(metrics, { name: "b", project: "p" })).toBe(300);
+    expect(heldBytes(metrics, { name: "c", project: "p" })).toBe(0);
   });
 });
 

@@ -117,6 +117,8 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
     await line("web-1").getByLabel("规格").selectOption("standard");
     await line("db").getByLabel("操作").selectOption("停止");
     await line("data").getByLabel("扩容至 GiB").fill("2");
+    // On a machine where a mounted ext4 doesn't grow.
+    await line("data").getByLabel("如需重启").selectOption("批准后立即");
     await line("logs").getByLabel("操作").selectOption("挂载");
     await line("logs").getByLabel("主机").fill("web-1");
     await line("logs").getByLabel("挂载路径").fill("/srv/logs");
@@ -250,7 +252,7 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
       return JSON.parse((await run(process.execPath, [join(root, "control-plane/cli/zhengyun.js"), ...args, "--json"], { env })).stdout) as Request;
     };
     const [volume, one, two] = [(await held<Volume>("volumes", "data-2"))!, (await held<Host>("hosts", "web-1"))!, (await held<Host>("hosts", "db"))!];
-    const grown = await cli("volumes", "grow", volume.id, "--size", "3", "--wait");
+    const grown = await cli("volumes", "grow", volume.id, "--size", "3", "--restart", "now", "--wait");
     expect(grown.state).toBe("department-approval");
     await plane.approve(grown.id);
     await plane.settled(grown.id);

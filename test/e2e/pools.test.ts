@@ -98,6 +98,14 @@ describe("pools of a cluster", { timeout: 180_000 }, () => {
       group: "gold",
       members: { online: 2, offline: 0 },
     });
+    const unsafe = await zhengyun("pools", "change", "compute", "--on-member-loss", "restart:900");
+    expect(unsafe.code).not.toBe(0);
+    expect(unsafe.stderr).toContain("watchdog");
+    const settled = JSON.parse((await zhengyun("pools", "change", "compute", "--on-member-loss", "propose:900", "--json")).stdout) as Pool;
+    expect(settled).toMatchObject({
+      sharedStorage: false,
+      onMemberLoss: { action: "propose", afterSeconds: 900, fenced: false, setAt: expect.any(String) as string },
+    });
     const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
     try {
       const page = await browser.newPage({ locale: "zh-CN" });
@@ -110,8 +118,12 @@ describe("pools of a cluster", { timeout: 180_000 }, () => {
       await page.getByRole("table", { name: "节点: compute" }).getByText("n3").waitFor();
       await row.getByRole("button", { name: "修改: compute" }).click();
       await page.getByLabel("状态").selectOption("closed");
+      await page.getByLabel("节点失联").selectOption("restart");
+      await page.getByLabel("已确保失联的机器届时断电").check();
       await page.getByRole("button", { name: "保存" }).click();
       await row.getByText("关闭（不再放置）").waitFor();
+      await row.getByText("在其他节点启动 · 900 s").waitFor();
+      await row.getByText("各节点存储不共享").waitFor();
       await page.screenshot({ path: join(pictures, "pools.png"), fullPage: true });
     } finally {
       await browser.close();

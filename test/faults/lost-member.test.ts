@@ -12,17 +12,17 @@ import { host, smallCity } from "../setup/small-city.ts";
 
 const path = "/api/v1/member-losses";
 
-describe("a member that dies", { timeout: 300_000 }, () => {
+describe("a member that dies", { timeout: 420_000 }, () => {
   let lxd: Lxd;
   let plane: TestPlane;
-  let second: Client;
+  let secondToken: string;
   beforeAll(async () => {
     lxd = await startLxd(3);
     await lxd.members[0]!.must("lxc", ["config", "set", "cluster.offline_threshold", "11"]);
     plane = new TestPlane("pglite", undefined, lxd.endpoint);
     await plane.start();
     await plane.fill(smallCity({ driver: "lxd", endpoint: lxd.endpoint }));
-    second = createClient({ url: plane.operations.url, token: await plane.grant("operations") });
+    secondToken = await plane.grant("operations");
     const authority = createClient({ url: plane.operations.url, token: plane.secretOf("authority") });
     const policy = await authority.get<{ revision: number }>("/api/v1/maintenance-policy");
     await authority.put("/api/v1/maintenance-policy", { noticeDays: 3, longestHours: 72, downAfterSeconds: 10 }, policy.revision);
@@ -70,7 +70,13 @@ describe("a member that dies", { timeout: 300_000 }, () => {
     expect(lost).toMatchObject({ member: "n3", state: "lost", hosts: [{ id: ill.id, remedy: "redeploy", policy: bound }], plans: [] });
     expect((await plane.operations.get<{ items: unknown[] }>("/api/v1/operation-plans")).items).toEqual([]);
 
+    // Killed in the middle, it is filed once all the same.
+    await plane.kill("SIGTERM");
+    await plane.start({ ZHENGYUN_FAULT: "loss.policy" });
     await settle({ action: "propose", afterSeconds: 10, fenced: false });
+    expect(await plane.exited).toBe("SIGKILL");
+    await plane.start();
+    const second = createClient({ url: plane.operations.url, token: secondToken });
     const [filed] = (await waitFor(losses, (all) => all[0]?.state === "asked", { timeoutMs: 30_000 })) as [MemberLoss];
     expect(filed).toMatchObject({ state: "asked", askedBy: "system", filedAt: expect.any(String) as string });
     // A policy has seen no machine: the first person says that it is off, and another one agrees.

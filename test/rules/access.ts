@@ -67,6 +67,7 @@ export const trials: Record<string, Trial> = {
   "post /api/v1/requests/{id}/withdraw": names((ids) => ({ path: `/api/v1/requests/${ids.request}/withdraw` })),
   "post /api/v1/requests/{id}/approve": names((ids) => ({ path: `/api/v1/requests/${ids.request}/approve`, body: { planHash: "0".repeat(64) } })),
   "post /api/v1/requests/{id}/reject": names((ids) => ({ path: `/api/v1/requests/${ids.request}/reject`, body: { reason: "no" } })),
+  "post /api/v1/requests/{id}/agree-restart": names((ids) => ({ path: `/api/v1/requests/${ids.request}/agree-restart`, body: { time: { when: "now" } } })),
   "post /api/v1/requests/{id}/accept-trial": names((ids) => ({ path: `/api/v1/requests/${ids.request}/accept-trial` })),
   "post /api/v1/requests/{id}/refuse-trial": names((ids) => ({ path: `/api/v1/requests/${ids.request}/refuse-trial`, body: { reason: "no" } })),
   "get /api/v1/requests/{id}/decision": names((ids) => ({ path: `/api/v1/requests/${ids.request}/decision` })),

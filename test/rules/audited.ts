@@ -109,6 +109,16 @@ async function consentAsked(stage: Stage): Promise<string> {
   const made = await stage.post("operations", "/api/v1/consents", { host: stage.ids.host, purpose: "mend" });
   return `/api/v1/consents/${(made.body as { id: string }).id}`;
 }
+/** A request of which something waits for its restart. */
+async function scheduled(stage: Stage): Promise<string> {
+  const { path } = await request(stage, "submitted");
+  const { db } = stage.api.database;
+  const id = path.split("/").at(-1)!;
+  await db.updateTable("requests").set({ state: "scheduled" }).where("id", "=", id).execute();
+  const need = JSON.stringify({ host: stage.ids.host, why: "test" });
+  await db.updateTable("request_items").set({ state: "scheduled", action: "resize", restart_need: need }).where("request_id", "=", id).execute();
+  return path;
+}
 /** Two with the same role at the same place. */
 async function colleagues(stage: Stage) {
   const [from, to] = [await madeToken(stage), await madeToken(stage)];
@@ -447,6 +457,7 @@ export const acts: Record<string, (stage: Stage) => Promise<Ask> | Ask> = {
   "post /api/v1/requests/{id}/reject": async (stage) => ({ path: `${(await request(stage, "planned")).path}/reject`, body: { reason: "no" } }),
   "post /api/v1/requests/{id}/return": async (stage) => ({ path: `${(await request(stage, "planned")).path}/return`, body: { question: "why?" } }),
   "post /api/v1/requests/{id}/check-plan": async (stage) => ({ path: `${(await request(stage, "planned")).path}/check-plan`, body: {} }),
+  "post /api/v1/requests/{id}/agree-restart": async (stage) => ({ path: `${await scheduled(stage)}/agree-restart`, body: { time: { when: "now" } } }),
   "post /api/v1/requests/{id}/accept-trial": async (stage) => ({ path: `${await onTrial(stage)}/accept-trial`, body: {} }),
   "post /api/v1/requests/{id}/refuse-trial": async (stage) => ({ path: `${await onTrial(stage)}/refuse-trial`, body: { reason: "too slow" } }),
   "post /api/v1/requests/{id}/answer": async (stage) => ({ path: `${await asked(stage)}/answer`, body: { text: "because" } }),

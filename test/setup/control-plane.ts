@@ -61,13 +61,14 @@ export class TestPlane {
     return this.#child!.pid!;
   }
 
-  /** Starts it and waits until it serves. */
-  async start(env: Record<string, string> = {}): Promise<void> {
+  /** Starts it and waits until it serves. @param by a program, with its arguments, that starts what comes after them */
+  async start(env: Record<string, string> = {}, by: readonly string[] = []): Promise<void> {
     const from = this.output.length;
     const databaseUrl = await this.databaseUrl();
     if (databaseUrl === "" && !existsSync(join(this.data, "database"))) await copyTemplate(this.data);
     if (this.#beside && !existsSync(join(this.data, "keys"))) cpSync(join(this.#beside.data, "keys"), join(this.data, "keys"), { recursive: true });
-    const child = spawn(process.execPath, [join(root, "control-plane/main.ts")], {
+    const [program, ...args] = [...by, process.execPath, join(root, "control-plane/main.ts")];
+    const child = spawn(program, args, {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
       env: {

@@ -16,6 +16,7 @@ import { approve } from "../../control-plane/store/approving.ts";
 import { isDeciding } from "../../control-plane/domain/lifecycle.ts";
 import { recordPlan } from "../../control-plane/store/planning.ts";
 import type { RequestRow } from "../../control-plane/store/requests.ts";
+import type { PlannedNeed } from "../../control-plane/store/restarts.ts";
 
 export const plain = (_context: string, text: string) => text;
 const departments = ["city", "bureau", "office"];
@@ -93,7 +94,8 @@ export function openBooks(db: Db, now: () => Date = () => new Date()) {
         seal,
       ),
     );
-  const plan = (request: Pick<RequestRow, "id">) => change((tx) => recordPlan(tx, act(), request.id, { steps: [] }));
+  const plan = (request: Pick<RequestRow, "id">, restarts: readonly PlannedNeed[] = []) =>
+    change((tx) => recordPlan(tx, act(), request.id, { steps: [], restarts }));
   const approveAs = (who: typeof approver, request: RequestRow) =>
     change((tx) => approve(tx, act(who.id), who, request.id, { planHash: request.plan_hash ?? "", reason: "" }));
   /** Who approves is there and holds the role for it, everywhere. */
@@ -116,8 +118,8 @@ export function openBooks(db: Db, now: () => Date = () => new Date()) {
       }
     });
   /** Plans it, and approves every step of the default policy, each by somebody else. */
-  const decide = async (request: RequestRow): Promise<RequestRow> => {
-    let row = await plan(request);
+  const decide = async (request: Pick<RequestRow, "id">, restarts: readonly PlannedNeed[] = []): Promise<RequestRow> => {
+    let row = await plan(request, restarts);
     await appoint();
     for (const who of [approver, authority]) {
       row = await approveAs(who, row);

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { Id, pageOf } from "../../contract/common.ts";
 import { Answer, Approval, type ApprovalStep, DecisionOffer, Question, Rejection } from "../../contract/approvals.ts";
-import { Amendment, type ChangePlan, NewRequest, Nothing, Request, RequestQuery, TrialRefusal } from "../../contract/requests.ts";
+import { Amendment, type ChangePlan, NewRequest, Nothing, Request, RequestQuery, RestartAgreement, TrialRefusal } from "../../contract/requests.ts";
 import { isWithin } from "../../domain/authority.ts";
 import { notFound, Refusal } from "../../domain/refusal.ts";
 import type { Db, Tx } from "../../store/database.ts";
@@ -13,6 +13,7 @@ import { stepsOfRequests } from "../../store/approval-steps.ts";
 import { answer, approve, decisionOf, reject, requireReplannable, returnWithQuestion } from "../../store/approving.ts";
 import { appendComment } from "../../store/comments.ts";
 import { type ItemRow, itemsOf, type RequestRow, withdraw } from "../../store/requests.ts";
+import { agreeRestart, dueTimes, timeOf } from "../../store/restarts.ts";
 import { acceptTrial, refuseTrial } from "../../store/trials.ts";
 import { workingCalendar } from "../../store/calendars.ts";
 import { shownStep, timeLeft } from "../approvals.ts";
@@ -130,6 +131,15 @@ const back = defineRoute({
   request: { params, body: jsonBody(Nothing) },
   responses: { 200: jsonAnswer(Request) },
 });
+const agree = defineRoute({
+  method: "post",
+  path: `${path}/{id}/agree-restart`,
+  tags,
+  summary: "Say when hosts may be restarted for what cannot be changed while they run, or change that until it begins: by the owning department alone",
+  conditional: true,
+  request: { params, body: jsonBody(RestartAgreement) },
+  responses: { 200: jsonAnswer(Request) },
+});
 const acceptTrialRoute = defineRoute({
   method: "post",
   path: `${path}/{id}/accept-trial`,
@@ -150,16 +160,17 @@ const refuseTrialRoute = defineRoute({
 });
 
 /** Requests as the contract shows them. */
-async function show(db: Db, rows: readonly RequestRow[]): Promise<Request[]> {
+async function show(db: Db, rows: readonly RequestRow[], now: Date): Promise<Request[]> {
   const ids = rows.map((row) => row.id);
   const items = await itemsOf(db, ids);
+  const due = await dueTimes(db, [...items.values()].flat(), now);
   const steps = Map.groupBy(await stepsOfRequests(db, ids), (step) => step.request_id);
   const calendar = await workingCalendar(db);
   const shownSteps = (id: string) => (steps.get(id) ?? []).map((step) => shownStep(step, calendar));
-  return rows.map((row) => shown(row, items.get(row.id) ?? [], shownSteps(row.id)));
+  return rows.map((row) => shown(row, items.get(row.id) ?? [], shownSteps(row.id), due));
 }
 
-function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly ApprovalStep[] = []): Request {
+function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly ApprovalStep[] = [], due: ReadonlyMap<string, Date> = new Map()): Request {
   return {
     id: row.id,
     number: row.number,
@@ -183,6 +194,7 @@ function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly Appro
       name: item.name,
       spec: item.spec,
       state: item.state,
+      restart: item.action === "resize" ? restartOf(item, due.get(item.id)) : null,
       error: item.error,
       expiresAt: item.expires_at?.toISOString() ?? null,
     })),
@@ -192,12 +204,31 @@ function shown(row: RequestRow, items: readonly ItemRow[], steps: readonly Appro
     trialUntil: row.trial_until?.toISOString() ?? null,
     cost: row.cost as Request["cost"],
     // Plans of before there were differences have none.
-    plan: row.plan === null ? null : { ...(row.plan as ChangePlan), differences: (row.plan as Partial<ChangePlan>).differences ?? [] },
+    plan:
+      row.plan === null
+        ? null
+        : {
+            ...(row.plan as ChangePlan),
+            differences: (row.plan as Partial<ChangePlan>).differences ?? [],
+            restarts: (row.plan as Partial<ChangePlan>).restarts ?? [],
+          },
     approvals: [...steps],
     error: row.error as Request["error"],
     revision: row.revision,
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
+  };
+}
+
+function restartOf({ restart_need: need, restart, restart_begun_at }: ItemRow, due: Date | undefined): Request["items"][number]["restart"] {
+  if (!need && !restart) return null;
+  return {
+    why: need?.why ?? null,
+    time: timeOf(restart),
+    agreedBy: restart?.by ?? null,
+    agreedAt: restart?.agreedAt ?? null,
+    dueAt: due?.toISOString() ?? null,
+    begunAt: restart_begun_at?.toISOString() ?? null,
   };
 }
 
@@ -229,7 +260,7 @@ export function registerRequests(app: App, deps: AppDeps): void {
       const row = await visibleRequest(tx, c, id);
       requireMatch(c, row.revision);
       const after = await work(tx, row);
-      return answerWith(after, (await show(tx, [after]))[0]!, status);
+      return answerWith(after, (await show(tx, [after], deps.now()))[0]!, status);
     });
 
   app.openapi(list, async (c) => {
@@ -248,11 +279,11 @@ export function registerRequests(app: App, deps: AppDeps): void {
           .where((where) => where.or([where("id", "=", application), where("code", "=", application)])),
       );
     const { items, next } = await page(query, { limit, cursor, by: "id", descending: true });
-    return c.json({ items: await show(deps.db, items), next });
+    return c.json({ items: await show(deps.db, items, deps.now()), next });
   });
   app.openapi(get, async (c) => {
     const row = await visibleRequest(deps.db, c, c.req.valid("param").id);
-    return c.json((await show(deps.db, [row]))[0], 200, { etag: etag(row.revision) });
+    return c.json((await show(deps.db, [row], deps.now()))[0], 200, { etag: etag(row.revision) });
   });
   app.openapi(offer, async (c) => {
     const row = await visibleRequest(deps.db, c, c.req.valid("param").id);
@@ -314,6 +345,9 @@ export function registerRequests(app: App, deps: AppDeps): void {
       if (row.state === "submitted") await deps.queue.plan(tx, [row]);
       return row;
     }),
+  );
+  app.openapi(agree, (c) =>
+    change(c, c.req.valid("param").id, 200, async (tx, row) => agreeRestart(tx, c.get("act"), (await requireAsking(tx, c, row)).id, c.req.valid("json"))),
   );
   app.openapi(acceptTrialRoute, (c) => change(c, c.req.valid("param").id, 200, (tx, { id }) => acceptTrial(tx, c.get("act"), id)));
   app.openapi(refuseTrialRoute, (c) =>

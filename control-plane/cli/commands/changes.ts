@@ -8,6 +8,7 @@ import type { BackupPolicy, Host, Volume } from "../../contract/resources.ts";
 import type { WhatIf } from "../../contract/what-if.ts";
 import { json, wait } from "../arguments.ts";
 import { type Client, clientFromEnvironment } from "../client.ts";
+import { restartArgs, restartOf } from "../moments.ts";
 import { showOne } from "../output.ts";
 import { settled, undecided, waitFor } from "../wait.ts";
 import { printWhatIf } from "./what-if.ts";
@@ -78,6 +79,8 @@ const dayOf = (given: Given): string => {
   return until;
 };
 
+const restarting = (given: Given) => (given["restart"] === undefined ? {} : { restart: restartOf(String(given["restart"])) });
+
 const keysIn = (file: string): string[] =>
   file === "-"
     ? []
@@ -109,8 +112,8 @@ export const hostChanges = {
   resize: hostCommand(
     "resize",
     "Ask for another flavour; the disk never shrinks",
-    { flavour: { type: "string", required: true, description: "Code of a flavour" } },
-    (given) => ({ action: "resize", flavour: String(given["flavour"]) }),
+    { flavour: { type: "string", required: true, description: "Code of a flavour" }, ...restartArgs },
+    (given) => ({ action: "resize", flavour: String(given["flavour"]), ...restarting(given) }),
   ),
   stop: hostCommand("stop", "Ask that hosts are stopped", {}, () => ({ action: "stop" })),
   start: hostCommand("start", "Ask that hosts are started", {}, () => ({ action: "start" })),
@@ -172,10 +175,16 @@ const restore = defineCommand({
 
 export const volumeChanges = {
   restore,
-  grow: volumeCommand("grow", "Ask for more room", { size: { type: "string", required: true, description: "GiB that it is to have" } }, (given) => ({
-    action: "grow",
-    sizeGib: Number(given["size"]),
-  })),
+  grow: volumeCommand(
+    "grow",
+    "Ask for more room",
+    { size: { type: "string", required: true, description: "GiB that it is to have" }, ...restartArgs },
+    (given) => ({
+      action: "grow",
+      sizeGib: Number(given["size"]),
+      ...restarting(given),
+    }),
+  ),
   extend: volumeCommand("extend", "Ask that volumes are kept until a day", day, (given) => ({ action: "extend", until: dayOf(given) })),
   attach: volumeCommand(
     "attach",

@@ -3,6 +3,7 @@ import { defineCommand } from "citty";
 import type { MaintenancePolicy, MaintenanceScope, MaintenanceWindow } from "../../contract/maintenance.ts";
 import { json } from "../arguments.ts";
 import { clientFromEnvironment } from "../client.ts";
+import { momentHint, momentOf } from "../moments.ts";
 import { localTime, show, showOne } from "../output.ts";
 import { listCommand } from "./list.ts";
 
@@ -11,16 +12,6 @@ const policyPath = "/api/v1/maintenance-policy";
 const id = { type: "positional", required: true, description: "Id of the window" } as const;
 const reason = { type: "string", required: true, description: "Why, for those concerned" } as const;
 const emergency = { type: "string", description: "It is an emergency, and why: it may be announced late" } as const;
-const when = "RFC 3339 (2026-12-05T01:00:00+08:00), or a time in Asia/Shanghai (2026-12-05 01:00)";
-
-/** A time as people write it; without a zone it is Beijing's. @throws Error for what is none */
-export function readTime(text: string): string {
-  const zoned = /(Z|[+-]\d\d:\d\d)$/i.test(text) ? text : `${text.trim().replace(" ", "T")}+08:00`;
-  const at = new Date(zoned);
-  if (Number.isNaN(at.getTime())) throw new Error(`"${text}" is no time. ${when}`);
-  return at.toISOString();
-}
-
 const about = ({ scope }: MaintenanceWindow) => [scope.kind, scope.pool, scope.member, scope.application].filter((one) => one !== null).join(" ");
 
 function showWindow(row: MaintenanceWindow, asJson: boolean): void {
@@ -82,8 +73,8 @@ export const maintenance = defineCommand({
         member: { type: "string", description: "Name of a member of that pool's cluster" },
         application: { type: "string", description: "Id of an application" },
         hosts: { type: "string", description: "Ids of hosts, with commas between" },
-        from: { type: "string", description: `${when}; left out: now, which only an emergency may` },
-        to: { type: "string", required: true, description: when },
+        from: { type: "string", description: `${momentHint}; left out: now, which only an emergency may` },
+        to: { type: "string", required: true, description: momentHint },
         reason,
         emergency,
         json,
@@ -91,8 +82,8 @@ export const maintenance = defineCommand({
       async run({ args }) {
         const ask = {
           scope: scopeOf(args),
-          from: args.from === undefined ? null : readTime(args.from),
-          to: readTime(args.to),
+          from: args.from === undefined ? null : momentOf(args.from),
+          to: momentOf(args.to),
           reason: args.reason,
           emergencyReason: args.emergency ?? null,
         };
@@ -103,8 +94,8 @@ export const maintenance = defineCommand({
       meta: { name: "extend", description: "Move a window, make it longer or shorter" },
       args: {
         id,
-        from: { type: "string", description: `New start, before it begins: ${when}` },
-        to: { type: "string", description: `New end: ${when}` },
+        from: { type: "string", description: `New start, before it begins: ${momentHint}` },
+        to: { type: "string", description: `New end: ${momentHint}` },
         reason,
         emergency,
         json,
@@ -114,8 +105,8 @@ export const maintenance = defineCommand({
         const one = `${path}/${encodeURIComponent(args.id)}`;
         const { revision } = await client.get<MaintenanceWindow>(one);
         const change = {
-          ...(args.from === undefined ? {} : { from: readTime(args.from) }),
-          ...(args.to === undefined ? {} : { to: readTime(args.to) }),
+          ...(args.from === undefined ? {} : { from: momentOf(args.from) }),
+          ...(args.to === undefined ? {} : { to: momentOf(args.to) }),
           reason: args.reason,
           emergencyReason: args.emergency ?? null,
         };

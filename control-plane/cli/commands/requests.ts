@@ -8,6 +8,7 @@ import { extension, type Request } from "../../contract/requests.ts";
 import type { WhatIf } from "../../contract/what-if.ts";
 import { json, wait } from "../arguments.ts";
 import { type Client, clientFromEnvironment } from "../client.ts";
+import { momentHint, restartOf } from "../moments.ts";
 import { bytes, localTime, show, showOne } from "../output.ts";
 import { followRequest } from "../following.ts";
 import { settled, undecided } from "../wait.ts";
@@ -22,6 +23,13 @@ const standIn = { type: "string", description: "Id of who is on leave, when you 
 const onBehalfOf = (id: string | undefined) => (id === undefined ? {} : { onBehalfOf: id });
 
 const read = (client: Client, request: string) => client.get<Request>(`${path}/${encodeURIComponent(request)}`);
+
+function restartText(restart: Request["items"][number]["restart"]): string {
+  if (!restart) return "";
+  if (restart.begunAt) return `begun ${localTime(restart.begunAt)}`;
+  if (!restart.time) return "when?";
+  return restart.dueAt ? localTime(restart.dueAt) : restart.time.when;
+}
 
 function print(request: Request, asJson: boolean): void {
   if (asJson) return showOne(request, true);
@@ -38,6 +46,7 @@ function print(request: Request, asJson: boolean): void {
       { title: "name", value: (row) => row.name },
       { title: "state", value: (row) => row.state },
       { title: "until", value: (row) => localTime(row.expiresAt) },
+      { title: "restart", value: (row) => restartText(row.restart) },
       { title: "error", value: (row) => row.error?.message ?? "" },
       { title: "resource", value: (row) => row.resource },
     ],
@@ -58,6 +67,7 @@ function print(request: Request, asJson: boolean): void {
     );
   }
   if (!plan) return;
+  for (const one of plan.restarts ?? []) console.log(`will restart ${one.hostName}, when its department says: ${one.why}`);
   for (const one of plan.snapshots ?? []) console.log(`deletes the snapshot ${one.volumeName}/${one.name} of ${localTime(one.takenAt)}`);
   for (const line of plan.waits ?? []) console.log(`will wait for capacity: ${line}`);
   for (const line of plan.differences) console.log(`moved since it was decided on: ${line}`);
@@ -125,7 +135,8 @@ export const requests = defineCommand({
       path,
       filters: {
         department: "Id or code of a department",
-        state: "draft, submitted, department-approval, authority-approval, needs-information, waiting, applying, on-trial, active, expiring, reclaimed …",
+        state:
+          "draft, submitted, department-approval, authority-approval, needs-information, waiting, applying, scheduled, on-trial, active, expiring, reclaimed …",
         application: "Id or code of an application",
       },
       columns: [
@@ -301,6 +312,28 @@ export const requests = defineCommand({
           ],
           args.json,
         );
+      },
+    }),
+    "agree-restart": defineCommand({
+      meta: {
+        name: "agree-restart",
+        description: "Say when hosts may be restarted for what cannot be changed while they run; until it begins, it can be said anew",
+      },
+      args: {
+        id,
+        at: { type: "string", description: `At a moment: ${momentHint}` },
+        now: { type: "boolean", description: "As soon as it is approved", default: false },
+        window: { type: "boolean", description: "In the next maintenance window that concerns the host", default: false },
+        item: { type: "string", description: "Id of an item; left out, all that take a restart" },
+        json,
+      },
+      async run({ args }) {
+        const said = [...(args.at === undefined ? [] : [args.at]), ...(args.now ? ["now"] : []), ...(args.window ? ["window"] : [])];
+        if (said.length !== 1) throw new Error("Say one of --at, --now and --window.");
+        const client = clientFromEnvironment();
+        const { revision } = await read(client, args.id);
+        const body = { time: restartOf(said[0]!), ...(args.item ? { items: [args.item] } : {}) };
+        print(await client.post<Request>(`${path}/${args.id}/agree-restart`, body, { ifMatch: revision }), args.json);
       },
     }),
     "accept-trial": defineCommand({

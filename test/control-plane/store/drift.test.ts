@@ -91,6 +91,16 @@ describe.each(engines)("drift, on %s", (engine) => {
     expect(told.map((event) => event.type).toSorted()).toEqual(["drift.found", "drift.found", "drift.found", "drift.gone"]);
   });
 
+  it("stays found while nobody can see it, since its member doesn't answer", async () => {
+    await scan([memory(1), lost()]);
+    await opened.db.updateTable("resources").set({ unreachable_since: new Date() }).where("id", "=", web.id).execute();
+    await scan([]);
+    expect(await states()).toEqual(["data existence gone", "web flavour.memoryMib open"]);
+    await opened.db.updateTable("resources").set({ unreachable_since: null }).where("id", "=", web.id).execute();
+    await scan([]);
+    expect(await states()).toEqual(["data existence gone", "web flavour.memoryMib gone"]);
+  });
+
   it("counts nothing that was found while something was applied", async () => {
     const calm = (await calmOf(opened.db, office))!;
     await books.decide(await books.ask("office", [host("db")]));

@@ -145,6 +145,21 @@ describe.each(engines)("pools, on %s", (engine) => {
     expect([c!.pool_id, c!.wanted.member]).toEqual([(await getPool(opened.db, "annex")).id, undefined]);
   });
 
+  it("takes a policy for members that die from the city file, and says who settled it; what isn't named stays", async () => {
+    const city = smallCity();
+    const annex = { ...city.pools[0]!, code: "annex", driver: "embedded", endpoint: "/annex" };
+    const propose = { action: "propose" as const, afterSeconds: 900, fenced: false };
+    await books.import({ ...city, pools: [{ ...annex, onMemberLoss: propose }] });
+    const settled = await getPool(opened.db, "annex");
+    expect(settled).toMatchObject({ loss_action: "propose", loss_after_seconds: 900, loss_set_by: "tok_applicant" });
+    await books.import({ ...city, pools: [annex] });
+    expect(await getPool(opened.db, "annex")).toMatchObject({ loss_action: "propose", revision: settled.revision });
+    await books.import({ ...city, pools: [{ ...annex, onMemberLoss: { action: "restart", afterSeconds: 60, fenced: true } }] });
+    expect(await getPool(opened.db, "annex")).toMatchObject({ loss_action: "restart", revision: settled.revision + 1 });
+    const unsafe = { ...city, pools: [{ ...annex, onMemberLoss: { action: "restart" as const, afterSeconds: 60, fenced: false } }] };
+    expect(await refusal(books.import(unsafe))).toMatchObject({ name: "Refusal" });
+  });
+
   it("keeps hosts apart where their application must have it so, also on one machine alone", async () => {
     await see(member("n1"), member("n2"));
     const two = await ask([host("a"), host("b")], "apart-app");

@@ -1,15 +1,13 @@
 /**
  * Ranges of user ids, one for each host. LXD 5.0 computes them wrongly for instances that are created at the same moment: it takes one whose range isn't
  * written yet to begin at 0, and may give two the same (of 40 that were created at once, 27 had ids of others). So within this process a creation begins when
- * the range of the one before is written; where that came too late, or the events tell of somebody else's creation meanwhile, all ranges are compared before
- * the host starts.
+ * the range of the one before is written, and where the events tell of somebody else's creation meanwhile, all ranges are compared before the host starts.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import type { LxdClient } from "./client.ts";
 import type { Instance } from "./instances.ts";
 import { SharedReading } from "./shared-reading.ts";
 
-const ignore = () => undefined;
 const usualSize = 65_536;
 /** No range begins below the first subordinate id of login.defs(5) and the server's own first range. */
 const lowest = 100_000 + usualSize;
@@ -27,21 +25,9 @@ interface Range {
   size: number;
 }
 
-/** An instance that this process has asked for. */
-interface Making {
-  /** When it was asked for, ms. */
-  began: number;
-  ended: Promise<unknown>;
-  /** Its range is there, or never will be. */
-  written: Promise<void>;
-  /** Whether the server may have been at another one before it had written this one's range. */
-  overlapped: boolean;
-}
-
 export class IdMaps {
   readonly #client: LxdClient;
   readonly #listing: SharedReading<Instance[]>;
-  readonly #unwritten = new Set<Making>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(client: LxdClient) {
@@ -54,50 +40,30 @@ export class IdMaps {
 
   /** Creates an instance. @returns whether it has ids of its own */
   async create(project: string, body: { name: string }, target?: string, signal?: AbortSignal): Promise<boolean> {
-    const making = await this.#inTurn(async () => {
-      const before = [...this.#unwritten];
-      const begun = await this.#begin(project, body, target, signal);
-      await Promise.all(before.map((one) => one.written));
-      // The next one is asked for a little before this one's range is written: the server looks at what is asked for longer than it takes to write a range.
-      await Promise.race([begun.written, pause((Date.now() - begun.began) / 2)]);
-      return begun;
+    const { ended, began } = await this.#inTurn(async () => {
+      const before = Date.now();
+      const told = this.#client.operations.creation(project, body.name);
+      const over = new AbortController();
+      try {
+        const { id } = await this.#client.begin("/1.0/instances", { project, body, signal, ...(target === undefined ? {} : { query: { target } }) });
+        if (own.size > remembered) own.delete(own.values().next().value!);
+        own.add(id);
+        const end = this.#client.finish(id, signal);
+        await Promise.race([told.done, this.#written(project, body.name, over.signal), end.catch(() => undefined)]);
+        return { ended: end, began: before };
+      } finally {
+        told.forget();
+        over.abort();
+      }
     });
-    await making.ended;
-    const others = this.#client.operations.creationsSince(making.began - marginMs, own);
-    return (!making.overlapped && others?.length === 0) || this.isAlone(project, body.name);
+    await ended;
+    const others = this.#client.operations.creationsSince(began - marginMs, own);
+    return others?.length === 0 || this.isAlone(project, body.name);
   }
 
   /** In its turn: removing changes the ranges too. */
   async remove(project: string, name: string): Promise<void> {
-    await this.#inTurn(async () => {
-      await Promise.all([...this.#unwritten].map((one) => one.written));
-      await this.#client.change("DELETE", `/1.0/instances/${name}`, { project });
-    });
-  }
-
-  async #begin(project: string, body: { name: string }, target: string | undefined, signal: AbortSignal | undefined): Promise<Making> {
-    const began = Date.now();
-    const told = this.#client.operations.creation(project, body.name);
-    let id: string;
-    try {
-      ({ id } = await this.#client.begin("/1.0/instances", { project, body, signal, ...(target === undefined ? {} : { query: { target } }) }));
-    } catch (error) {
-      told.forget();
-      throw error;
-    }
-    if (own.size > remembered) own.delete(own.values().next().value!);
-    own.add(id);
-    const ended = this.#client.finish(id, signal);
-    const over = new AbortController();
-    const written = Promise.race([told.done, this.#written(project, body.name, over.signal), ended.then(ignore, ignore)]).finally(() => {
-      told.forget();
-      over.abort();
-      this.#unwritten.delete(making);
-    });
-    const making: Making = { began, ended, written, overlapped: this.#unwritten.size > 0 };
-    for (const other of this.#unwritten) other.overlapped = true;
-    this.#unwritten.add(making);
-    return making;
+    await this.#inTurn(() => this.#client.change("DELETE", `/1.0/instances/${name}`, { project }));
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,20 +1,18 @@
 /** A department changes what it holds, in Chromium, against a control plane that really runs, with real hosts and volumes. */
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Client } from "../../control-plane/cli/client.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Host, Volume } from "../../control-plane/contract/resources.ts";
 import type { Snapshot } from "../../control-plane/contract/snapshots.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = join(root, "node_modules/axe-core/axe.min.js");
 const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
 
 describe("what a department changes in the console", { timeout: 120_000 }, () => {
@@ -25,27 +23,10 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
   let english: Page;
   let department = "";
 
-  async function signIn(client: Client, locale: string): Promise<Page> {
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    page.on("pageerror", (error) => complaints.push(error.message));
-    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
-    await page.goto(path);
-    return page;
-  }
-  const picture = (page: Page, name: string) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  async function violations(page: Page): Promise<string[]> {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
+  const signIn = (client: Client, locale: string): Promise<Page> =>
+    signedIn(browser, client, locale, (page) => {
+      page.on("pageerror", (error) => complaints.push(error.message));
     });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  }
   const idOf = (page: Page) => new URL(page.url()).pathname.split("/").at(-1)!;
   const held = async <T extends { name: string }>(noun: string, name: string) =>
     (await plane.applicant.get<{ items: T[] }>(`/api/v1/${noun}?department=office`)).items.find((one) => one.name === name);
@@ -76,10 +57,9 @@ describe("what a department changes in the console", { timeout: 120_000 }, () =>
   }
 
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     await plane.start();
     await plane.fill();
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    browser = await openChromium();
     applicant = await signIn(plane.applicant, "zh-CN");
     english = await signIn(plane.applicant, "en");
     department = (await plane.applicant.get<{ id: string }>("/api/v1/departments/office")).id;

@@ -1,45 +1,25 @@
 /** What administrators and approvers settle in the console, in Chromium: accounts, roles, leave, policies, a project's stages, reconciliation. */
-import { mkdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import type { Department } from "../../control-plane/contract/departments.ts";
 import type { Project } from "../../control-plane/contract/projects.ts";
 import type { RoleBinding } from "../../control-plane/contract/roles.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
-
-const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8");
 
 describe("administration in the console", { timeout: 120_000 }, () => {
   const plane = new TestPlane();
   let browser: Browser;
   let system: Client;
   let security: Client;
-  async function signIn(client: Client): Promise<Page> {
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN", viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
-    await page.goto(path);
-    return page;
-  }
+  const signIn = (client: Client): Promise<Page> => signedIn(browser, client);
   const as = async (role: Parameters<TestPlane["grant"]>[0], department: string | null = null) =>
     createClient({ url: plane.operations.url, token: await plane.grant(role, department) });
   /** Looked at, and free of what axe finds. */
   async function look(page: Page, name: string): Promise<void> {
-    await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: axe });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    expect(JSON.parse(result.value as string)).toEqual([]);
+    await picture(page, name);
+    expect(await violations(page)).toEqual([]);
   }
   async function giveReason(page: Page, reason: string): Promise<void> {
     await page.getByRole("dialog").getByRole("textbox").fill(reason);
@@ -47,10 +27,9 @@ describe("administration in the console", { timeout: 120_000 }, () => {
   }
 
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     await plane.start();
     await plane.fill();
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    browser = await openChromium();
     system = await as("system-admin");
     security = await as("security-admin");
   });

@@ -1,19 +1,18 @@
 /** The calendar of another year, imported in Chromium: what was provisional becomes firm. */
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import type { Calendar } from "../../control-plane/contract/approvals.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { volume } from "../setup/small-city.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = join(root, "node_modules/axe-core/axe.min.js");
 /** Years from now on; the days in the files are the test's own, no notice's. */
 const year = Number(new Date(Date.now() + 8 * 3_600_000).toISOString().slice(0, 4));
 
@@ -22,32 +21,11 @@ describe("calendars in the console", { timeout: 120_000 }, () => {
   let browser: Browser;
   let admin: Page;
   let system: Client;
-  async function signIn(client: Client, locale: string): Promise<Page> {
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
-    await page.goto(path);
-    return page;
-  }
-  const picture = (page: Page, name: string) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  async function violations(page: Page): Promise<string[]> {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  }
-
+  const signIn = (client: Client, locale: string): Promise<Page> => signedIn(browser, client, locale);
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     await plane.start();
     await plane.fill();
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    browser = await openChromium();
     system = createClient({ url: plane.operations.url, token: await plane.grant("system-admin") });
     admin = await signIn(system, "zh-CN");
   });

@@ -1,16 +1,13 @@
 /** Terms, trials and the queue in the console: in Chromium, against a control plane that really runs, with real hosts. */
-import { mkdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Client } from "../../control-plane/cli/client.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host, smallCity } from "../setup/small-city.ts";
 
-const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = join(root, "node_modules/axe-core/axe.min.js");
 const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
 
 describe("terms in the console", { timeout: 120_000 }, () => {
@@ -18,35 +15,15 @@ describe("terms in the console", { timeout: 120_000 }, () => {
   let browser: Browser;
   let applicant: Page;
   let operator: Page;
-  async function signIn(client: Client, locale: string): Promise<Page> {
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
-    await page.goto(path);
-    return page;
-  }
-  const picture = (page: Page, name: string) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  async function violations(page: Page): Promise<string[]> {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  }
+  const signIn = (client: Client, locale: string): Promise<Page> => signedIn(browser, client, locale);
   const idOf = (page: Page) => new URL(page.url()).pathname.split("/").at(-1)!;
 
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     const city = smallCity({ driver: "embedded", endpoint: join(plane.data, "embedded") });
     city.pools[0]!.capacity.hosts = 1;
     await plane.start();
     await plane.fill(city);
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    browser = await openChromium();
     applicant = await signIn(plane.applicant, "zh-CN");
     operator = await signIn(plane.operations, "en");
   });

@@ -1,31 +1,29 @@
 /** A transfer asked for in the console, in Chromium, and by the CLI: what it would do is shown first, both sides see it. */
 import { execFile } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Request } from "../../control-plane/contract/requests.ts";
+import { openChromium, picture, signedIn } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host } from "../setup/small-city.ts";
 import { rests, Sides } from "../setup/transfer.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
 
 describe("a transfer, as people ask for it", { timeout: 180_000 }, () => {
   const plane = new TestPlane();
   const sides = new Sides(plane);
   let browser: Browser;
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     await plane.start();
     await sides.settle({ driver: "embedded", endpoint: join(plane.data, "embedded") });
     const first = await plane.ask([host("web")]);
     await plane.approve(first.id);
     expect((await plane.settled(first.id)).state).toBe("active");
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    browser = await openChromium();
   });
   afterAll(async () => {
     await browser?.close();
@@ -53,10 +51,7 @@ describe("a transfer, as people ask for it", { timeout: 180_000 }, () => {
   it("in the console: checked, submitted, decided by both sides and the authority; the receiver has the host, which never stopped", async () => {
     const running = async () => (await plane.driver.observe()).hosts.map(({ id, pid, startedAt }) => ({ id, pid, startedAt }));
     const before = await running();
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN", viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    await page.goto((await sides.of("office").post<{ path: string }>("/api/v1/sessions/links", {})).path);
+    const page = await signedIn(browser, sides.of("office"));
     const { department } = await sides.application();
     await page.goto(`/departments/${department}`);
     await page.getByRole("button", { name: /^移交… / }).click();
@@ -66,7 +61,7 @@ describe("a transfer, as people ask for it", { timeout: 180_000 }, () => {
     await form.getByLabel("理由").fill("机构改革");
     await form.getByRole("button", { name: "核对" }).click();
     await page.getByRole("heading", { name: "核对后提交" }).waitFor();
-    await page.screenshot({ path: join(pictures, "transfer-check-zh.png"), fullPage: true });
+    await picture(page, "transfer-check-zh");
     await page.getByRole("button", { name: "提交", exact: true }).click();
     await page.waitForURL(/\/requests\/req_/);
     const id = new URL(page.url()).pathname.split("/").at(-1)!;
@@ -74,7 +69,7 @@ describe("a transfer, as people ask for it", { timeout: 180_000 }, () => {
     expect((await rests(plane, id)).state).toBe("active");
     await page.reload();
     await page.getByText("移交").first().waitFor();
-    await page.screenshot({ path: join(pictures, "transfer-request-zh.png"), fullPage: true });
+    await picture(page, "transfer-request-zh");
     expect((await sides.application()).side).toBe("annex");
     expect(await running()).toEqual(before);
   });

@@ -1,24 +1,12 @@
 /** The console as people meet it: in Chromium, against a control plane that really runs, with real hosts. */
-import { mkdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import type { Restore } from "../../control-plane/contract/backups.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
-
-const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = join(root, "node_modules/axe-core/axe.min.js");
-const flags = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 describe("the console, in Chromium on a real control plane", () => {
   const plane = new TestPlane();
@@ -31,41 +19,20 @@ describe("the console, in Chromium on a real control plane", () => {
   let requestPath = "";
 
   /** A browser of one person's own, signed in by a one-time link. */
-  async function signIn(client: Client, locale: string): Promise<Page> {
-    const context: BrowserContext = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    page.on("request", (request) => {
-      if (!request.url().startsWith(plane.operations.url) && !/^(data|blob):/.test(request.url())) outside.push(request.url());
+  const signIn = (client: Client, locale: string): Promise<Page> =>
+    signedIn(browser, client, locale, (page) => {
+      page.on("request", (request) => {
+        if (!request.url().startsWith(plane.operations.url) && !/^(data|blob):/.test(request.url())) outside.push(request.url());
+      });
+      page.on("pageerror", (error) => complaints.push(error.message));
+      page.on("console", (message) => {
+        if (/Content Security Policy/.test(message.text())) complaints.push(message.text());
+      });
     });
-    page.on("pageerror", (error) => complaints.push(error.message));
-    page.on("console", (message) => {
-      if (/Content Security Policy/.test(message.text())) complaints.push(message.text());
-    });
-    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
-    await page.goto(path);
-    return page;
-  }
-  const picture = (page: Page, name: string) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  /** What axe finds on the page as it stands. */
-  async function violations(page: Page): Promise<string[]> {
-    // By the protocol, not by a tag: the page's policy stays as strict as it is.
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  }
-
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     await plane.start();
     await plane.fill();
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+    browser = await openChromium();
     applicant = await signIn(plane.applicant, "zh-CN");
     approver = await signIn(plane.approver, "zh-CN");
     authority = await signIn(plane.authority, "zh-CN");

@@ -1,19 +1,18 @@
 /** From a package mirror to a shell: an image is built and imported, a department's host boots from it, gets its address, and its owner signs in. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ApiProblem } from "../../control-plane/cli/client.ts";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { StoredImage } from "../../control-plane/contract/images.ts";
+import { openChromium, picture, signedIn } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
 import { host, smallCity } from "../setup/small-city.ts";
 
 const main = resolve(import.meta.dirname, "../../control-plane/cli/main.ts");
-const pictures = resolve(import.meta.dirname, "../../.cache/screenshots");
 const address = "10.77.0.20";
 
 describe("an image", { timeout: 240_000 }, () => {
@@ -22,7 +21,6 @@ describe("an image", { timeout: 240_000 }, () => {
   let lxd: Lxd;
   let plane: TestPlane;
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     spawnSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
     lxd = await startLxd(1, true);
     plane = new TestPlane("pglite", undefined, lxd.endpoint);
@@ -108,12 +106,9 @@ describe("an image", { timeout: 240_000 }, () => {
   it("is imported in the console, which says where it is and why it is not", async () => {
     const file = join(directory, "no-image.tar.gz");
     writeFileSync(file, Buffer.concat([Buffer.from("1f8b0800", "hex"), Buffer.alloc(1000)]));
-    const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    const browser = await openChromium();
     try {
-      const page = await (await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN", viewport: { width: 1280, height: 800 } })).newPage();
-      page.setDefaultTimeout(20_000);
-      const { path } = await plane.operations.post<{ path: string }>("/api/v1/sessions/links", {});
-      await page.goto(path);
+      const page = await signedIn(browser, plane.operations);
       await page.getByRole("link", { name: "镜像" }).click();
       await page.getByRole("row", { name: /debian-12.*已停用/ }).waitFor();
       await page.getByLabel("代码").fill("no-image");
@@ -128,7 +123,7 @@ describe("an image", { timeout: 240_000 }, () => {
       );
       await page.getByRole("button", { name: "刷新" }).click();
       await page.getByText("✕ 失败").waitFor();
-      await page.screenshot({ path: join(pictures, "images-zh.png"), fullPage: true });
+      await picture(page, "images-zh");
     } finally {
       await browser.close();
     }

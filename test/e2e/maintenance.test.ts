@@ -1,9 +1,8 @@
 /** A maintenance window with the real observer and a real host, which breaks in it while the control plane is killed; in Chromium and by the CLI. */
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Client } from "../../control-plane/cli/client.ts";
 import { waitFor } from "../../control-plane/cli/wait.ts";
@@ -11,13 +10,12 @@ import type { MaintenanceWindow } from "../../control-plane/contract/maintenance
 import type { Notice } from "../../control-plane/contract/notices.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Host } from "../../control-plane/contract/resources.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host } from "../setup/small-city.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = join(root, "node_modules/axe-core/axe.min.js");
 const passed = (at: string) => waitFor(async () => Date.now() >= Date.parse(at), Boolean, { intervalMs: 100, timeoutMs: 60_000 });
 
 describe("a maintenance window", { timeout: 180_000 }, () => {
@@ -29,35 +27,15 @@ describe("a maintenance window", { timeout: 180_000 }, () => {
     const env = { ...process.env, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: token };
     return JSON.parse((await run(process.execPath, [join(root, "control-plane/cli/zhengyun.js"), ...args, "--json"], { env })).stdout) as T;
   };
-  async function signIn(client: Client): Promise<Page> {
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN", viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
-    await page.goto(path);
-    return page;
-  }
-  async function violations(page: Page): Promise<string[]> {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  }
-
+  const signIn = (client: Client): Promise<Page> => signedIn(browser, client);
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     await plane.start();
     await plane.fill();
     const asked = await plane.applicant.post<Request>("/api/v1/requests", { application: "office-app", project: "p", title: "Test", items: [host("web")] });
     await plane.approve(asked.id);
     await plane.settled(asked.id);
     web = await read();
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    browser = await openChromium();
   });
   afterAll(async () => {
     await browser?.close();
@@ -80,18 +58,18 @@ describe("a maintenance window", { timeout: 180_000 }, () => {
       .first()
       .waitFor();
     expect(await violations(page)).toEqual([]);
-    await page.screenshot({ path: join(pictures, "maintenance-refused-zh.png"), fullPage: true });
+    await picture(page, "maintenance-refused-zh");
     await page.getByLabel("开始（北京时间）").fill(local(20));
     await page.getByLabel("结束（北京时间）").fill(local(20.1));
     await page.getByRole("button", { name: "公告维护" }).click();
     await page.getByRole("row", { name: /更换交换机/ }).waitFor();
     expect(await violations(page)).toEqual([]);
-    await page.screenshot({ path: join(pictures, "maintenance-zh.png"), fullPage: true });
+    await picture(page, "maintenance-zh");
     const owner = await signIn(plane.applicant);
     await owner.goto(`/departments/${web.department}`);
     await owner.getByText("维护公告").waitFor();
     expect(await violations(owner)).toEqual([]);
-    await owner.screenshot({ path: join(pictures, "maintenance-department-zh.png"), fullPage: true });
+    await picture(owner, "maintenance-department-zh");
     // Cancelled: it is told, and gone from the page by itself.
     await page.getByRole("button", { name: /取消维护: / }).click();
     await page.getByLabel("事由").first().fill("不需要了");

@@ -1,9 +1,8 @@
 /** Members of a real three-member LXD cluster under a running department: drained, brought back, evened out, by plans that are confirmed; also with the control plane killed in the middle. */
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { promisify } from "node:util";
-import { chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { Member } from "../../control-plane/contract/members.ts";
@@ -11,27 +10,13 @@ import type { OperationPlan } from "../../control-plane/contract/operation-plans
 import type { Host } from "../../control-plane/contract/resources.ts";
 import type { StackUpdate } from "../../control-plane/contract/stack-updates.ts";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
 import { host, smallCity, volume } from "../setup/small-city.ts";
 
 const run = promisify(execFile);
 const zhengyun = resolve(import.meta.dirname, "../../control-plane/cli/main.ts");
-
-const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = join(root, "node_modules/axe-core/axe.min.js");
-async function violations(page: Page): Promise<string[]> {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
-  const { result } = await session.send("Runtime.evaluate", {
-    expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-    awaitPromise: true,
-    returnByValue: true,
-  });
-  await session.detach();
-  return JSON.parse(result.value as string) as string[];
-}
 
 describe("members of a cluster", { timeout: 240_000 }, () => {
   let lxd: Lxd;
@@ -198,16 +183,10 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
   });
 
   it("in the console: one person draws up a plan, another confirms it and sees it end", async () => {
-    mkdirSync(pictures, { recursive: true });
-    const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    const browser = await openChromium();
     try {
-      const signIn = async (client: Client, locale: string): Promise<Page> => {
-        const context = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
-        const page = await context.newPage();
-        page.setDefaultTimeout(60_000);
-        await page.goto((await client.post<{ path: string }>("/api/v1/sessions/links", {})).path);
-        return page;
-      };
+      // The server moves hosts meanwhile.
+      const signIn = (client: Client, locale: string): Promise<Page> => signedIn(browser, client, locale, (page) => page.setDefaultTimeout(60_000));
       const author = await signIn(plane.operations, "zh-CN");
       await author.goto("/members");
       await author.getByRole("button", { name: "n1", exact: true }).click();
@@ -215,7 +194,7 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
       await author.getByLabel("服务器（均衡时为其资源池）").selectOption({ index: 0 });
       await author.getByLabel("原因（会告知主机所属部门）").fill("更换内存");
       expect(await violations(author)).toEqual([]);
-      await author.screenshot({ path: join(pictures, "members-zh.png"), fullPage: true });
+      await picture(author, "members-zh");
       await author.getByRole("button", { name: "编制", exact: true }).click();
       await author.waitForURL(/\/operation-plans\/opl_/);
       await author.getByText("本人编制的方案须由另一位运维人员确认。").waitFor();
@@ -227,7 +206,7 @@ describe("members of a cluster", { timeout: 240_000 }, () => {
       // Live, without a click, on both pages.
       await other.locator("p.muted", { hasText: "Ended" }).first().waitFor();
       await author.locator("p.muted", { hasText: "结束" }).first().waitFor();
-      await other.screenshot({ path: join(pictures, "operation-plan-en.png"), fullPage: true });
+      await picture(other, "operation-plan-en");
       expect(await ended(new URL(author.url()).pathname.split("/").at(-1)!)).toMatchObject({ state: "done", reason: "更换内存" });
     } finally {
       await browser.close();

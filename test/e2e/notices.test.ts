@@ -1,11 +1,10 @@
 /** How people and programs are told: the bell in Chromium, the CLI, a webhook and a mail, from a control plane that really runs. */
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { SMTPServer } from "smtp-server";
 import { Webhook as Signed } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -13,13 +12,11 @@ import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { MadeAccount, SignedIn } from "../../control-plane/contract/accounts.ts";
 import type { Delivery, MadeWebhook } from "../../control-plane/contract/webhooks.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { volume } from "../setup/small-city.ts";
 
 const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8");
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
 const chosen = "Corr3ct-horse-battery";
 const run = promisify(execFile);
 
@@ -32,33 +29,13 @@ describe("people and programs are told, on a real control plane", () => {
   let browser: Browser;
   let hook: MadeWebhook;
 
-  const page = async (client: Client, locale = "zh-CN"): Promise<Page> => {
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale, viewport: { width: 1280, height: 900 } });
-    const opened = await context.newPage();
-    opened.setDefaultTimeout(15_000);
-    const { path } = await client.post<{ path: string }>("/api/v1/sessions/links", {});
-    await opened.goto(path);
-    return opened;
-  };
-  const picture = (of: Page, name: string) => of.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  async function violations(of: Page): Promise<string[]> {
-    const session = await of.context().newCDPSession(of);
-    await session.send("Runtime.evaluate", { expression: axe });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  }
+  const page = (client: Client, locale?: string): Promise<Page> => signedIn(browser, client, locale);
   const cli = (token: string, ...args: string[]) =>
     run(process.execPath, [join(root, "control-plane/cli/main.ts"), ...args], {
       env: { PATH: process.env["PATH"] ?? "", ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: token },
     });
 
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     receiver = createServer((request, response) => {
       let body = "";
       request.setEncoding("utf8").on("data", (chunk: string) => (body += chunk));
@@ -86,7 +63,7 @@ describe("people and programs are told, on a real control plane", () => {
       ZHENGYUN_SMTP_FROM: "政云 <zhengyun@example.gov.cn>",
     });
     await plane.fill();
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+    browser = await openChromium();
   });
   afterAll(async () => {
     await browser?.close();

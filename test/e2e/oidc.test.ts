@@ -1,8 +1,6 @@
 /** Signing in by a real OpenID provider: in Chromium, and by whoever tries what is not meant. */
-import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
 import { decodeJwt } from "jose";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, createClient } from "../../control-plane/cli/client.ts";
 import type { Account } from "../../control-plane/contract/accounts.ts";
@@ -11,11 +9,9 @@ import type { IdentityProvider } from "../../control-plane/contract/identity-pro
 import type { RoleBinding } from "../../control-plane/contract/roles.ts";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import { type Issuer, startIssuer } from "../setup/issuer.ts";
+import { openChromium, picture } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { type OidcProvider, startOidcProvider } from "../setup/oidc-provider.ts";
-
-const pictures = resolve(import.meta.dirname, "../../.cache/screenshots");
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
 
 /** With another content under the same signature. */
 function swapped(token: string, claims: object): string {
@@ -33,7 +29,6 @@ describe("signing in by an identity provider", { timeout: 120_000 }, () => {
   let browser: Browser;
 
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     startedIssuer = await startIssuer();
     await plane.start({ ZHENGYUN_OIDC_LOOPBACK: "true" });
     await plane.fill();
@@ -64,7 +59,7 @@ describe("signing in by an identity provider", { timeout: 120_000 }, () => {
       made.revision,
     );
     sso.register(made.register);
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+    browser = await openChromium();
   });
   afterAll(async () => {
     await browser?.close();
@@ -98,7 +93,7 @@ describe("signing in by an identity provider", { timeout: 120_000 }, () => {
   it("makes the account at the first sign-in, with the roles of the claims; none of them is left when the claims go", async () => {
     const page = await open();
     await page.getByRole("link", { name: "使用统一身份认证登录" }).waitFor();
-    await page.screenshot({ path: join(pictures, "sign-in-by-provider.png") });
+    await picture(page, "sign-in-by-provider");
     await comeBackAs(page, "4711");
     await page.getByRole("link", { name: "张伟" }).waitFor();
     await page.getByText("申请人").first().waitFor();

@@ -1,8 +1,6 @@
 /** Pools of a real cluster: a group of its members takes the hosts, an application's apart from each other, with volumes of another storage pool; as operations see it. */
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { chromium } from "playwright-core";
+import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { Pool, PoolMember } from "../../control-plane/contract/pools.ts";
@@ -10,18 +8,17 @@ import type { Host } from "../../control-plane/contract/resources.ts";
 import { addressOf } from "../../infra/drivers/lxd/address.ts";
 import { LxdClient } from "../../infra/drivers/lxd/client.ts";
 import { keptOf, listInstances } from "../../infra/drivers/lxd/instances.ts";
+import { openChromium, picture, signedIn } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { type Lxd, startLxd } from "../setup/lxd.ts";
 import { host, smallCity, volume } from "../setup/small-city.ts";
 
 const main = resolve(import.meta.dirname, "../../control-plane/cli/main.ts");
-const pictures = resolve(import.meta.dirname, "../../.cache/screenshots");
 
 describe("pools of a cluster", { timeout: 180_000 }, () => {
   let lxd: Lxd;
   let plane: TestPlane;
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     lxd = await startLxd(3);
     const [first] = lxd.members;
     // A second storage pool, on every member, and a group of two of the three.
@@ -106,12 +103,10 @@ describe("pools of a cluster", { timeout: 180_000 }, () => {
       sharedStorage: false,
       onMemberLoss: { action: "propose", afterSeconds: 900, fenced: false, setAt: expect.any(String) as string },
     });
-    const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+    const browser = await openChromium();
     try {
-      const page = await browser.newPage({ locale: "zh-CN" });
-      const { path } = await plane.operations.post<{ path: string }>("/api/v1/sessions/links", {});
-      await page.goto(`${plane.operations.url}${path}`);
-      await page.goto(`${plane.operations.url}/pools`);
+      const page = await signedIn(browser, plane.operations);
+      await page.goto("/pools");
       const row = page.getByRole("row").filter({ hasText: "compute" }).first();
       await row.getByText("2 / 70").waitFor();
       await row.getByRole("button", { name: "节点: compute" }).click();
@@ -124,7 +119,7 @@ describe("pools of a cluster", { timeout: 180_000 }, () => {
       await row.getByText("关闭（不再放置）").waitFor();
       await row.getByText("在其他节点启动 · 900 s").waitFor();
       await row.getByText("各节点存储不共享").waitFor();
-      await page.screenshot({ path: join(pictures, "pools.png"), fullPage: true });
+      await picture(page, "pools");
     } finally {
       await browser.close();
     }

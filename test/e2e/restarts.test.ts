@@ -1,21 +1,19 @@
 /** A change that takes a restart, with the real engine and a real host: agreed to by its owner in Chromium and by the CLI, and done at that time though the control plane is killed before it and in it. */
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import type { Notice } from "../../control-plane/contract/notices.ts";
 import type { Request } from "../../control-plane/contract/requests.ts";
 import type { Host, Volume } from "../../control-plane/contract/resources.ts";
+import { openChromium, picture, signedIn, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 import { host, volume } from "../setup/small-city.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = join(root, "node_modules/axe-core/axe.min.js");
 /** Without it a mounted ext4 doesn't grow, on whatever machine. */
 const without = ["setpriv", "--bounding-set", "-sys_resource", "--inh-caps", "-sys_resource"];
 
@@ -32,20 +30,7 @@ describe("a change that takes a restart", { timeout: 180_000 }, () => {
     const env = { ...process.env, ZHENGYUN_URL: plane.operations.url, ZHENGYUN_TOKEN: token };
     return JSON.parse((await run(process.execPath, [join(root, "control-plane/cli/zhengyun.js"), ...args, "--json"], { env })).stdout) as T;
   };
-  const violations = async (page: Page): Promise<string[]> => {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: readFileSync(axe, "utf8") });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  };
-
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     await plane.start({}, without);
     await plane.fill();
     const asked = await plane.ask([
@@ -58,7 +43,7 @@ describe("a change that takes a restart", { timeout: 180_000 }, () => {
     web = (await plane.applicant.get<{ items: Host[] }>("/api/v1/hosts")).items[0]!;
     data = (await plane.applicant.get<{ items: Volume[] }>("/api/v1/volumes")).items[0]!;
     await plane.driver.exec(web.id, ["write", "/data/file"], { stdin: "kept" });
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", "--no-first-run"] });
+    browser = await openChromium();
   });
   afterAll(async () => {
     await browser?.close();
@@ -87,21 +72,17 @@ describe("a change that takes a restart", { timeout: 180_000 }, () => {
       client.post<Request>(`/api/v1/requests/${made.id}/agree-restart`, { time: { when: "now" } }, { ifMatch: revision });
     await expect(agree(plane.operations, waits.revision)).rejects.toMatchObject({ problem: { status: 403 } });
 
-    const context = await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN", viewport: { width: 1280, height: 900 } });
-    const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
-    const { path } = await plane.applicant.post<{ path: string }>("/api/v1/sessions/links", {});
-    await page.goto(path);
+    const page = await signedIn(browser, plane.applicant);
     await page.goto(`/requests/${made.id}`);
     await page.getByText("尚未约定").waitFor();
     const local = new Date(Date.now() + 86_400_000 + 8 * 3_600_000).toISOString().slice(0, 16);
     await page.getByLabel("重启时间（北京时间）").fill(local);
     expect(await violations(page)).toEqual([]);
-    await page.screenshot({ path: join(pictures, "restart-zh.png"), fullPage: true });
+    await picture(page, "restart-zh");
     await page.getByRole("button", { name: "约定重启" }).click();
     await page.getByText("尚未约定").waitFor({ state: "detached" });
     expect((await plane.read(made.id)).items[0]!.restart?.time).toEqual({ when: "at", at: new Date(`${local}+08:00`).toISOString() });
-    await context.close();
+    await page.context().close();
 
     const at = new Date(Date.now() + 12_000);
     const changed = await cli<Request>(plane.secretOf("applicant"), "requests", "agree-restart", made.id, "--at", at.toISOString());

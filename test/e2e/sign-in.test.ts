@@ -1,21 +1,19 @@
 /** Signing in as people do: a control plane that really runs, from its first start; in Chromium, by the CLI, and by those who have stolen something. */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import jsQR from "jsqr";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sessionFile } from "../../control-plane/cli/client.ts";
 import { waitFor } from "../../control-plane/cli/wait.ts";
 import { codeAt, fromBase32, stepAt } from "../../control-plane/domain/totp.ts";
+import { openChromium, picture, violations } from "../setup/chromium.ts";
 import { TestPlane } from "../setup/control-plane.ts";
 
 const root = resolve(import.meta.dirname, "../..");
-const pictures = join(root, ".cache/screenshots");
-const axe = readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8");
-const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"];
 const chosen = "Corr3ct-horse-battery";
 const run = promisify(execFile);
 
@@ -45,18 +43,6 @@ describe("signing in, on a real control plane", () => {
   let lastStep = 0;
   let recoveryCodes: string[] = [];
 
-  const picture = (name: string) => page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  async function violations(): Promise<string[]> {
-    const session = await page.context().newCDPSession(page);
-    await session.send("Runtime.evaluate", { expression: axe });
-    const { result } = await session.send("Runtime.evaluate", {
-      expression: `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then((found) => JSON.stringify(found.violations.map((one) => one.id + ": " + one.nodes.map((node) => node.html).join(" "))))`,
-      awaitPromise: true,
-      returnByValue: true,
-    });
-    await session.detach();
-    return JSON.parse(result.value as string) as string[];
-  }
   /** A code that was not used yet: of a half minute after the last one's. */
   const freshCode = () => codeAt(secret, (lastStep = Math.max(stepAt(new Date()), lastStep + 1)));
   const signIn = (body: object, headers: Record<string, string> = {}) =>
@@ -71,7 +57,6 @@ describe("signing in, on a real control plane", () => {
     });
 
   beforeAll(async () => {
-    mkdirSync(pictures, { recursive: true });
     writeFileSync(passwordFile, `${chosen}\n`, { mode: 0o600 });
     await plane.start();
     const printed = () => /once, within a day: (\S+)\n/.exec(plane.output)?.[1];
@@ -80,7 +65,7 @@ describe("signing in, on a real control plane", () => {
       (found) => found !== undefined,
       { timeoutMs: 10_000, intervalMs: 20 },
     ))!;
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+    browser = await openChromium();
     context = await browser.newContext({ baseURL: plane.operations.url, locale: "zh-CN", viewport: { width: 1280, height: 900 } });
     page = await context.newPage();
     page.setDefaultTimeout(10_000);
@@ -95,8 +80,8 @@ describe("signing in, on a real control plane", () => {
     await page.goto(firstLink);
     await page.getByRole("heading", { name: "首次运行：设立首位管理员" }).waitFor();
     expect(page.url()).not.toContain("zyb_");
-    expect(await violations()).toEqual([]);
-    await picture("first-run");
+    expect(await violations(page)).toEqual([]);
+    await picture(page, "first-run");
     await page.getByLabel("账户").fill("wang.fang");
     await page.getByLabel("姓名").fill("王芳");
     await page.getByLabel("新密码").fill("wang.fang-IS-12");
@@ -123,15 +108,15 @@ describe("signing in, on a real control plane", () => {
     const uri = await page.getByRole("link", { name: "在本机的应用中打开" }).getAttribute("href");
     secret = fromBase32(new URL(uri!).searchParams.get("secret")!);
     // What a phone's camera reads.
-    await picture("second-factor-qr");
+    await picture(page, "second-factor-qr");
     expect(await readQrCode(browser, await page.getByRole("img", { name: "绑定二维码" }).screenshot())).toBe(uri);
     await page.getByLabel("验证码").fill(freshCode());
     await page.getByRole("button", { name: "确认" }).click();
     await page.getByText("✓ 已绑定").waitFor();
     recoveryCodes = await page.getByRole("status").getByRole("listitem").allInnerTexts();
     expect(recoveryCodes).toHaveLength(10);
-    expect(await violations()).toEqual([]);
-    await picture("account");
+    expect(await violations(page)).toEqual([]);
+    await picture(page, "account");
     await page.reload();
     await page.getByText("✓ 已绑定").waitFor();
     expect(await page.getByRole("status").count()).toBe(0);
@@ -140,16 +125,16 @@ describe("signing in, on a real control plane", () => {
   it("signs in by name, password and code on the sign-in page", async () => {
     await page.getByRole("button", { name: "退出" }).click();
     await page.getByRole("heading", { name: "请登录" }).waitFor();
-    expect(await violations()).toEqual([]);
+    expect(await violations(page)).toEqual([]);
     await page.getByLabel("账户").fill("wang.fang");
     await page.getByLabel("密码").fill("wrong");
     await page.getByRole("button", { name: "登录", exact: true }).click();
     await page.getByText("登录失败").waitFor();
-    await picture("sign-in-refused");
+    await picture(page, "sign-in-refused");
     await page.getByLabel("密码").fill(chosen);
     await page.getByRole("button", { name: "登录", exact: true }).click();
     await page.getByLabel("动态验证码或恢复码").fill(recoveryCodes[0]!);
-    await picture("sign-in-code");
+    await picture(page, "sign-in-code");
     await page.getByRole("button", { name: "登录", exact: true }).click();
     await page.getByRole("heading", { name: "用量与配额" }).waitFor();
     const cookies = await context.cookies();

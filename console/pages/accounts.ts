@@ -24,30 +24,22 @@ export class AccountsPage extends Page {
     return false;
   }
 
-  #do = (work: () => Promise<unknown>) =>
-    this.attempt(async () => {
-      await work();
-      await this.load();
-    });
   async #create(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
     const field = fieldOf(form);
     const ask = { name: field("name"), displayName: field("displayName"), kind: field("kind") };
-    if (await this.#do(async () => (this.#made = await post<MadeAccount>(api.accounts(), ask)))) form.reset();
+    if (await this.act(async () => (this.#made = await post<MadeAccount>(api.accounts(), ask)))) form.reset();
   }
   async #reset(row: Account): Promise<void> {
     if (confirm(`${msg("密码、第二因素、会话与个人令牌全部作废，并生成新的设置链接？", { id: "reset-account" })} ${row.name}`))
-      await this.#do(async () => (this.#made = await post<MadeAccount>(api.accountAct(row.id, "reset"), {})));
+      await this.act(async () => (this.#made = await post<MadeAccount>(api.accountAct(row.id, "reset"), {})));
   }
 
   override show(): TemplateResult {
     return html`<h1>${msg("账户", { id: "accounts" })}</h1>
       ${this.#made?.setUp ? this.#link(this.#made, this.#made.setUp) : nothing}
-      <section class="card" tabindex="0">
-        ${this.#table()}
-        ${this.#accounts.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#accounts.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
-      </section>
+      <section class="card" tabindex="0">${this.#table()} ${this.more(this.#accounts)}</section>
       ${this.changes ? this.#form() : nothing}
       <zy-command .command=${"zhengyun accounts list"}></zy-command>`;
   }
@@ -101,7 +93,7 @@ export class AccountsPage extends Page {
 
   #actions(row: Account): TemplateResult {
     const button = (text: string, work: () => Promise<unknown>) => html`<button @click=${work} aria-label=${`${text}: ${row.name}`}>${text}</button>`;
-    const act = (how: "disable" | "enable" | "unlock") => () => this.#do(() => post(api.accountAct(row.id, how), {}));
+    const act = (how: "disable" | "enable" | "unlock") => () => this.act(() => post(api.accountAct(row.id, how), {}));
     return html`${row.state === "disabled" ? button(msg("启用", { id: "enable" }), act("enable")) : button(msg("停用", { id: "disable" }), act("disable"))}
     ${row.state === "locked" ? button(msg("解锁", { id: "unlock" }), act("unlock")) : nothing}
     ${row.kind === "person" ? button(msg("重置", { id: "reset" }), () => this.#reset(row)) : nothing}`;

@@ -116,8 +116,7 @@ export class AdoptionsPage extends Page {
           }</span
         >
       </div>
-      ${this.#found.items.length === 0 ? html`<p>${msg("没有可纳管的实例。", { id: "nothing-to-adopt" })}</p>` : this.#table()}
-      ${this.#found.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#found.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+      ${this.#found.items.length === 0 ? html`<p>${msg("没有可纳管的实例。", { id: "nothing-to-adopt" })}</p>` : this.#table()} ${this.more(this.#found)}
     </section>`;
   }
 

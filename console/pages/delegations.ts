@@ -22,18 +22,13 @@ export class DelegationsPage extends Page {
   override concerns(): boolean {
     return false;
   }
-  #do = (work: () => Promise<unknown>) =>
-    this.attempt(async () => {
-      await work();
-      await this.load();
-    });
   async #create(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
     const field = fieldOf(form);
     const at = (day: string, clock: string) => new Date(`${day}T${clock}+08:00`).toISOString();
     const ask = { to: field("to"), begins: at(field("begins"), "00:00:00"), ends: at(field("ends"), "23:59:59.999"), reason: field("reason") };
-    if (await this.#do(() => post(api.delegations(), ask))) form.reset();
+    if (await this.act(() => post(api.delegations(), ask))) form.reset();
   }
 
   override show(): TemplateResult {
@@ -74,14 +69,14 @@ export class DelegationsPage extends Page {
                         <td>${state(row)}</td>
                         <td>${row.reason}</td>
                         <td>
-                          ${row.from === this.me && row.endedAt === null && row.ends > now ? html`<button @click=${() => this.#do(() => remove(api.delegation(row.id)))}>${msg("提前结束", { id: "end-early" })}</button>` : "–"}
+                          ${row.from === this.me && row.endedAt === null && row.ends > now ? html`<button @click=${() => this.act(() => remove(api.delegation(row.id)))}>${msg("提前结束", { id: "end-early" })}</button>` : "–"}
                         </td>
                       </tr>`,
                   )}
                 </tbody>
               </table>`
         }
-        ${this.#delegations.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#delegations.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+        ${this.more(this.#delegations)}
       </section>
       ${this.decides ? this.#form() : nothing}
       <zy-command .command=${"zhengyun delegations list"}></zy-command>`;

@@ -75,11 +75,6 @@ export class DepartmentPage extends Page {
     };
     return { hosts: of(this.#hosts.items, this.#chosen.hosts), volumes: of(this.#volumes.items, this.#chosen.volumes) };
   }
-  #more(list: Paged<never>) {
-    return list.more
-      ? html`<div class="bar"><button @click=${() => this.attempt(() => list.loadMore())}>${msg("更多", { id: "more" })}</button></div>`
-      : nothing;
-  }
   #count = (list: Paged<unknown>) => `${list.items.length}${list.more ? "+" : ""}`;
   #box = (one: Host | Volume) =>
     html`<td>
@@ -166,7 +161,7 @@ export class DepartmentPage extends Page {
                 </tbody>
               </table>`
         }
-        ${this.#more(this.#hosts as Paged<never>)}
+        ${this.more(this.#hosts as Paged<never>)}
       </div>
       <h2>${msg("存储卷", { id: "k-volume" })} (${this.#count(this.#volumes)})</h2>
       <div class="card" tabindex="0">
@@ -208,7 +203,7 @@ export class DepartmentPage extends Page {
                 </tbody>
               </table>`
         }
-        ${this.#more(this.#volumes as Paged<never>)}
+        ${this.more(this.#volumes as Paged<never>)}
       </div>
       ${
         this.#chosen.hosts.length + this.#chosen.volumes.length > 0
@@ -278,7 +273,7 @@ export class DepartmentPage extends Page {
                 </tbody>
               </table>`
         }
-        ${this.#more(this.#backups as Paged<never>)}
+        ${this.more(this.#backups as Paged<never>)}
       </div>
       ${keyed(this.#copying?.id, this.#copying ? html`<zy-restore-new .backup=${this.#copying}></zy-restore-new>` : nothing)}
       ${this.asks ? html`<zy-transfer .department=${this.department}></zy-transfer>` : nothing}
@@ -317,7 +312,7 @@ export class DepartmentPage extends Page {
             )}
           </tbody>
         </table>
-        ${this.#more(this.#policies as Paged<never>)}
+        ${this.more(this.#policies as Paged<never>)}
       </div>`;
   }
 
@@ -331,7 +326,7 @@ export class DepartmentPage extends Page {
               html`<h3><a href=${pages.project(row.id)}>${row.name}</a> <span class="muted">${row.code}</span> <zy-state .state=${row.stage}></zy-state></h3>
                 <zy-funds .funds=${row.funds}></zy-funds>`,
           )}
-        ${this.#more(this.#projects as Paged<never>)}
+        ${this.more(this.#projects as Paged<never>)}
       </div>`;
   }
 
@@ -359,7 +354,7 @@ export class DepartmentPage extends Page {
             )}
           </tbody>
         </table>
-        ${this.#more(this.#requests as Paged<never>)}
+        ${this.more(this.#requests as Paged<never>)}
       </div>`;
   }
 

@@ -1,8 +1,8 @@
-import { html, nothing, type TemplateResult } from "lit";
+import { html, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { InboxItem } from "../../control-plane/contract/approvals.ts";
-import { get } from "../client/index.ts";
+import { Paged } from "../client/index.ts";
 import { time } from "../format.ts";
 import { getLocale } from "../locales/index.ts";
 import { timeLeft } from "../locales/states.ts";
@@ -15,23 +15,13 @@ import "../components/state-badge.ts";
 export class InboxPage extends Page {
   static override properties = { state: {} };
   declare state: string;
-  #rows: InboxItem[] = [];
-  #next: string | null = null;
+  readonly #items = new Paged<InboxItem>((cursor) => api.inbox({ state: this.#which, cursor }));
   get #which(): "todo" | "done" {
     return this.state === "done" ? "done" : "todo";
   }
 
-  override async load(): Promise<void> {
-    const { items, next } = await get<{ items: InboxItem[]; next: string | null }>(api.inbox({ state: this.#which }));
-    this.#rows = items;
-    this.#next = next;
-  }
-  async #more(): Promise<void> {
-    await this.attempt(async () => {
-      const { items, next } = await get<{ items: InboxItem[]; next: string | null }>(api.inbox({ state: this.#which, cursor: this.#next ?? "" }));
-      this.#rows = [...this.#rows, ...items];
-      this.#next = next;
-    });
+  override load(): Promise<void> {
+    return this.#items.load();
   }
   override concerns(event: Happened): boolean {
     return event.type.startsWith("request.") || event.type.startsWith("approval.");
@@ -46,8 +36,8 @@ export class InboxPage extends Page {
     return html`<h1>${msg("审批", { id: "inbox" })}</h1>
       <nav class="bar" aria-label=${msg("状态", { id: "state" })}>${tab("todo", msg("待办", { id: "todo" }))}${tab("done", msg("已办", { id: "done" }))}</nav>
       <div class="card" tabindex="0">
-        ${this.#rows.length === 0 ? html`<p>${which === "todo" ? msg("没有待办事项。", { id: "no-todo" }) : msg("还没有已办事项。", { id: "no-done" })}</p>` : this.#table()}
-        ${this.#next === null ? nothing : html`<div class="bar"><button @click=${() => this.#more()}>${msg("更多", { id: "more" })}</button></div>`}
+        ${this.#items.items.length === 0 ? html`<p>${which === "todo" ? msg("没有待办事项。", { id: "no-todo" }) : msg("还没有已办事项。", { id: "no-done" })}</p>` : this.#table()}
+        ${this.more(this.#items)}
       </div>
       <zy-command .command=${`zhengyun inbox${which === "done" ? " --done" : ""}`}></zy-command>`;
   }
@@ -73,7 +63,7 @@ export class InboxPage extends Page {
         </tr>
       </thead>
       <tbody>
-        ${this.#rows.map(
+        ${this.#items.items.map(
           (row) =>
             html`<tr>
               <th scope="row"><a href=${pages.request(row.request.id)}>${row.request.number}</a></th>

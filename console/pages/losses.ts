@@ -37,25 +37,20 @@ export class LossesPage extends Page {
   override concerns(event: Happened): boolean {
     return event.type.startsWith("member.") || event.type.startsWith("request.");
   }
-  #do = (work: () => Promise<unknown>) =>
-    this.attempt(async () => {
-      await work();
-      await this.load();
-    });
   async #giveUp(row: MemberLoss): Promise<void> {
     const reason = await askReason(`${msg("放弃该成员：其本地存储上的一切不再可得。确认机器已断电，并写明理由", { id: "give-up-how" })}: ${row.member}`);
-    if (reason) await this.#do(() => post(api.memberLoss(row.id, "give-up"), { reason, poweredOff: true }, row.revision));
+    if (reason) await this.act(() => post(api.memberLoss(row.id, "give-up"), { reason, poweredOff: true }, row.revision));
   }
   async #confirm(row: MemberLoss): Promise<void> {
     const member = await askReason(`${msg("确认机器已断电，再次输入成员名称以确认放弃", { id: "confirm-give-up" })}: ${row.member}`);
-    if (member) await this.#do(() => post(api.memberLoss(row.id, "confirm"), { member, poweredOff: true }, row.revision));
+    if (member) await this.act(() => post(api.memberLoss(row.id, "confirm"), { member, poweredOff: true }, row.revision));
   }
 
   override show(): TemplateResult {
     const { items } = this.#losses;
     return html`<h1>${msg("失联成员", { id: "losses" })}</h1>
       ${items.length === 0 ? html`<section class="card"><p class="good">✓ ${msg("所有成员都有应答。", { id: "no-losses" })}</p></section>` : items.map((row) => this.#card(row))}
-      ${this.#losses.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#losses.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+      ${this.more(this.#losses)}
       <zy-command .command=${"zhengyun losses list"}></zy-command>`;
   }
 
@@ -99,7 +94,7 @@ export class LossesPage extends Page {
                       >
                         ${msg("确认放弃", { id: "confirm-loss" })}
                       </button>
-                      <button @click=${() => this.#do(() => post(api.memberLoss(row.id, "keep"), {}, row.revision))}>
+                      <button @click=${() => this.act(() => post(api.memberLoss(row.id, "keep"), {}, row.revision))}>
                         ${msg("不放弃", { id: "keep-member" })}
                       </button>`
                   : nothing

@@ -115,8 +115,7 @@ export class MaintenancePage extends Page {
         ${msg("最长小时数：", { id: "mw-longest" })} ${this.#policy?.longestHours}
       </p>
       <div class="card" tabindex="0">
-        ${rows.length === 0 ? html`<p>${msg("没有维护窗口。", { id: "mw-none" })}</p>` : this.#table(rows)}
-        ${this.#windows.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#windows.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+        ${rows.length === 0 ? html`<p>${msg("没有维护窗口。", { id: "mw-none" })}</p>` : this.#table(rows)} ${this.more(this.#windows)}
       </div>
       ${this.#chosen ? this.#changeForm(this.#chosen) : nothing} ${this.changes ? this.#announceForm() : nothing}
       <zy-command .command=${"zhengyun maintenance list --state coming"}></zy-command>`;

@@ -1,17 +1,12 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import { type Notice, noticeText, type Unread } from "../../control-plane/contract/notices.ts";
-import { get, post } from "../client/index.ts";
+import { Paged, post } from "../client/index.ts";
 import { time } from "../format.ts";
 import { getLocale } from "../locales/index.ts";
 import { api, pages } from "../paths.ts";
 import { Page } from "./page.ts";
 import "../components/command-line.ts";
-
-interface Answer {
-  items: Notice[];
-  next: string | null;
-}
 
 /** Where it is to be dealt with. */
 const target = ({ kind, request, subject, data }: Notice): string =>
@@ -27,32 +22,21 @@ const target = ({ kind, request, subject, data }: Notice): string =>
 
 /** What one was told (通知), the newest first. */
 export class NoticesPage extends Page {
-  #rows: Notice[] = [];
-  #next: string | null = null;
+  readonly #notices = new Paged<Notice>((cursor) => api.notices({ cursor }));
 
-  override async load(): Promise<void> {
-    const { items, next } = await get<Answer>(api.notices());
-    this.#rows = items;
-    this.#next = next;
-  }
-  async #more(): Promise<void> {
-    await this.attempt(async () => {
-      const { items, next } = await get<Answer>(api.notices({ cursor: this.#next ?? "" }));
-      this.#rows = [...this.#rows, ...items];
-      this.#next = next;
-    });
+  override load(): Promise<void> {
+    return this.#notices.load();
   }
   async #read(which: { ids: string[] } | { upTo: string }): Promise<void> {
-    await this.attempt(async () => {
+    await this.act(async () => {
       const { unread } = await post<Unread>(api.readNotices, which);
       globalThis.dispatchEvent(new CustomEvent("zy-unread", { detail: unread }));
-      await this.load();
     });
   }
 
   override show(): TemplateResult {
-    const newest = this.#rows[0];
-    const unread = this.#rows.some((row) => row.readAt === null);
+    const newest = this.#notices.items[0];
+    const unread = this.#notices.items.some((row) => row.readAt === null);
     return html`<h1>${msg("通知", { id: "notices" })}</h1>
       <div class="card" tabindex="0">
         ${
@@ -60,8 +44,7 @@ export class NoticesPage extends Page {
             ? html`<div class="bar"><button @click=${() => this.#read({ upTo: newest.id })}>${msg("全部标为已读", { id: "read-all" })}</button></div>`
             : nothing
         }
-        ${newest ? this.#table() : html`<p>${msg("还没有通知。", { id: "no-notices" })}</p>`}
-        ${this.#next === null ? nothing : html`<div class="bar"><button @click=${() => this.#more()}>${msg("更多", { id: "more" })}</button></div>`}
+        ${newest ? this.#table() : html`<p>${msg("还没有通知。", { id: "no-notices" })}</p>`} ${this.more(this.#notices)}
       </div>
       <p><a href=${pages.account()}>${msg("邮件通知设置", { id: "mail-settings-link" })}</a></p>
       <zy-command .command=${"zhengyun notices list"}></zy-command>`;
@@ -77,7 +60,7 @@ export class NoticesPage extends Page {
         </tr>
       </thead>
       <tbody>
-        ${this.#rows.map((row) => {
+        ${this.#notices.items.map((row) => {
           const text = noticeText(row.kind, row.data, getLocale() === "en" ? "en" : "zh-CN");
           return html`<tr>
             <td>${time(row.at)}</td>

@@ -3,7 +3,7 @@ import { html, LitElement, nothing, type TemplateResult } from "lit";
 import { msg, updateWhenLocaleChanges } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Problem } from "../../control-plane/contract/problems.ts";
-import { ApiProblem } from "../client/index.ts";
+import { ApiProblem, type Paged } from "../client/index.ts";
 import { shared } from "../styles.ts";
 import { time } from "../format.ts";
 import "../components/problem-note.ts";
@@ -63,6 +63,20 @@ export abstract class Page extends LitElement {
     } finally {
       this.requestUpdate();
     }
+  }
+
+  /** Changes something, then reads the page anew. */
+  act(work: () => Promise<unknown>): Promise<boolean> {
+    return this.attempt(async () => {
+      await work();
+      await this.load();
+    });
+  }
+  /** The way to the rest of a list, where there is more. */
+  more<T>(list: Paged<T>): TemplateResult | typeof nothing {
+    return list.more
+      ? html`<div class="bar"><button @click=${() => this.attempt(() => list.loadMore())}>${msg("更多", { id: "more" })}</button></div>`
+      : nothing;
   }
 
   override render() {

@@ -26,14 +26,9 @@ export class QuotaFindingsPage extends Page {
   override updated(changed: Map<string, unknown>): void {
     if (changed.has("state") && changed.get("state") !== undefined) void this.refresh();
   }
-  #do = (work: () => Promise<unknown>) =>
-    this.attempt(async () => {
-      await work();
-      await this.load();
-    });
   async #close(row: QuotaFinding, correct: boolean): Promise<void> {
     const reason = await askReason(correct ? msg("更正为应有数的理由", { id: "correct-reason" }) : msg("不更正的说明", { id: "explain-reason" }));
-    if (reason) await this.#do(() => post(api.closeFinding(row.id), { reason, correct }, row.revision));
+    if (reason) await this.act(() => post(api.closeFinding(row.id), { reason, correct }, row.revision));
   }
 
   override show(): TemplateResult {
@@ -46,7 +41,7 @@ export class QuotaFindingsPage extends Page {
       ${
         this.changes
           ? html`<div class="bar">
-              <button class="primary" @click=${() => this.#do(async () => (this.#compared = await post<Reconciliation>(api.reconcile, {})))}>
+              <button class="primary" @click=${() => this.act(async () => (this.#compared = await post<Reconciliation>(api.reconcile, {})))}>
                 ${msg("立即对账", { id: "reconcile-now" })}
               </button>
               ${this.#compared ? html`<span role="status">${msg("已比较账户", { id: "compared-accounts" })} ${this.#compared.accounts} · ${msg("资源", { id: "resources" })} ${this.#compared.resources} · ${msg("差异", { id: "differences" })} ${this.#compared.findings.length}</span>` : nothing}
@@ -55,7 +50,7 @@ export class QuotaFindingsPage extends Page {
       }
       <section class="card" tabindex="0">
         ${this.#findings.items.length === 0 ? html`<p class="good">✓ ${msg("没有差异。", { id: "no-findings" })}</p>` : this.#table()}
-        ${this.#findings.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#findings.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+        ${this.more(this.#findings)}
       </section>
       <zy-command .command=${"zhengyun quotas findings"}></zy-command>`;
   }

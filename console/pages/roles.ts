@@ -82,8 +82,7 @@ export class RolesPage extends Page {
         <a href=${pages.roles({ unreviewed: "true" })} aria-current=${this.unreviewed ? "page" : "false"}>${msg("待复核的应急提权", { id: "unreviewed" })}</a>
       </nav>
       <section class="card" tabindex="0">
-        ${this.#bindings.items.length === 0 ? html`<p>${msg("没有授权。", { id: "no-bindings" })}</p>` : this.#table()}
-        ${this.#bindings.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#bindings.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+        ${this.#bindings.items.length === 0 ? html`<p>${msg("没有授权。", { id: "no-bindings" })}</p>` : this.#table()} ${this.more(this.#bindings)}
       </section>
       ${this.grants ? this.#form() : nothing}
       <zy-command .command=${"zhengyun roles list"}></zy-command>`;

@@ -54,18 +54,12 @@ export class SnapshotsPage extends Page {
   override concerns(event: Happened): boolean {
     return /^(snapshot|revert|volume)\./.test(event.type);
   }
-  #do = (work: () => Promise<unknown>) =>
-    this.attempt(async () => {
-      await work();
-      await this.load();
-    });
-
   async #take(form: HTMLFormElement): Promise<void> {
     const field = fieldOf(form);
     const days = Number(field("days"));
     const expiresAt = days > 0 ? new Date(Date.now() + days * 86_400_000).toISOString() : null;
     const body = { volume: this.volume, name: field("name"), note: field("note"), expiresAt };
-    if (await this.#do(() => post(api.snapshots(), body))) form.reset();
+    if (await this.act(() => post(api.snapshots(), body))) form.reset();
   }
   #decide(deciding: { snapshot: Snapshot } | { revert: SnapshotRevert } | undefined): void {
     this.#deciding = deciding;
@@ -76,7 +70,7 @@ export class SnapshotsPage extends Page {
     const deciding = this.#deciding;
     if (!deciding) return;
     const body = { volumeName: this.#typed, reason: fieldOf(form)("reason") };
-    const sent = await this.#do(() =>
+    const sent = await this.act(() =>
       "snapshot" in deciding
         ? post(api.snapshotReverts(), { ...body, snapshot: deciding.snapshot.id })
         : post(api.snapshotRevert(deciding.revert.id, "confirm"), body, deciding.revert.revision),
@@ -85,7 +79,7 @@ export class SnapshotsPage extends Page {
   }
   async #cancel(row: SnapshotRevert): Promise<void> {
     const reason = await askReason(msg("不回滚的理由", { id: "cancel-revert-why" }));
-    if (reason) await this.#do(() => post(api.snapshotRevert(row.id, "cancel"), { reason }, row.revision));
+    if (reason) await this.act(() => post(api.snapshotRevert(row.id, "cancel"), { reason }, row.revision));
   }
 
   override show(): TemplateResult {
@@ -165,7 +159,7 @@ export class SnapshotsPage extends Page {
                                   aria-label=${`${msg("删除", { id: "delete" })}: ${row.name}`}
                                   @click=${() => {
                                     if (confirm(`${msg("删除此快照？存储卷内容不受影响。", { id: "delete-snapshot" })} ${row.name}`))
-                                      void this.#do(() => remove(api.snapshot(row.id), row.revision));
+                                      void this.act(() => remove(api.snapshot(row.id), row.revision));
                                   }}
                                 >
                                   ${msg("删除", { id: "delete" })}
@@ -178,7 +172,7 @@ export class SnapshotsPage extends Page {
               </tbody>
             </table>`
       }
-      ${this.#snapshots.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#snapshots.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+      ${this.more(this.#snapshots)}
     </div>`;
   }
 
@@ -246,7 +240,7 @@ export class SnapshotsPage extends Page {
             )}
           </tbody>
         </table>
-        ${this.#reverts.more ? html`<div class="bar"><button @click=${() => this.attempt(() => this.#reverts.loadMore())}>${msg("更多", { id: "more" })}</button></div>` : nothing}
+        ${this.more(this.#reverts)}
       </div>`;
   }
 

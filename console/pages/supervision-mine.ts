@@ -1,8 +1,8 @@
-import { html, nothing, type TemplateResult } from "lit";
+import { html, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import type { Event as Happened } from "../../control-plane/contract/access.ts";
 import type { Correction, SupervisionCard } from "../../control-plane/contract/supervision.ts";
-import { get, list } from "../client/index.ts";
+import { list, Paged } from "../client/index.ts";
 import { api, pages } from "../paths.ts";
 import { isSupervision } from "../pending.ts";
 import { Page } from "./page.ts";
@@ -14,28 +14,15 @@ import "../components/correction-table.ts";
 export class OwnCardsPage extends Page {
   static override properties = { state: {} };
   declare state: string;
-  #rows: SupervisionCard[] = [];
-  #next: string | null = null;
+  readonly #cards = new Paged<SupervisionCard>((cursor) => api.ownCards({ state: this.#which, cursor }));
   #corrections: Correction[] = [];
   get #which(): "pending" | "all" {
     return this.state === "all" ? "all" : "pending";
   }
 
   override async load(): Promise<void> {
-    const [page, corrections] = await Promise.all([this.#read(), list<Correction>(api.ownCorrections(this.#which === "all" ? {} : { state: "open" }))]);
-    this.#rows = page.items;
-    this.#next = page.next;
-    this.#corrections = corrections;
-  }
-  #read(cursor?: string): Promise<{ items: SupervisionCard[]; next: string | null }> {
-    return get(api.ownCards({ state: this.#which, ...(cursor === undefined ? {} : { cursor }) }));
-  }
-  async #more(): Promise<void> {
-    await this.attempt(async () => {
-      const { items, next } = await this.#read(this.#next ?? "");
-      this.#rows = [...this.#rows, ...items];
-      this.#next = next;
-    });
+    const corrections = list<Correction>(api.ownCorrections(this.#which === "all" ? {} : { state: "open" }));
+    await Promise.all([this.#cards.load(), corrections.then((all) => (this.#corrections = all))]);
   }
   override concerns(event: Happened): boolean {
     return isSupervision(event);
@@ -53,8 +40,8 @@ export class OwnCardsPage extends Page {
         ${tab("pending", msg("未办结", { id: "sv-pending" }))}${tab("all", msg("全部", { id: "all" }))}
       </nav>
       <div class="card" tabindex="0">
-        ${this.#rows.length === 0 ? html`<p>${msg("没有涉及您的监察件。", { id: "sv-none-of-yours" })}</p>` : html`<zy-card-table .cards=${this.#rows}></zy-card-table>`}
-        ${this.#next === null ? nothing : html`<div class="bar"><button @click=${() => this.#more()}>${msg("更多", { id: "more" })}</button></div>`}
+        ${this.#cards.items.length === 0 ? html`<p>${msg("没有涉及您的监察件。", { id: "sv-none-of-yours" })}</p>` : html`<zy-card-table .cards=${this.#cards.items}></zy-card-table>`}
+        ${this.more(this.#cards)}
       </div>
       <h2>${msg("需您纠正的事项", { id: "sv-own-corrections" })}</h2>
       <div class="card" tabindex="0">

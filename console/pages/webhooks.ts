@@ -2,7 +2,7 @@ import { html, nothing, type TemplateResult } from "lit";
 import { msg } from "@lit/localize";
 import { noticeKinds, subscribable } from "../../control-plane/contract/notices.ts";
 import type { Delivery, MadeWebhook, Webhook } from "../../control-plane/contract/webhooks.ts";
-import { get, list, patch, post, remove } from "../client/index.ts";
+import { list, Paged, patch, post, remove } from "../client/index.ts";
 import { time } from "../format.ts";
 import { getLocale } from "../locales/index.ts";
 import { api, pages } from "../paths.ts";
@@ -11,11 +11,6 @@ import { Page } from "./page.ts";
 import "../components/command-line.ts";
 import "../components/state-badge.ts";
 
-interface Answer {
-  items: Delivery[];
-  next: string | null;
-}
-
 /** Webhooks, and what was sent out of the house: dead letters, mail included. */
 export class WebhooksPage extends Page {
   static override properties = { state: {}, changes: { type: Boolean } };
@@ -23,22 +18,11 @@ export class WebhooksPage extends Page {
   /** Whether the reader may change them: system administrators. */
   declare changes: boolean;
   #webhooks: Webhook[] = [];
-  #deliveries: Delivery[] = [];
-  #next: string | null = null;
+  readonly #deliveries = new Paged<Delivery>((cursor) => api.deliveries({ state: this.state, cursor }));
   #made: MadeWebhook | undefined;
 
   override async load(): Promise<void> {
-    const [webhooks, { items, next }] = await Promise.all([list<Webhook>(api.webhooks), get<Answer>(api.deliveries({ state: this.state }))]);
-    this.#webhooks = webhooks;
-    this.#deliveries = items;
-    this.#next = next;
-  }
-  async #more(): Promise<void> {
-    await this.attempt(async () => {
-      const { items, next } = await get<Answer>(api.deliveries({ state: this.state, cursor: this.#next ?? "" }));
-      this.#deliveries = [...this.#deliveries, ...items];
-      this.#next = next;
-    });
+    await Promise.all([list<Webhook>(api.webhooks).then((all) => (this.#webhooks = all)), this.#deliveries.load()]);
   }
   override concerns(): boolean {
     return false;
@@ -47,22 +31,16 @@ export class WebhooksPage extends Page {
     if (changed.has("state") && changed.get("state") !== undefined) void this.refresh();
   }
 
-  #do = (work: () => Promise<unknown>) =>
-    this.attempt(async () => {
-      await work();
-      await this.load();
-    });
-
   async #create(event: SubmitEvent): Promise<void> {
     event.preventDefault();
     const form = event.target as HTMLFormElement;
     const field = fieldOf(form);
     const department = field("department");
     const ask = { name: field("name"), url: field("url"), kinds: new FormData(form).getAll("kind"), department: department === "" ? null : department };
-    const done = await this.#do(async () => (this.#made = await post<MadeWebhook>(api.webhooks, ask)));
+    const done = await this.act(async () => (this.#made = await post<MadeWebhook>(api.webhooks, ask)));
     if (done) form.reset();
   }
-  #rotate = (id: string) => this.#do(async () => (this.#made = await post<MadeWebhook>(api.rotateWebhook(id), {})));
+  #rotate = (id: string) => this.act(async () => (this.#made = await post<MadeWebhook>(api.rotateWebhook(id), {})));
 
   override show(): TemplateResult {
     return html`<h1>${msg("对外通知（Webhook）", { id: "webhooks" })}</h1>
@@ -73,11 +51,11 @@ export class WebhooksPage extends Page {
       ${this.changes ? this.#form() : nothing}
       <section class="card" tabindex="0">
         <h2>${msg("投递记录", { id: "deliveries" })}</h2>
-        ${this.#tabs()} ${this.#deliveries.length === 0 ? html`<p>${msg("没有记录。", { id: "no-deliveries" })}</p>` : this.#sent()}
+        ${this.#tabs()} ${this.#deliveries.items.length === 0 ? html`<p>${msg("没有记录。", { id: "no-deliveries" })}</p>` : this.#sent()}
         <div class="bar">
-          ${this.#next === null ? nothing : html`<button @click=${() => this.#more()}>${msg("更多", { id: "more" })}</button>`}
           <button @click=${() => this.refresh()}>${msg("刷新", { id: "refresh" })}</button>
         </div>
+        ${this.more(this.#deliveries)}
       </section>
       <zy-command .command=${this.state ? `zhengyun webhooks deliveries --state ${this.state}` : "zhengyun webhooks list"}></zy-command>`;
   }
@@ -126,13 +104,13 @@ export class WebhooksPage extends Page {
   #actions(row: Webhook): TemplateResult {
     const button = (text: string, work: () => Promise<unknown>) => html`<button @click=${work} aria-label=${`${text}: ${row.name}`}>${text}</button>`;
     const other = row.state === "active" ? "paused" : "active";
-    return html`${button(msg("测试", { id: "test" }), () => this.#do(() => post(api.testWebhook(row.id), {})))}
+    return html`${button(msg("测试", { id: "test" }), () => this.act(() => post(api.testWebhook(row.id), {})))}
     ${button(row.state === "active" ? msg("暂停", { id: "pause" }) : msg("恢复", { id: "resume" }), () =>
-      this.#do(() => patch(api.webhook(row.id), { state: other }, row.revision)),
+      this.act(() => patch(api.webhook(row.id), { state: other }, row.revision)),
     )}
     ${button(msg("更换密钥", { id: "rotate-secret" }), () => this.#rotate(row.id))}
     ${button(msg("删除", { id: "delete" }), async () => {
-      if (confirm(`${msg("删除此 Webhook 及其投递记录？", { id: "delete-webhook" })} ${row.name}`)) await this.#do(() => remove(api.webhook(row.id)));
+      if (confirm(`${msg("删除此 Webhook 及其投递记录？", { id: "delete-webhook" })} ${row.name}`)) await this.act(() => remove(api.webhook(row.id)));
     })}`;
   }
 
@@ -179,7 +157,7 @@ export class WebhooksPage extends Page {
         </tr>
       </thead>
       <tbody>
-        ${this.#deliveries.map(
+        ${this.#deliveries.items.map(
           (row) =>
             html`<tr>
               <td>${time(row.createdAt)}</td>
@@ -191,7 +169,7 @@ export class WebhooksPage extends Page {
               ${
                 this.changes
                   ? html`<td>
-                      ${row.state === "waiting" ? nothing : html`<button @click=${() => this.#do(() => post(api.redeliver(row.id), {}))}>${msg("重新投递", { id: "redeliver" })}</button>`}
+                      ${row.state === "waiting" ? nothing : html`<button @click=${() => this.act(() => post(api.redeliver(row.id), {}))}>${msg("重新投递", { id: "redeliver" })}</button>`}
                     </td>`
                   : nothing
               }

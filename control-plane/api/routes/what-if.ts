@@ -5,7 +5,7 @@ import { WhatIf, type WhatIfAccount } from "../../contract/what-if.ts";
 import { shownPlacement } from "../../domain/proposals.ts";
 import { borrowedOf, heldOf, type Step } from "../../domain/ledger.ts";
 import { sumByDimension } from "../../domain/resources.ts";
-import { type Prospect, whatIf } from "../../store/acceptance.ts";
+import { type Prospect, whatIf } from "../../store/what-if.ts";
 import { visibleDepartments } from "../../store/departments.ts";
 import type { App, AppDeps } from "../deps.ts";
 import { defineRoute, jsonAnswer, jsonBody } from "../route.ts";

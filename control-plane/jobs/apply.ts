@@ -5,7 +5,9 @@
 import { fault } from "../../infra/drivers/fault.ts";
 import type { Outcome } from "../../infra/operations.ts";
 import { departmentStack, ensureStack, history, type UpdateRecord } from "../state/index.ts";
-import { beginApply, type Begun, currentFence, failApply, poolEndpoints, poolsOf, settleApply } from "../store/estates.ts";
+import { beginApply, type Begun, currentFence } from "../store/applying.ts";
+import { poolEndpoints, poolsOf } from "../store/estates.ts";
+import { failApply, settleApply } from "../store/settling.ts";
 import { plansThatMayMove } from "../store/planning.ts";
 import { sparedBySweeps } from "../store/restored.ts";
 import { change, type JobContext } from "./context.ts";

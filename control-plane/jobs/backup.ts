@@ -2,7 +2,7 @@
 import { fault } from "../../infra/drivers/fault.ts";
 import type { BackupPolicySpec } from "../../infra/spec.ts";
 import { expireBackup, finishBackup, finishRestore, getBackup, startBackup, startRestore, surplusBackups } from "../store/backups.ts";
-import { currentFence } from "../store/estates.ts";
+import { currentFence } from "../store/applying.ts";
 import { isMoving } from "../store/operation-steps.ts";
 import { isReverting } from "../store/snapshot-reverts.ts";
 import { change, type JobContext } from "./context.ts";

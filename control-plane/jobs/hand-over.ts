@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Refusal } from "../domain/refusal.ts";
 import { fault } from "../../infra/drivers/fault.ts";
 import { departmentStack, ensureStack, openPassage, passResources, StackLocked } from "../state/index.ts";
-import { currentFence } from "../store/estates.ts";
+import { currentFence } from "../store/applying.ts";
 import { beginHandOver, failHandOver, type Handing, handingsOf, handOver, lockEstates, NotYet } from "../store/handing-over.ts";
 import { change, type JobContext } from "./context.ts";
 

@@ -1,7 +1,7 @@
 /** The moves of running operation plans, done by the department's apply job: neither is ever in the other's way. */
 import { DriverError, NotFound } from "../../infra/drivers/driver.ts";
 import { fault } from "../../infra/drivers/fault.ts";
-import { currentFence } from "../store/estates.ts";
+import { currentFence } from "../store/applying.ts";
 import { beginMove, finishMove, type Move, movesOf, type StepError } from "../store/operation-steps.ts";
 import { change, type JobContext } from "./context.ts";
 

@@ -1,7 +1,8 @@
 /** A request's change plan, by a real Pulumi preview. */
 import { sql } from "kysely";
 import type { ChangePlan } from "../contract/requests.ts";
-import { currentFence, plannedSpec } from "../store/estates.ts";
+import { currentFence } from "../store/applying.ts";
+import { plannedSpec } from "../store/estates.ts";
 import { isDeciding } from "../domain/lifecycle.ts";
 import { recordPlan } from "../store/planning.ts";
 import { transferSteps } from "../store/transferring.ts";

@@ -5,7 +5,7 @@
 import { DriverError } from "../../infra/drivers/driver.ts";
 import { fault } from "../../infra/drivers/fault.ts";
 import { nextWork, type SnapshotWork } from "../domain/snapshots.ts";
-import { currentFence } from "../store/estates.ts";
+import { currentFence } from "../store/applying.ts";
 import { isMoving } from "../store/operation-steps.ts";
 import { finishRevert, lapseReverts, startRevert } from "../store/snapshot-reverts.ts";
 import { expireSnapshots, finishSnapshot, isCopied, settleDeletion, startSnapshot, workOn } from "../store/snapshots.ts";

@@ -1,5 +1,6 @@
 /** Looks at a department's stack: what the next apply would do (preview), and what is really there (refresh). */
-import { currentFence, wantedSpec } from "../store/estates.ts";
+import { currentFence } from "../store/applying.ts";
+import { wantedSpec } from "../store/estates.ts";
 import { finishStackOperation, getStackOperation } from "../store/stack-operations.ts";
 import { change, type JobContext } from "./context.ts";
 import { runEngine } from "./operation.ts";

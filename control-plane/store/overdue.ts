@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import type { Act } from "./act.ts";
 import { appendAudits } from "./audit.ts";
 import type { Tx } from "./database.ts";
-import { finishRequests } from "./estates.ts";
+import { finishRequests } from "./finishing.ts";
 import { appendEvents } from "./events.ts";
 
 /** Seconds after its apply until a host that no reading has seen running counts as failed. */

@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import type { Act } from "./act.ts";
 import type { Db, Tx } from "./database.ts";
 import { appendEvents } from "./events.ts";
-import { finishRequests } from "./estates.ts";
+import { finishRequests } from "./finishing.ts";
 import { endPlanned } from "./restarts.ts";
 import { settleUnreachable } from "./losses.ts";
 import { turnUptime, uptimeOf } from "./uptime.ts";

@@ -1,4 +1,4 @@
-/** Requests (申请): how one is locked, moved and shown. acceptance.ts takes them in, planning.ts plans, approving.ts decides, estates.ts applies. */
+/** Requests (申请): how one is locked, moved and shown. acceptance.ts takes them in, planning.ts plans, approving.ts decides, applying.ts and settling.ts carry out. */
 import type { Selectable } from "kysely";
 import type { Item } from "../contract/requests.ts";
 import { nextState, type RequestEvent, undecidedStates, whyNot } from "../domain/lifecycle.ts";

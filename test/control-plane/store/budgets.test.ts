@@ -7,7 +7,8 @@ import { fiscalYearOf, yearEnd, yearStart } from "../../../control-plane/domain/
 import { createRequests } from "../../../control-plane/store/acceptance.ts";
 import { NewRequest } from "../../../control-plane/contract/requests.ts";
 import type { OpenDatabase } from "../../../control-plane/store/database.ts";
-import { beginApply, settleApply } from "../../../control-plane/store/estates.ts";
+import { beginApply } from "../../../control-plane/store/applying.ts";
+import { settleApply } from "../../../control-plane/store/settling.ts";
 import { lockPayers, passToFund } from "../../../control-plane/store/fund-charges.ts";
 import { publishPrices } from "../../../control-plane/store/price-books.ts";
 import { advanceProject, changeFunds } from "../../../control-plane/store/projects.ts";

@@ -15,7 +15,8 @@ import { amendRequest, createRequest, submitRequest } from "../../../control-pla
 import { type Act, systemAct } from "../../../control-plane/store/act.ts";
 import { answer, approve, reject, returnWithQuestion } from "../../../control-plane/store/approving.ts";
 import type { OpenDatabase, Tx } from "../../../control-plane/store/database.ts";
-import { beginApply, failApply, settleApply } from "../../../control-plane/store/estates.ts";
+import { beginApply } from "../../../control-plane/store/applying.ts";
+import { failApply, settleApply } from "../../../control-plane/store/settling.ts";
 import { lockPayers, projectsToRoll } from "../../../control-plane/store/fund-charges.ts";
 import { recordPlan } from "../../../control-plane/store/planning.ts";
 import { reconcile } from "../../../control-plane/store/reconciliation.ts";

@@ -1,6 +1,7 @@
 /** Reads every endpoint in bulk every few seconds; transitions are stored, the newest reading is kept for the metrics. */
 import type { Logger } from "pino";
 import type { Driver, HostReading, PoolReading, VolumeReading } from "../../infra/drivers/driver.ts";
+import { type UsageReading, usageRestMs } from "../domain/observing.ts";
 import { systemAct } from "../store/act.ts";
 import type { Db } from "../store/database.ts";
 import { notifyEvents } from "../store/events.ts";
@@ -28,18 +29,16 @@ interface Endpoint {
   pools: string[];
 }
 
-/** What things use costs some engines much to tell (LXD: 40 ms of CPU time for each host): that is read at most a tenth of the time. */
-const usageRest = 9;
-
 /** What an endpoint can changes with its software only. */
 const capabilitiesEveryMs = 600_000;
+const runningIn = (reading: PoolReading | undefined) => reading?.hosts.filter((one) => one.state === "running").length ?? 0;
 const keyOf = (driver: string, endpoint: string) => `${driver} ${endpoint}`;
 
 export class Observer {
   readonly #options: ObserverOptions;
   readonly #readings = new Map<string, PoolReading>();
-  /** When what things use is asked for again, by endpoint, in the time of performance.now(). */
-  readonly #usageFrom = new Map<string, number>();
+  /** When what things use was read last, by endpoint, in the time of performance.now(). */
+  readonly #usage = new Map<string, UsageReading & { until: number }>();
   readonly #running = new Map<string, Promise<void>>();
   /** When each endpoint was asked last what it can. */
   readonly #asked = new Map<string, number>();
@@ -109,17 +108,23 @@ export class Observer {
     }
   }
 
+  #usageRests(key: string, now: number): boolean {
+    const last = this.#usage.get(key);
+    return last !== undefined && now < last.until + usageRestMs(last, runningIn(this.#readings.get(key)));
+  }
+
   /** @param asked for by a job, which waits for states only, and for their being written down in any case */
   async #read({ key, driver, endpoint, pools }: Endpoint, asked: boolean): Promise<void> {
     const { db, log, now, timeoutMs = 20_000 } = this.#options;
     let reading: PoolReading | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const began = performance.now();
-    const before = asked || began < (this.#usageFrom.get(key) ?? 0) ? this.#readings.get(key) : undefined;
+    const before = asked || this.#usageRests(key, began) ? this.#readings.get(key) : undefined;
     try {
       const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject(new Error(`no reading within ${timeoutMs} ms`)), timeoutMs)));
       reading = await Promise.race([this.#options.driver(driver, endpoint).observe(before), late]);
-      if (!before) this.#usageFrom.set(key, performance.now() + usageRest * (performance.now() - began));
+      const until = performance.now();
+      if (!before) this.#usage.set(key, { until, tookMs: until - began, running: runningIn(reading) });
       this.#readings.set(key, reading);
     } catch (error) {
       this.#readings.delete(key);
